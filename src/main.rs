@@ -1,0 +1,3 @@
+//! The `reprobe` binary.
+
+fn main() {}

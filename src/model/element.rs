@@ -1,0 +1,197 @@
+//! Elements: the smallest things that can differ between two trials and have a name.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A file, a member of an archive, or a named field of one.
+///
+/// `path` is the output's path relative to the build directory (or as the glob left it), with `!/`
+/// before each step into an archive: `dist/x.tar.gz!/x.tar!/x-1.0/setup.py`. Bytes that are not
+/// UTF-8 are escaped (see [`escape_bytes`]).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Element {
+    /// Where it is.
+    pub path: String,
+    /// Which aspect of it.
+    pub field: Field,
+}
+
+/// The name of an aspect: `content`, `presence`, `mode`, `link-target`, or one of a format,
+/// `tar.mode`, `gzip.mtime`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Field(Cow<'static, str>);
+
+/// What an element was in one trial.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Value {
+    /// SHA-256 of the bytes, and their number.
+    Digest {
+        /// In hexadecimal.
+        sha256: String,
+        /// Length in bytes.
+        size: u64,
+    },
+    /// A number or a short text, as a person would write it.
+    Text(String),
+    /// Names in the order in which an archive holds them.
+    Order(Vec<String>),
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// The value.
+    pub value: Value,
+    /// Offset in bytes within the innermost stream that holds the field: the tar stream for
+    /// `tar.mode`, the file for `gzip.mtime`.
+    pub offset: Option<u64>,
+}
+
+/// What a build made: every element of its outputs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The outputs, by path: whether each decides the verdict.
+    pub outputs: BTreeMap<String, bool>,
+    /// All elements, those of the outputs themselves and those inside them.
+    #[serde(with = "element_list")]
+    pub elements: BTreeMap<Element, Observed>,
+    /// What could not be read in full, in words, by the path it concerns.
+    pub problems: BTreeSet<(String, String)>,
+}
+
+impl Field {
+    /// Whether a path exists at all.
+    pub const PRESENCE: Self = Self::new("presence");
+    /// The bytes of a file or member.
+    pub const CONTENT: Self = Self::new("content");
+    /// Permission bits of an output on disk.
+    pub const MODE: Self = Self::new("mode");
+    /// Where a symbolic link of the output tree points.
+    pub const LINK_TARGET: Self = Self::new("link-target");
+    /// What kind of file an output is.
+    pub const KIND: Self = Self::new("kind");
+
+    /// A field whose name is known at compile time.
+    pub const fn new(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Modes, owners and times of the output files themselves: recorded, but only `--metadata`
+    /// makes them count.
+    pub fn is_metadata(&self) -> bool {
+        *self == Self::MODE
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Element {
+    /// The element `field` of `path`.
+    pub fn new(path: impl Into<String>, field: Field) -> Self {
+        Self {
+            path: path.into(),
+            field,
+        }
+    }
+
+    /// The output that the element belongs to.
+    pub fn output(&self) -> &str {
+        self.path
+            .split_once("!/")
+            .map_or(self.path.as_str(), |(output, _)| output)
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Digest { sha256, size } => write!(f, "sha256:{sha256} ({size} bytes)"),
+            Self::Text(text) => f.write_str(text),
+            Self::Order(names) => f.write_str(&names.join(" ")),
+        }
+    }
+}
+
+/// Bytes as text: what is not UTF-8 becomes `\xNN`, and so does a backslash that stands before an
+/// `x`, so that two different names never look alike.
+pub fn escape_bytes(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(&chunk.valid().replace("\\x", "\\x5cx"));
+        for byte in chunk.invalid() {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
+
+/// JSON has no maps with structured keys: elements travel as a sorted list.
+mod element_list {
+    use super::{BTreeMap, Element, Observed};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        elements: &BTreeMap<Element, Observed>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(elements)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Element, Observed>, D::Error> {
+        Ok(Vec::<(Element, Observed)>::deserialize(deserializer)?
+            .into_iter()
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_not_utf8_are_escaped_without_collisions() {
+        assert_eq!(escape_bytes(b"caf\xe9"), "caf\\xe9");
+        assert_eq!(escape_bytes("café".as_bytes()), "café");
+        assert_ne!(escape_bytes(b"a\xe9"), escape_bytes(b"a\\xe9"));
+    }
+
+    #[test]
+    fn an_element_inside_an_archive_belongs_to_the_outermost_file() {
+        let element = Element::new("dist/x.tar.gz!/x.tar!/setup.py", Field::CONTENT);
+        assert_eq!(element.output(), "dist/x.tar.gz");
+    }
+
+    #[test]
+    fn a_snapshot_survives_json() {
+        let mut snapshot = Snapshot::default();
+        snapshot.outputs.insert("a".into(), true);
+        snapshot.elements.insert(
+            Element::new("a", Field::MODE),
+            Observed {
+                value: Value::Text("0644".into()),
+                offset: Some(3),
+            },
+        );
+        let json = serde_json::to_string(&snapshot).unwrap();
+        assert_eq!(serde_json::from_str::<Snapshot>(&json).unwrap(), snapshot);
+    }
+}

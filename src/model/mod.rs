@@ -1,0 +1,24 @@
+//! The vocabulary that every other module speaks: what can vary, what a trial is, what it makes,
+//! and what is said about it in the end. Types and their invariants only; no behaviour beyond
+//! construction, order and conversion.
+
+mod capability;
+mod element;
+mod environment;
+mod finding;
+mod trial;
+mod variation;
+
+pub use capability::{Capabilities, Missing, Need};
+pub use element::{Element, Field, Observed, Snapshot, Value, escape_bytes};
+pub use environment::{
+    BuildPath, Clock, Cpus, DirectoryOrder, Environment, Inodes, Kernel, Locale, Network,
+    Randomness, Setting, Shell, Slot, SourceMode, SourceMtime, Terminal, UserIdentity,
+};
+pub use finding::{
+    Artifact, ArtifactVerdict, BuildInfo, CertificateStep, Culprit, Expect, Finding, FindingState,
+    Findings, Host, OutputsFrom, Rate, Remedy, SCHEMA, TrialRecord, TrialResult, Values,
+    VariationRecord, VariationStatus, Verdict,
+};
+pub use trial::{Build, Outcome, OutputSelection, Row, TrialId, TrialKind};
+pub use variation::{Level, RemedyText, Variation};

@@ -1,0 +1,99 @@
+//! A trial: one execution of the build in one environment.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Snapshot;
+
+/// The number of a trial within its session, in the order in which trials were planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TrialId(pub u32);
+
+/// The level of each variation of the plan, in the plan's order; 0 is the control.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Row(pub Vec<u8>);
+
+/// Why a trial is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrialKind {
+    /// Nothing varied; the first trial.
+    Control,
+    /// To learn which variations matter.
+    Search,
+    /// To prove a culprit.
+    Certificate,
+    /// The same environment once more.
+    Repeat,
+}
+
+/// The user's command and how to find what it makes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// The argument vector that runs inside the trial; a shell line is `["sh", "-ec", line]`.
+    pub command: Vec<String>,
+    /// The source tree on the host: absolute, resolved.
+    pub source: PathBuf,
+    /// What counts as output.
+    pub outputs: OutputSelection,
+    /// Variables given by the user, over the ones of the environment.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// Which of the files that a build created or changed are outputs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum OutputSelection {
+    /// Everything created or changed in the build tree; intermediates are compared, but do not
+    /// decide.
+    Tree,
+    /// What these globs match, relative to the build directory (they may leave it) or absolute in
+    /// the trial's view; all of it decides.
+    Globs {
+        /// The patterns.
+        patterns: Vec<String>,
+    },
+}
+
+/// What became of a trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Outcome {
+    /// The build ended with success, and this is what it made.
+    Built {
+        /// Its outputs.
+        snapshot: Snapshot,
+    },
+    /// The build failed: this trial says nothing about the outputs.
+    Failed {
+        /// In words: "exit code 2", "killed by SIGSEGV".
+        how: String,
+    },
+    /// The build did not end in time and was killed.
+    TimedOut,
+}
+
+impl Row {
+    /// The control: nothing varied, over `count` variations.
+    pub fn control(count: usize) -> Self {
+        Self(vec![0; count])
+    }
+
+    /// Whether nothing is varied.
+    pub fn is_control(&self) -> bool {
+        self.0.iter().all(|level| *level == 0)
+    }
+
+    /// The variations that are varied, by their number in the plan.
+    pub fn varied(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0
+            .iter()
+            .enumerate()
+            .filter(|(_, level)| **level != 0)
+            .map(|(index, _)| index)
+    }
+}

@@ -1,0 +1,74 @@
+//! A variation: one aspect of the environment that should not matter, with its levels.
+
+use serde::{Deserialize, Serialize};
+
+use super::Need;
+use super::environment::{Environment, Setting};
+
+/// One aspect of the environment that should not matter, its levels resolved by the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variation {
+    /// Our name, for example `build-path`.
+    pub name: String,
+    /// Names under which other tools know it.
+    pub aliases: Vec<String>,
+    /// The tag that Debian's bug tracker uses, where one exists.
+    pub usertag: Option<String>,
+    /// One line: what varies.
+    pub summary: String,
+    /// One line: which mistakes it finds.
+    pub catches: String,
+    /// What the host must allow.
+    pub needs: Vec<Need>,
+    /// The level of the control trial.
+    pub control: Level,
+    /// The varied levels; the first is the high-contrast one that the search uses.
+    pub varied: Vec<Level>,
+    /// What usually fixes an output that depends on it.
+    pub remedies: Vec<RemedyText>,
+}
+
+/// One value of a variation: the slots that it fills.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// Unique within the variation, for example `later`.
+    pub name: String,
+    /// What the level fills; every level of a variation fills the same slots.
+    pub settings: Vec<Setting>,
+    /// The value differs from trial to trial (a running clock): trials compare only as same or
+    /// different.
+    pub volatile: bool,
+    /// What a person should know about this level, for example that no locale with another
+    /// collation is installed and how to get one.
+    pub note: Option<String>,
+}
+
+/// What usually fixes an output that depends on a variation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemedyText {
+    /// The field it applies to (`tar.mode`), or empty for every field.
+    pub when: String,
+    /// What to change, in words or as a command.
+    pub text: String,
+    /// Variables that, set for the build, apply it: tried by the tool itself.
+    pub r#try: Option<String>,
+}
+
+impl Level {
+    /// Fills this level's slots in `environment`.
+    pub fn apply(&self, environment: &mut Environment) {
+        for setting in &self.settings {
+            environment.apply(setting);
+        }
+    }
+}
+
+impl Variation {
+    /// Level 0 is the control, 1 the first varied level.
+    pub fn level(&self, number: u8) -> Option<&Level> {
+        match usize::from(number).checked_sub(1) {
+            None => Some(&self.control),
+            Some(index) => self.varied.get(index),
+        }
+    }
+}
