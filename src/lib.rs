@@ -19,5 +19,6 @@
 
 // Pure: no file, process, clock or environment is touched below this line ...
 pub mod model;
+pub mod diff;
 
 // ... and these modules have effects.

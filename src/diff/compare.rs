@@ -1,0 +1,274 @@
+//! The rules of comparison. An element gives an observation only where both snapshots can speak
+//! about it, and a difference is counted once, at the innermost element that shows it:
+//!
+//! - a field of a path that one of the two lacks is not observed: the path's `presence` is;
+//! - an order is compared over the names that both hold;
+//! - the bytes of an archive are not observed where something inside it differs: what differs
+//!   inside explains them. Where nothing does, they are an element of their own (padding, the
+//!   compressor);
+//! - a compressed stream counts only where it compresses the same bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Element, Field, Snapshot, Value};
+
+/// What the second snapshot says of an element, next to the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// It agrees with the first.
+    Same,
+    /// Another value.
+    Value(Value),
+    /// The first has it, the second does not.
+    Absent,
+    /// Nothing can be said.
+    Unobserved,
+}
+
+/// Which elements are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Judged {
+    /// Modes of the outputs themselves count.
+    pub metadata: bool,
+    /// Outputs that do not decide the verdict count.
+    pub intermediates: bool,
+}
+
+/// The second snapshot as seen from the first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Every judged element that either of the two holds.
+    pub seen: BTreeMap<Element, Seen>,
+}
+
+impl Comparison {
+    /// The elements that differ.
+    pub fn differing(&self) -> impl Iterator<Item = &Element> {
+        self.seen
+            .iter()
+            .filter(|(_, seen)| seen.differs())
+            .map(|(element, _)| element)
+    }
+}
+
+impl Seen {
+    /// Whether this is a difference.
+    pub fn differs(&self) -> bool {
+        matches!(self, Self::Value(_) | Self::Absent)
+    }
+}
+
+/// The paths of the archives around a path, innermost first: `a!/b!/c` is within `a!/b` and `a`.
+pub fn enclosing(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(path.rsplit_once("!/").map(|(outer, _)| outer), |outer| {
+        outer.rsplit_once("!/").map(|(outer, _)| outer)
+    })
+}
+
+/// Compares `other` with `control`.
+pub fn compare(control: &Snapshot, other: &Snapshot, judged: Judged) -> Comparison {
+    let counts = |element: &&Element| {
+        (judged.metadata || !element.field.is_metadata())
+            && (judged.intermediates || decides(control, other, element.output()))
+    };
+    let all: BTreeSet<&Element> = control
+        .elements
+        .keys()
+        .chain(other.elements.keys())
+        .filter(counts)
+        .collect();
+    let here = paths(control);
+    let there = paths(other);
+    let mut seen: BTreeMap<Element, Seen> = all
+        .into_iter()
+        .map(|element| {
+            let both =
+                here.contains(element.path.as_str()) && there.contains(element.path.as_str());
+            let seen = if both || element.field == Field::PRESENCE {
+                judge(control, other, element)
+            } else {
+                Seen::Unobserved
+            };
+            (element.clone(), seen)
+        })
+        .collect();
+    leave_to_the_inside(&mut seen);
+    Comparison { seen }
+}
+
+/// Whether the output decides in the snapshots that hold it.
+fn decides(control: &Snapshot, other: &Snapshot, output: &str) -> bool {
+    control
+        .outputs
+        .get(output)
+        .or_else(|| other.outputs.get(output))
+        .copied()
+        .unwrap_or(true)
+}
+
+/// All paths that a snapshot says anything about.
+fn paths(snapshot: &Snapshot) -> BTreeSet<&str> {
+    snapshot
+        .elements
+        .keys()
+        .map(|element| element.path.as_str())
+        .collect()
+}
+
+fn judge(control: &Snapshot, other: &Snapshot, element: &Element) -> Seen {
+    let value = |snapshot: &Snapshot| {
+        snapshot
+            .elements
+            .get(element)
+            .map(|seen| seen.value.clone())
+    };
+    match (value(control), value(other)) {
+        (Some(Value::Order(left)), Some(Value::Order(right))) => order(&left, right),
+        (left, Some(right)) if left.as_ref() != Some(&right) => Seen::Value(right),
+        (Some(_), None) => Seen::Absent,
+        _ => Seen::Same,
+    }
+}
+
+/// Whether the names that both orders hold stand in the same order.
+fn order(left: &[String], right: Vec<String>) -> Seen {
+    let in_left: BTreeSet<&String> = left.iter().collect();
+    let in_right: BTreeSet<&String> = right.iter().collect();
+    let common = left.iter().filter(|name| in_right.contains(name));
+    if common.eq(right.iter().filter(|name| in_left.contains(name))) {
+        Seen::Same
+    } else {
+        Seen::Value(Value::Order(right))
+    }
+}
+
+/// Withdraws the observation of what a difference further inside explains: the bytes of archives,
+/// and compressed streams of other bytes.
+fn leave_to_the_inside(seen: &mut BTreeMap<Element, Seen>) {
+    let mut inside: BTreeSet<String> = BTreeSet::new();
+    let mut header: BTreeSet<String> = BTreeSet::new();
+    for (element, _) in seen.iter().filter(|(_, seen)| seen.differs()) {
+        inside.extend(enclosing(&element.path).map(str::to_owned));
+        if is_of_the_whole(&element.field) {
+            header.insert(element.path.clone());
+        }
+    }
+    for (element, seen) in seen.iter_mut().filter(|(_, seen)| seen.differs()) {
+        let explained = (element.field == Field::CONTENT && header.contains(&element.path))
+            || ((element.field == Field::CONTENT || is_compression(&element.field))
+                && inside.contains(&element.path));
+        if explained {
+            *seen = Seen::Unobserved;
+        }
+    }
+}
+
+/// Whether a field describes the bytes at its own path, where most describe a member in the header
+/// of the archive around it.
+fn is_of_the_whole(field: &Field) -> bool {
+    let name = field.as_str();
+    let (format, aspect) = name.split_once('.').unwrap_or((name, ""));
+    matches!(format, "gzip" | "xz" | "zstd" | "bzip2")
+        || matches!(
+            aspect,
+            "order" | "trailer" | "archive-comment" | "compression"
+        )
+}
+
+fn is_compression(field: &Field) -> bool {
+    field.as_str().ends_with(".compression")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Observed;
+
+    fn snapshot(elements: &[(&str, &str, &str)]) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for (path, field, value) in elements {
+            let element = Element::new(*path, Field::from(*field));
+            snapshot.outputs.insert(element.output().to_owned(), true);
+            let value = match field.ends_with("order") {
+                true => Value::Order(value.split(' ').map(str::to_owned).collect()),
+                false => Value::Text((*value).to_owned()),
+            };
+            snapshot.elements.insert(
+                element,
+                Observed {
+                    value,
+                    offset: None,
+                },
+            );
+        }
+        snapshot
+    }
+
+    fn differing(control: &[(&str, &str, &str)], other: &[(&str, &str, &str)]) -> Vec<String> {
+        let all = compare(&snapshot(control), &snapshot(other), Judged::default());
+        all.differing()
+            .map(|element| format!("{} {}", element.path, element.field))
+            .collect()
+    }
+
+    #[test]
+    fn a_mode_in_a_tar_explains_the_bytes_of_the_archives_around_it() {
+        let control = [
+            ("x.tgz", "content", "1"),
+            ("x.tgz", "gzip.compression", "1"),
+            ("x.tgz!/x.tar", "content", "1"),
+            ("x.tgz!/x.tar!/a", "content", "1"),
+            ("x.tgz!/x.tar!/a", "tar.mode", "0644"),
+        ];
+        let mut other = control;
+        for element in &mut other {
+            element.2 = "2";
+        }
+        other[3].2 = "1";
+        assert_eq!(differing(&control, &other), ["x.tgz!/x.tar!/a tar.mode"]);
+    }
+
+    #[test]
+    fn bytes_that_nothing_inside_explains_are_a_difference_of_their_own() {
+        let control = [("x.tgz", "content", "1"), ("x.tgz!/x.tar", "content", "1")];
+        let other = [("x.tgz", "content", "2"), ("x.tgz!/x.tar", "content", "1")];
+        assert_eq!(differing(&control, &other), ["x.tgz content"]);
+    }
+
+    #[test]
+    fn a_header_field_explains_the_bytes_of_the_file_it_heads() {
+        let control = [("x.gz", "content", "1"), ("x.gz", "gzip.mtime", "1")];
+        let other = [("x.gz", "content", "2"), ("x.gz", "gzip.mtime", "2")];
+        assert_eq!(differing(&control, &other), ["x.gz gzip.mtime"]);
+    }
+
+    #[test]
+    fn a_field_in_the_header_of_the_archive_does_not_explain_the_bytes_of_the_member() {
+        let control = [("x.tar!/a", "content", "1"), ("x.tar!/a", "tar.mode", "1")];
+        let other = [("x.tar!/a", "content", "2"), ("x.tar!/a", "tar.mode", "2")];
+        assert_eq!(
+            differing(&control, &other),
+            ["x.tar!/a content", "x.tar!/a tar.mode"]
+        );
+    }
+
+    #[test]
+    fn the_fields_of_a_missing_member_are_not_observed() {
+        let control = [("x.tar!/a", "presence", "1"), ("x.tar!/a", "tar.mode", "1")];
+        assert_eq!(differing(&control, &[]), ["x.tar!/a presence"]);
+        assert_eq!(differing(&[], &control), ["x.tar!/a presence"]);
+    }
+
+    #[test]
+    fn an_order_is_compared_over_the_names_that_both_hold() {
+        let control = [("x.tar", "tar.order", "a b c")];
+        assert_eq!(
+            differing(&control, &[("x.tar", "tar.order", "a c")]),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            differing(&control, &[("x.tar", "tar.order", "c x a")]),
+            ["x.tar tar.order"]
+        );
+    }
+}
