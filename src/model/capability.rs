@@ -26,6 +26,8 @@ pub enum Need {
     Uname26,
     /// A second shell that can stand in for `/bin/sh`.
     SecondShell,
+    /// The time zone database: without it, a zone's name silently means UTC.
+    TimeZones,
     /// Pseudo-terminals.
     Terminals,
     /// A time namespace for the monotonic clocks.
