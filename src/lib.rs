@@ -22,3 +22,4 @@ pub mod model;
 pub mod diff;
 
 // ... and these modules have effects.
+pub mod cli;

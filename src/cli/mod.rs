@@ -1,0 +1,4 @@
+//! The command line: one file per command, and the only module that prints.
+
+pub mod args;
+mod values;
