@@ -22,4 +22,5 @@ pub mod model;
 pub mod diff;
 
 // ... and these modules have effects.
+pub mod sandbox;
 pub mod cli;
