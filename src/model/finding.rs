@@ -174,6 +174,8 @@ pub struct Artifact {
     pub unstable_elements: u64,
     /// How many of its elements differ without a certified culprit.
     pub unsettled_elements: u64,
+    /// How many elements the control has of each field: what "13 of 32 members" is counted by.
+    pub elements: BTreeMap<String, u64>,
 }
 
 /// What is said about an output.
