@@ -19,8 +19,14 @@
 
 // Pure: no file, process, clock or environment is touched below this line ...
 pub mod model;
+
+pub mod formats;
+
 pub mod diff;
 
 // ... and these modules have effects.
+pub mod snapshot;
+
 pub mod sandbox;
+
 pub mod cli;

@@ -62,6 +62,10 @@ pub struct Snapshot {
     pub elements: BTreeMap<Element, Observed>,
     /// What could not be read in full, in words, by the path it concerns.
     pub problems: BTreeSet<(String, String)>,
+    /// Where there is no output at all: what the globs match among the files that the build left
+    /// as they were, in the order of their paths, at most a handful.
+    #[serde(default)]
+    pub near_misses: BTreeSet<String>,
 }
 
 impl Field {
@@ -79,6 +83,11 @@ impl Field {
     /// A field whose name is known at compile time.
     pub const fn new(name: &'static str) -> Self {
         Self(Cow::Borrowed(name))
+    }
+
+    /// A field whose name is known only from the bytes, for example `tar.pax.SCHILY.dev`.
+    pub fn named(name: String) -> Self {
+        Self(Cow::Owned(name))
     }
 
     /// The name.
@@ -148,6 +157,12 @@ pub fn escape_bytes(bytes: &[u8]) -> String {
     text
 }
 
+/// The name of a file or member as part of an element's path: escaped as [`escape_bytes`] does, and
+/// so that it never holds the `!/` which marks a step into an archive.
+pub fn escape_name(bytes: &[u8]) -> String {
+    escape_bytes(bytes).replace("!/", "\\x21/")
+}
+
 /// JSON has no maps with structured keys: elements travel as a sorted list.
 mod element_list {
     use super::{BTreeMap, Element, Observed};
@@ -178,6 +193,12 @@ mod tests {
         assert_eq!(escape_bytes(b"caf\xe9"), "caf\\xe9");
         assert_eq!(escape_bytes("café".as_bytes()), "café");
         assert_ne!(escape_bytes(b"a\xe9"), escape_bytes(b"a\\xe9"));
+    }
+
+    #[test]
+    fn a_directory_whose_name_ends_in_an_exclamation_mark_is_no_archive() {
+        let element = Element::new(escape_name(b"wow!/x"), Field::CONTENT);
+        assert_eq!(element.output(), "wow\\x21/x");
     }
 
     #[test]

@@ -1,0 +1,81 @@
+//! Bytes to members and named fields: archives and compressed files are read in one pass, through
+//! any depth, with memory that does not grow with their content. Own readers of the headers, so
+//! that a field has a name and an offset. A new format is one file and one line in [`FORMATS`].
+//!
+//! Nothing here fails on foreign bytes: what could be read is returned, with problems that say
+//! what could not.
+
+mod gzip;
+mod inflate;
+mod place;
+mod stream;
+mod tar;
+mod zip;
+
+use std::io::{self, Read};
+
+use crate::model::{Element, Field, Observed, Value};
+use place::{Findings, Place};
+use stream::Stream;
+
+/// A format: how its first bytes look, and what reads it.
+struct Format {
+    /// Whether a stream that begins so is one; up to [`PREFIX`] bytes.
+    recognise: fn(&[u8]) -> bool,
+    /// Reads as far as it can; what it leaves is hashed all the same.
+    read: fn(&mut Stream<'_>, &mut Place<'_>),
+}
+
+/// All formats; the first that recognises a prefix reads it.
+const FORMATS: &[Format] = &[gzip::FORMAT, zip::FORMAT, tar::FORMAT];
+
+/// How many bytes a format is recognised by: one block of tar, whose only mark may be its checksum.
+const PREFIX: usize = 512;
+
+/// Buffer for whole outputs.
+const BUFFER: usize = 256 << 10;
+
+/// What one output holds.
+#[derive(Debug)]
+pub struct Examined {
+    /// SHA-256 and length of the whole; of what came before the error, if there was one.
+    pub digest: Value,
+    /// The error of the source, as opposed to bytes that break their format.
+    pub error: Option<io::Error>,
+    /// Every element inside; the output's own are the caller's to record.
+    pub elements: Vec<(Element, Observed)>,
+    /// What could not be read in full, by the path it concerns.
+    pub problems: Vec<(String, String)>,
+}
+
+impl Default for Examined {
+    fn default() -> Self {
+        Self {
+            digest: stream::Hash::default().value(),
+            error: None,
+            elements: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+}
+
+/// Reads an output named `path` to its end: its digest, and every element inside it.
+pub fn examine(path: &str, source: &mut dyn Read) -> Examined {
+    let mut findings = Findings::default();
+    let whole = Place::new(&mut findings, path).look_inside(source, BUFFER);
+    Examined {
+        digest: whole.digest,
+        error: whole.error,
+        ..findings.examined
+    }
+}
+
+/// Whether a difference of `field` follows from a difference of its container's payload, so that it
+/// means something only where the payload is the same.
+pub fn is_compression(field: &Field) -> bool {
+    field.as_str().ends_with(".compression")
+}
+
+fn recognise(prefix: &[u8]) -> Option<&'static Format> {
+    FORMATS.iter().find(|format| (format.recognise)(prefix))
+}

@@ -1,0 +1,232 @@
+//! Where a reader of a format stands in the tree of members, and what it has found so far. The
+//! limits on depth, members and unpacked bytes are kept here, and said as problems when reached.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use super::stream::{Hash, Stream, Whole, hexadecimal};
+use super::{Examined, recognise};
+use crate::model::{Element, Field, Observed, Value, escape_bytes, escape_name};
+
+/// Steps into archives within archives.
+const DEPTH: u32 = 12;
+/// Members of one output, all its archives together.
+const MEMBERS: u32 = 250_000;
+/// Bytes of members of one output, all its archives together: ends decompression bombs.
+const UNPACKED: u64 = 64 << 30;
+/// Longer texts of header fields stand as their digest.
+const TEXT: usize = 256;
+/// Buffer of a stream inside another one, and the most that a reader can peek.
+const BUFFER: usize = 32 << 10;
+
+/// What was found in one output, and what is left of the limits.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) examined: Examined,
+    members: u32,
+    unpacked: u64,
+}
+
+/// A container or member, while it is read.
+pub(super) struct Place<'f> {
+    findings: &'f mut Findings,
+    path: String,
+    depth: u32,
+}
+
+/// The names of an archive's members, in its order.
+#[derive(Default)]
+pub(super) struct Names {
+    used: BTreeMap<String, u32>,
+    order: Vec<String>,
+}
+
+impl<'f> Place<'f> {
+    pub(super) fn new(findings: &'f mut Findings, path: &str) -> Self {
+        Self {
+            findings,
+            path: path.to_owned(),
+            depth: 0,
+        }
+    }
+
+    /// The path of its elements.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Records a field and where it stands in the stream.
+    pub(super) fn field(&mut self, field: Field, value: Value, offset: impl Into<Option<u64>>) {
+        let element = Element::new(self.path.as_str(), field);
+        let offset = offset.into();
+        self.findings
+            .examined
+            .elements
+            .push((element, Observed { value, offset }));
+    }
+
+    /// Records a field whose name and text are known.
+    pub(super) fn text(&mut self, name: &'static str, text: impl Into<String>, offset: u64) {
+        self.field(Field::new(name), Value::Text(text.into()), offset);
+    }
+
+    /// Records a field of raw bytes: as text, or as their digest where they are long.
+    pub(super) fn raw(&mut self, name: &'static str, bytes: &[u8], offset: u64) {
+        self.field(Field::new(name), raw(bytes), offset);
+    }
+
+    /// Records a field of a member read earlier.
+    pub(super) fn field_of(&mut self, path: &str, field: Field, value: Value, offset: u64) {
+        let offset = Some(offset);
+        let element = Element::new(path, field);
+        self.findings
+            .examined
+            .elements
+            .push((element, Observed { value, offset }));
+    }
+
+    /// Records that something could not be read in full.
+    pub(super) fn problem(&mut self, text: impl Into<String>) {
+        let problem = (self.path.clone(), text.into());
+        self.findings.examined.problems.push(problem);
+    }
+
+    /// Enters the next member of an archive; `None` where there are too many.
+    pub(super) fn member(&mut self, names: &mut Names, name: &[u8]) -> Option<Place<'_>> {
+        if self.findings.members >= MEMBERS {
+            self.problem(format!(
+                "more than {MEMBERS} members; the rest is compared as a whole"
+            ));
+            return None;
+        }
+        self.findings.members += 1;
+        let name = names.add(&escape_name(name));
+        Some(self.enter(&name))
+    }
+
+    /// Enters what a compressed file holds, named after that file: `x.tar` of `x.tar.gz`.
+    pub(super) fn payload(&mut self, suffixes: &[(&str, &str)]) -> Place<'_> {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        let name = suffixes
+            .iter()
+            .find_map(|(suffix, instead)| {
+                let stem = name.strip_suffix(suffix)?;
+                (!stem.is_empty()).then(|| format!("{stem}{instead}"))
+            })
+            .unwrap_or_else(|| "data".to_owned());
+        self.enter(&name)
+    }
+
+    fn enter(&mut self, name: &str) -> Place<'_> {
+        let mut place = Place {
+            path: format!("{}!/{name}", self.path),
+            depth: self.depth + 1,
+            findings: self.findings,
+        };
+        place.field(Field::PRESENCE, Value::Text("present".to_owned()), None);
+        place
+    }
+
+    /// Reads the content of this member, and what is inside it.
+    pub(super) fn content(&mut self, source: &mut dyn Read, offset: u64) -> Whole {
+        let left = UNPACKED - self.findings.unpacked;
+        let mut limited = source.take(left);
+        let whole = self.look_inside(&mut limited, BUFFER);
+        self.findings.unpacked += whole.size.min(UNPACKED - self.findings.unpacked);
+        if whole.size >= left {
+            self.problem(format!(
+                "more than {} GiB unpacked; the rest is compared as a whole",
+                UNPACKED >> 30
+            ));
+        }
+        self.field(Field::CONTENT, whole.digest.clone(), offset);
+        whole
+    }
+
+    /// Reads a stream to its end, through the format that its first bytes show.
+    pub(super) fn look_inside(&mut self, source: &mut dyn Read, capacity: usize) -> Whole {
+        let mut stream = Stream::new(source, capacity);
+        if let Some(format) = recognise(stream.peek(super::PREFIX)) {
+            if self.depth < DEPTH {
+                (format.read)(&mut stream, self);
+            } else {
+                self.problem(format!(
+                    "nested deeper than {DEPTH} archives; compared as a whole"
+                ));
+            }
+        }
+        stream.finish()
+    }
+}
+
+impl Names {
+    /// The name, with `#2` and so on where the archive holds it already.
+    fn add(&mut self, name: &str) -> String {
+        let mut unique = name.to_owned();
+        while self.used.contains_key(&unique) {
+            let count = self.used.entry(name.to_owned()).or_insert(1);
+            *count += 1;
+            unique = format!("{name}#{count}");
+        }
+        self.used.insert(unique.clone(), 1);
+        self.order.push(unique.clone());
+        unique
+    }
+
+    /// The names in the archive's order.
+    pub(super) fn order(self) -> Value {
+        Value::Order(self.order)
+    }
+}
+
+/// Raw bytes as a value: text, or their digest where they are long.
+pub(super) fn raw(bytes: &[u8]) -> Value {
+    if bytes.len() > TEXT {
+        Hash::of(bytes)
+    } else {
+        Value::Text(escape_bytes(bytes))
+    }
+}
+
+/// Binary bytes as a value: hexadecimal, or their digest where they are long.
+pub(super) fn binary(bytes: &[u8]) -> Value {
+    if bytes.len() > 32 {
+        Hash::of(bytes)
+    } else {
+        Value::Text(hexadecimal(bytes))
+    }
+}
+
+/// Bytes up to the first NUL.
+pub(super) fn until_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_names_are_numbered_and_never_collide() {
+        let mut names = Names::default();
+        let added: Vec<_> = ["a", "a#2", "a", "a"].map(|name| names.add(name)).into();
+        assert_eq!(added, ["a", "a#2", "a#3", "a#4"]);
+        assert_eq!(names.order(), Value::Order(added));
+    }
+
+    #[test]
+    fn a_payload_is_named_after_the_compressed_file() {
+        let mut findings = Findings::default();
+        let suffixes = [(".gz", ""), (".tgz", ".tar")];
+        for (outer, inner) in [
+            ("d/x.tar.gz", "d/x.tar.gz!/x.tar"),
+            ("x.tgz", "x.tgz!/x.tar"),
+            ("x.bin", "x.bin!/data"),
+            ("d/.gz", "d/.gz!/data"),
+            ("a.zip!/b.gz", "a.zip!/b.gz!/b"),
+        ] {
+            let mut place = Place::new(&mut findings, outer);
+            assert_eq!(place.payload(&suffixes).path(), inner);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The records of PAX extended headers (POSIX.1-2001 pax): `length key=value\n`, as raw bytes with
+//! their offsets.
+
+use std::collections::BTreeMap;
+
+/// Records by key; a later one of the same key replaces an earlier one.
+#[derive(Clone, Default)]
+pub(super) struct Records(BTreeMap<Vec<u8>, Record>);
+
+/// One value and where it stands in the tar stream.
+#[derive(Clone)]
+pub(super) struct Record {
+    pub(super) value: Vec<u8>,
+    pub(super) offset: u64,
+}
+
+impl Record {
+    /// The value as a number; `None` where it is none.
+    pub(super) fn number(&self) -> Option<u64> {
+        std::str::from_utf8(&self.value).ok()?.parse().ok()
+    }
+}
+
+/// Keys that replace a field of the header, or say how to read the content, and so have a name of
+/// their own.
+const REPLACING: [&[u8]; 8] = [
+    b"path",
+    b"linkpath",
+    b"size",
+    b"uid",
+    b"gid",
+    b"uname",
+    b"gname",
+    b"mtime",
+];
+
+impl Records {
+    /// Reads the content of an extended header that begins at `offset`; false where it breaks off.
+    pub(super) fn read(&mut self, content: &[u8], offset: u64) -> bool {
+        let mut rest = content;
+        while !rest.is_empty() {
+            let at = offset + (content.len() - rest.len()) as u64;
+            let Some((line, after)) = split(rest) else {
+                return false;
+            };
+            let record = Record {
+                value: line.value.to_vec(),
+                offset: at + line.value_at,
+            };
+            self.0.insert(line.key.to_vec(), record);
+            rest = after;
+        }
+        true
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Record> {
+        self.0.get(key.as_bytes())
+    }
+
+    /// The records that no field of the header stands for.
+    pub(super) fn others(&self) -> impl Iterator<Item = (&[u8], &Record)> {
+        self.0
+            .iter()
+            .map(|(key, record)| (key.as_slice(), record))
+            .filter(|(key, _)| !REPLACING.contains(key))
+    }
+
+    /// These records over `global` ones.
+    pub(super) fn over(self, global: &Self) -> Self {
+        let mut all = global.clone();
+        all.0.extend(self.0);
+        all
+    }
+}
+
+/// A record as it stands.
+struct Line<'b> {
+    key: &'b [u8],
+    value: &'b [u8],
+    /// The offset of the value within the record.
+    value_at: u64,
+}
+
+/// Splits the first record off.
+fn split(bytes: &[u8]) -> Option<(Line<'_>, &[u8])> {
+    let blank = bytes.iter().take(20).position(|byte| *byte == b' ')?;
+    let length = std::str::from_utf8(bytes.get(..blank)?).ok()?;
+    let (record, rest) = bytes.split_at_checked(length.parse().ok()?)?;
+    let body = record.get(blank + 1..)?.strip_suffix(b"\n")?;
+    let equals = body.iter().position(|byte| *byte == b'=')?;
+    let line = Line {
+        key: body.get(..equals)?,
+        value: body.get(equals + 1..)?,
+        value_at: (blank + 1 + equals + 1) as u64,
+    };
+    Some((line, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_have_values_and_offsets() {
+        let mut records = Records::default();
+        assert!(records.read(b"9 mtime=1\n".get(..0).unwrap(), 0));
+        assert!(records.read(b"11 mtime=1\n13 comment=x\n", 1024));
+        let mtime = records.get("mtime").unwrap();
+        assert_eq!(
+            (mtime.value.as_slice(), mtime.offset),
+            (b"1".as_slice(), 1033)
+        );
+        let others: Vec<_> = records.others().map(|(key, _)| key.to_vec()).collect();
+        assert_eq!(others, [b"comment"]);
+    }
+
+    #[test]
+    fn records_that_lie_about_their_length_are_refused() {
+        for bytes in [
+            b"99 mtime=1\n".as_slice(),
+            b"3 mtime=1\n",
+            b"0 a=b\n",
+            b"18446744073709551615 a=b\n",
+            b"nonsense",
+            b"5 ab\n",
+        ] {
+            assert!(!Records::default().read(bytes, 0), "{bytes:?}");
+        }
+    }
+}
