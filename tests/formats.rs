@@ -210,7 +210,7 @@ fn info_zip_archives_have_times_owners_and_modes() {
         ("!/t/d/a zip.create-system", "3"),
         ("!/t/d/a content", "5 bytes"),
         ("!/t/link content", "3 bytes"),
-        (" zip.comment", "c"),
+        (" zip.archive-comment", "c"),
     ] {
         assert_eq!(texts[&format!("x.zip{name}")], expected, "{name}");
     }
@@ -287,7 +287,7 @@ EOF"#;
             assert_eq!(field("tar.mode"), "0640");
             assert_eq!(field("tar.mtime"), mtime);
         }
-        let comment = texts.get("pax.tar tar.pax.comment").map(String::as_str);
+        let comment = texts.get("pax.tar tar.global.comment").map(String::as_str);
         assert_eq!(comment, (name == "pax").then_some("g"));
     }
 }

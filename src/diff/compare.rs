@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::formats;
 use crate::model::{Element, Field, Snapshot, Value};
 
 /// What the second snapshot says of an element, next to the first.
@@ -146,37 +147,45 @@ fn order(left: &[String], right: Vec<String>) -> Seen {
 /// and compressed streams of other bytes.
 fn leave_to_the_inside(seen: &mut BTreeMap<Element, Seen>) {
     let mut inside: BTreeSet<String> = BTreeSet::new();
-    let mut header: BTreeSet<String> = BTreeSet::new();
+    let mut within: BTreeSet<String> = BTreeSet::new();
+    let mut content: BTreeSet<String> = BTreeSet::new();
     for (element, _) in seen.iter().filter(|(_, seen)| seen.differs()) {
         inside.extend(enclosing(&element.path).map(str::to_owned));
-        if is_of_the_whole(&element.field) {
-            header.insert(element.path.clone());
+        if formats::is_compression(&element.field) {
+            continue;
+        }
+        if formats::is_within(&element.field) {
+            within.insert(element.path.clone());
+        }
+        if element.field == Field::CONTENT {
+            content.insert(element.path.clone());
         }
     }
+    // A compressed stream of the same bytes explains those of the file that it is in.
+    let streams: Vec<String> = seen
+        .iter()
+        .filter(|(element, seen)| {
+            seen.differs()
+                && formats::is_compression(&element.field)
+                && formats::is_within(&element.field)
+                && !inside.contains(&element.path)
+        })
+        .map(|(element, _)| element.path.clone())
+        .collect();
+    within.extend(streams);
     for (element, seen) in seen.iter_mut().filter(|(_, seen)| seen.differs()) {
-        let explained = (element.field == Field::CONTENT && header.contains(&element.path))
-            || ((element.field == Field::CONTENT || is_compression(&element.field))
-                && inside.contains(&element.path));
+        let path = &element.path;
+        let explained = if element.field == Field::CONTENT {
+            inside.contains(path) || within.contains(path)
+        } else if formats::is_compression(&element.field) {
+            inside.contains(path) || (!formats::is_within(&element.field) && content.contains(path))
+        } else {
+            false
+        };
         if explained {
             *seen = Seen::Unobserved;
         }
     }
-}
-
-/// Whether a field describes the bytes at its own path, where most describe a member in the header
-/// of the archive around it.
-fn is_of_the_whole(field: &Field) -> bool {
-    let name = field.as_str();
-    let (format, aspect) = name.split_once('.').unwrap_or((name, ""));
-    matches!(format, "gzip" | "xz" | "zstd" | "bzip2")
-        || matches!(
-            aspect,
-            "order" | "trailer" | "archive-comment" | "compression"
-        )
-}
-
-fn is_compression(field: &Field) -> bool {
-    field.as_str().ends_with(".compression")
 }
 
 #[cfg(test)]
@@ -189,9 +198,10 @@ mod tests {
         for (path, field, value) in elements {
             let element = Element::new(*path, Field::from(*field));
             snapshot.outputs.insert(element.output().to_owned(), true);
-            let value = match field.ends_with("order") {
-                true => Value::Order(value.split(' ').map(str::to_owned).collect()),
-                false => Value::Text((*value).to_owned()),
+            let value = if field.ends_with("order") {
+                Value::Order(value.split(' ').map(str::to_owned).collect())
+            } else {
+                Value::Text((*value).to_owned())
             };
             snapshot.elements.insert(
                 element,
@@ -250,6 +260,31 @@ mod tests {
             differing(&control, &other),
             ["x.tar!/a content", "x.tar!/a tar.mode"]
         );
+    }
+
+    #[test]
+    fn a_compressed_member_counts_only_where_its_bytes_are_the_same() {
+        let control = [
+            ("x.zip", "content", "1"),
+            ("x.zip!/a", "content", "1"),
+            ("x.zip!/a", "zip.compression", "1"),
+        ];
+        let mut other = control.map(|(path, field, _)| (path, field, "2"));
+        assert_eq!(differing(&control, &other), ["x.zip!/a content"]);
+        other[1].2 = "1";
+        assert_eq!(differing(&control, &other), ["x.zip!/a zip.compression"]);
+    }
+
+    #[test]
+    fn another_compressor_explains_the_bytes_of_the_file() {
+        let control = [
+            ("x.gz", "content", "1"),
+            ("x.gz", "gzip.compression", "1"),
+            ("x.gz!/x", "content", "1"),
+        ];
+        let mut other = control.map(|(path, field, _)| (path, field, "2"));
+        other[2].2 = "1";
+        assert_eq!(differing(&control, &other), ["x.gz gzip.compression"]);
     }
 
     #[test]

@@ -70,11 +70,36 @@ pub fn examine(path: &str, source: &mut dyn Read) -> Examined {
     }
 }
 
-/// Whether a difference of `field` follows from a difference of its container's payload, so that it
-/// means something only where the payload is the same.
+/// Whether the field is the compressed form of a payload, so that its difference means something
+/// only where the payload is the same. The payload is the content at the same path, or inside.
 pub fn is_compression(field: &Field) -> bool {
     field.as_str().ends_with(".compression")
 }
+
+/// Whether the field stands within the bytes at its own path (`gzip.mtime`, `tar.order`) and so
+/// explains a difference of them; a member's header (`tar.mode`) stands in the archive around it.
+pub fn is_within(field: &Field) -> bool {
+    let (format, aspect) = field.as_str().split_once('.').unwrap_or_default();
+    match format {
+        "gzip" | "xz" | "zstd" | "bzip2" => true,
+        "tar" | "zip" | "ar" | "cpio" => {
+            let aspect = aspect.split('.').next().unwrap_or_default();
+            WITHIN.contains(&aspect)
+        }
+        _ => false,
+    }
+}
+
+/// What archives say of themselves, as opposed to their members.
+const WITHIN: [&str; 7] = [
+    "order",
+    "directory-order",
+    "format",
+    "trailer",
+    "archive-comment",
+    "global",
+    "global-name",
+];
 
 fn recognise(prefix: &[u8]) -> Option<&'static Format> {
     FORMATS.iter().find(|format| (format.recognise)(prefix))

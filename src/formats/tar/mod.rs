@@ -57,7 +57,7 @@ fn read(stream: &mut Stream<'_>, place: &mut Place<'_>) {
     loop {
         let offset = stream.offset();
         if stream.peek(1).is_empty() {
-            place.text("tar.padding", "no end mark", offset);
+            place.text("tar.trailer", "no end mark", offset);
             break;
         }
         let Some(block) = stream.array() else {
@@ -104,9 +104,9 @@ fn end(stream: &mut Stream<'_>, place: &mut Place<'_>, offset: u64) {
     }
     if zeros {
         let length = stream.offset() - offset;
-        place.text("tar.padding", format!("{length} zero bytes"), offset);
+        place.text("tar.trailer", format!("{length} zero bytes"), offset);
     } else {
-        place.field(Field::new("tar.padding"), hash.value(), offset);
+        place.field(Field::new("tar.trailer"), hash.value(), offset);
         place.problem(format!(
             "bytes after the end mark at offset {offset}; compared as a whole"
         ));
@@ -161,9 +161,9 @@ impl Archive {
                 "broken record in the global header at offset {offset}"
             ));
         }
-        place.raw("tar.pax-name", &header.name(), offset);
+        place.raw("tar.global-name", &header.name(), offset);
         for (key, record) in records.others() {
-            let field = Field::named(format!("tar.pax.{}", escape_bytes(key)));
+            let field = Field::named(format!("tar.global.{}", escape_bytes(key)));
             place.field(field, raw(&record.value), record.offset);
         }
         self.global = records.over(&self.global);

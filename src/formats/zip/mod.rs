@@ -98,7 +98,7 @@ fn end(stream: &mut Stream<'_>, place: &mut Place<'_>) {
         return;
     };
     if !comment.is_empty() {
-        place.raw("zip.comment", &comment, offset);
+        place.raw("zip.archive-comment", &comment, offset);
     }
     let offset = stream.offset();
     if !stream.peek(1).is_empty() {
