@@ -23,6 +23,7 @@ pub mod model;
 pub mod formats;
 
 pub mod diff;
+pub mod report;
 
 // ... and these modules have effects.
 pub mod snapshot;

@@ -1,0 +1,282 @@
+//! The part of the summary about differences: one section per set of culprits, then what is
+//! unstable, unsettled or derived, then what differs without deciding anything.
+
+use std::collections::BTreeMap;
+
+use super::super::group::{Artifacts, Group, groups, output_of};
+use super::super::words::{alternatives, count, printable, sets, varied_in};
+use super::page::{Look, Page, Text};
+use crate::model::{ArtifactVerdict, CertificateStep, Expect, Finding, FindingState, Findings};
+
+/// How many groups a section lists.
+const GROUPS_LISTED: usize = 12;
+
+pub(super) fn write(page: &mut Page, findings: &Findings, artifacts: &Artifacts<'_>) {
+    let decides = |finding: &&Finding| {
+        artifacts
+            .get(output_of(finding))
+            .is_none_or(|artifact| artifact.decides && artifact.verdict != ArtifactVerdict::Same)
+    };
+    let (deciding, aside): (Vec<&Finding>, Vec<&Finding>) =
+        findings.findings.iter().partition(decides);
+    culprits(page, findings, artifacts, &deciding);
+    unproven(page, artifacts, &deciding);
+    beside(page, artifacts, &aside);
+}
+
+/// One section for every distinct set of alternatives.
+fn culprits(
+    page: &mut Page,
+    findings: &Findings,
+    artifacts: &Artifacts<'_>,
+    deciding: &[&Finding],
+) {
+    let mut sections: BTreeMap<Vec<Vec<String>>, Vec<&Finding>> = BTreeMap::new();
+    for finding in deciding {
+        if finding.state == FindingState::Certified {
+            sections.entry(sets(finding)).or_default().push(finding);
+        }
+    }
+    if sections.is_empty() {
+        return;
+    }
+    page.heading("Culprits");
+    for (index, (sets, members)) in sections.iter().enumerate() {
+        if index > 0 {
+            page.gap();
+        }
+        let levels = levels(findings, sets, members);
+        let title = Text::new(Look::Bad, &alternatives(sets)).and(Look::Dim, &levels);
+        page.paragraph(2, 2, &title);
+        list(page, 4, artifacts, members, |_| String::new());
+        for (names, steps) in proofs(members) {
+            let label = match sets.len() {
+                1 => "proof:".to_owned(),
+                _ => format!("proof of {}:", names.join(" AND ")),
+            };
+            let text = Text::new(Look::Dim, &label).and(Look::Dim, &proof(findings, &steps));
+            page.paragraph(4, 2, &text);
+        }
+    }
+}
+
+/// `(0022 -> 0077)`: the levels behind a section, as its certificates had them.
+fn levels(findings: &Findings, sets: &[Vec<String>], members: &[&Finding]) -> String {
+    let changes: Vec<String> = findings
+        .variations
+        .iter()
+        .filter(|variation| sets.iter().flatten().any(|name| *name == variation.name))
+        .filter_map(|variation| {
+            let varied = proven_level(findings, &variation.name, members)
+                .or_else(|| variation.varied.first().map(String::as_str))?;
+            let levels = format!("{} -> {}", printable(&variation.control), printable(varied));
+            Some(match sets {
+                [only] if only.len() == 1 => levels,
+                _ => format!("{} {levels}", variation.name),
+            })
+        })
+        .collect();
+    if changes.is_empty() {
+        String::new()
+    } else {
+        format!("({})", changes.join("; "))
+    }
+}
+
+/// The level of a variation in a trial that shows the difference.
+fn proven_level<'a>(findings: &'a Findings, name: &str, members: &[&Finding]) -> Option<&'a str> {
+    let culprits = members.iter().flat_map(|finding| &finding.culprits);
+    let trial = culprits
+        .filter(|culprit| culprit.variations.iter().any(|other| other == name))
+        .flat_map(|culprit| &culprit.certificate)
+        .find(|step| step.expect == Expect::Differs)?
+        .trial;
+    let record = findings.trials.iter().find(|record| record.id == trial)?;
+    record.varied.get(name).map(String::as_str)
+}
+
+/// For every set of culprits, the certificate that most of the findings share.
+fn proofs(members: &[&Finding]) -> BTreeMap<Vec<String>, Vec<CertificateStep>> {
+    let mut votes: BTreeMap<&[String], BTreeMap<&[CertificateStep], usize>> = BTreeMap::new();
+    for culprit in members.iter().flat_map(|finding| &finding.culprits) {
+        *votes
+            .entry(&culprit.variations)
+            .or_default()
+            .entry(&culprit.certificate)
+            .or_default() += 1;
+    }
+    votes
+        .into_iter()
+        .filter_map(|(names, certificates)| {
+            let (steps, _) = certificates
+                .into_iter()
+                .max_by_key(|(steps, number)| (*number, std::cmp::Reverse(*steps)))?;
+            Some((names.to_vec(), steps.to_vec()))
+        })
+        .collect()
+}
+
+/// `differs in trial 5 (umask); same in trials 0 (nothing varied) and 6 (everything but umask)`.
+fn proof(findings: &Findings, steps: &[CertificateStep]) -> String {
+    let part = |expect: Expect, word: &str| {
+        let trials: Vec<String> = steps
+            .iter()
+            .filter(|step| step.expect == expect)
+            .map(|step| format!("{} ({})", step.trial.0, varied_in(findings, step.trial)))
+            .collect();
+        let noun = if trials.len() == 1 { "trial" } else { "trials" };
+        (!trials.is_empty()).then(|| format!("{word} in {noun} {}", trials.join(", ")))
+    };
+    [part(Expect::Differs, "differs"), part(Expect::Same, "same")]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// What differs without a certified culprit.
+fn unproven(page: &mut Page, artifacts: &Artifacts<'_>, deciding: &[&Finding]) {
+    for (state, heading) in [
+        (
+            FindingState::Unstable,
+            "Unstable: differs between trials of the same environment",
+        ),
+        (
+            FindingState::Unsettled,
+            "Unsettled: differs, and no culprit could be proven",
+        ),
+        (FindingState::Derived, "Derived: follows a difference above"),
+    ] {
+        let members: Vec<&Finding> = deciding
+            .iter()
+            .copied()
+            .filter(|finding| finding.state == state)
+            .collect();
+        if members.is_empty() {
+            continue;
+        }
+        page.heading(heading);
+        list(page, 2, artifacts, &members, comment);
+    }
+}
+
+/// The rate and the reasons of a group.
+fn comment(group: &Group<'_>) -> String {
+    let mut parts = Vec::new();
+    let rates: Vec<_> = group
+        .findings
+        .iter()
+        .filter_map(|finding| finding.rate)
+        .collect();
+    if let Some(rate) = rates.iter().max_by_key(|rate| rate.differing) {
+        let most = if rates.iter().any(|other| other.differing != rate.differing) {
+            "at most "
+        } else {
+            ""
+        };
+        parts.push(format!(
+            "differed in {most}{} of {} (95 % interval {:.0} to {:.0} %)",
+            rate.differing,
+            count(rate.trials, "repeat"),
+            rate.low * 100.0,
+            rate.high * 100.0
+        ));
+    }
+    let mut reasons: Vec<&str> = group
+        .findings
+        .iter()
+        .filter_map(|finding| finding.reason.as_deref())
+        .collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    parts.extend(reasons.into_iter().take(3).map(printable));
+    parts.join("; ")
+}
+
+/// One line per group, the output around members as a line of its own.
+fn list(
+    page: &mut Page,
+    indent: usize,
+    artifacts: &Artifacts<'_>,
+    members: &[&Finding],
+    comment: impl Fn(&Group<'_>) -> String,
+) {
+    let groups = groups(members.iter().copied());
+    let column = groups
+        .iter()
+        .map(|group| group.field.chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(24);
+    let mut output = None;
+    for group in groups.iter().take(GROUPS_LISTED) {
+        if group.output != output {
+            output = group.output;
+            page.paragraph(
+                indent,
+                2,
+                &format!("in {}", printable(output.unwrap_or_default())).into(),
+            );
+        }
+        let text = Text::from(format!("{}:", group.extent(artifacts)))
+            .and(Look::Plain, &group.changes())
+            .and(Look::Dim, &aside(&comment(group)));
+        let indent = indent + if group.output.is_some() { 2 } else { 0 };
+        page.row(indent, (Look::Strong, group.field), column, &text);
+    }
+    if let Some(rest) = groups.get(GROUPS_LISTED..).filter(|rest| !rest.is_empty()) {
+        let elements: usize = rest.iter().map(|group| group.findings.len()).sum();
+        let more = format!(
+            "… and {} more (--json lists all)",
+            count(elements as u64, "element")
+        );
+        page.paragraph(indent, 2, &more.into());
+    }
+}
+
+fn aside(comment: &str) -> String {
+    if comment.is_empty() {
+        String::new()
+    } else {
+        format!("– {comment}")
+    }
+}
+
+/// What differs and decides nothing: intermediates, and the modes of the outputs themselves.
+fn beside(page: &mut Page, artifacts: &Artifacts<'_>, aside: &[&Finding]) {
+    let (intermediate, noted): (Vec<&Finding>, Vec<&Finding>) = aside.iter().partition(|finding| {
+        artifacts
+            .get(output_of(finding))
+            .is_some_and(|artifact| !artifact.decides)
+    });
+    for (members, heading) in [
+        (
+            noted,
+            "Differs as well, but does not decide (--metadata makes it count)",
+        ),
+        (
+            intermediate,
+            "Intermediate files differ as well; they do not decide (-o '**' judges all)",
+        ),
+    ] {
+        if members.is_empty() {
+            continue;
+        }
+        page.heading(heading);
+        list(page, 2, artifacts, &members, |group| {
+            let mut names: Vec<String> = group
+                .findings
+                .iter()
+                .filter(|finding| !finding.culprits.is_empty())
+                .map(|finding| alternatives(&sets(finding)))
+                .collect();
+            names.sort();
+            names.dedup();
+            if names.is_empty() {
+                String::new()
+            } else {
+                format!("because of {}", names.join("; "))
+            }
+        });
+    }
+}

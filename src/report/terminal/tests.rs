@@ -1,0 +1,214 @@
+use super::super::samples::{certified, finding, inconclusive, intricate, reproducible, sdist};
+use super::*;
+
+fn plain(findings: &Findings) -> String {
+    render(
+        findings,
+        Layout {
+            width: 90,
+            colour: false,
+        },
+    )
+}
+
+#[test]
+fn a_reproducible_build_says_so_first_and_lists_what_was_not_tested() {
+    insta::assert_snapshot!(plain(&reproducible()), @r#"
+    REPRODUCIBLE: both outputs are identical under the 4 variations tested
+
+    Build     make dist
+    Source    /home/ada/hello
+    Judged    *.tar.gz *.zip (from --output)
+    Dates     SOURCE_DATE_EPOCH was 1700000000; the clock was running as usual
+
+    Outputs
+      hello-2.10.tar.gz  same
+      hello-2.10.zip     same
+
+    Other variations
+      cleared           build-path, locale, umask, user
+      not tested        time
+        time: clocks are not varied by this version
+
+    3 trials (1 control, 1 repeat, 1 for the search); 2.15 s; seed 17446744073709551615; as an
+      ordinary user
+    "#);
+}
+
+#[test]
+fn an_sdist_names_its_culprits_and_groups_their_members() {
+    insta::assert_snapshot!(plain(&sdist()), @r#"
+    NOT REPRODUCIBLE: 1 of 2 outputs differs, because of source-mtime, umask and user
+
+    Build     python3 -m build --no-isolation
+    Source    /home/ada/hello
+    Judged    dist/* (the usual ones of such a project)
+    Dates     SOURCE_DATE_EPOCH was not set; the clock was running as usual
+
+    Outputs
+      dist/six-1.16.0.tar.gz            differs: source-mtime; umask; user; 3 elements
+                                        unstable
+      dist/six-1.16.0-py3-none-any.whl  same
+
+    Culprits
+      source-mtime (given -> shifted)
+        in dist/six-1.16.0.tar.gz
+          tar.mtime  4 of 32 members: each by +86400, e.g. six-1.16.0/README.rst: 1690001000
+                     -> 1690087400
+        proof: differs in trial 3 (source-mtime); same in trials 0 (nothing varied), 6
+          (everything varied but source-mtime)
+
+      umask (0022 -> 0077)
+        in dist/six-1.16.0.tar.gz
+          tar.mode  4 of 32 members: 0644 -> 0600, 0755 -> 0700 (e.g. six-1.16.0/README.rst)
+        proof: differs in trial 5 (umask); same in trials 0 (nothing varied), 4 (everything
+          varied but umask)
+
+      user (caller -> other)
+        in dist/six-1.16.0.tar.gz
+          tar.uname  all 32 members: ada -> vary-userzoqa (e.g. six-1.16.0/file00)
+        proof: differs in trial 7 (user); same in trials 0 (nothing varied), 8 (everything
+          varied but user)
+
+    Unstable: differs between trials of the same environment
+      gzip.mtime  dist/six-1.16.0.tar.gz: 1763833440 -> 1763833443 – differed in 2 of 2
+                  repeats (95 % interval 34 to 100 %)
+      in dist/six-1.16.0.tar.gz
+        tar.mtime   2 of 32 members: 1763833440 -> 1763833443 (e.g. six-1.16.0/PKG-INFO) –
+                    differed in 2 of 2 repeats (95 % interval 34 to 100 %)
+
+    Other variations
+      cleared           locale, build-path
+      not tested        time, file-order, network
+        time, file-order: this version cannot hold a build's clock
+        network: network namespaces: unshare: EPERM; sysctl kernel.unprivileged_userns_clone=1
+          allows them
+
+    Notes
+      - the build ran without a network in every trial
+
+    What to change
+      umask: set the modes when packing: tar --mode='a+rX,u+w,go-w'
+
+    9 trials (1 control, 1 repeat, 3 for the search, 4 for certificates); 13.4 s; seed
+      17446744073709551615; as an ordinary user
+    "#);
+}
+
+#[test]
+fn pairs_alternatives_breakers_and_doubts_are_told_apart() {
+    insta::assert_snapshot!(plain(&intricate()), @r#"
+    NOT REPRODUCIBLE: 3 of 3 outputs differ
+    THE BUILD FAILS under shell (other): exit code 2, in trial 9; see the notes
+
+    Build     python3 -m build --no-isolation
+    Source    /home/ada/hello
+    Judged    dist/* (the usual ones of such a project)
+    Dates     SOURCE_DATE_EPOCH was not set; the clock was running as usual
+
+    Outputs
+      out/a  differs: file-order AND locale together
+      out/b  differs: hostname; time
+      out/c  differs: 1 element unsettled
+
+    Culprits
+      file-order AND locale together (file-order keyed -> reversed; locale C.UTF-8 ->
+        et_EE.UTF-8)
+        content  out/a: sha256:1a2b1a2b1a2b… (120 bytes) -> sha256:9f8e9f8e9f8e… (120 bytes)
+        proof: differs in trial 1 (file-order, locale); same in trials 0 (nothing varied), 2
+          (file-order), 3 (locale)
+
+      either of hostname OR time (each alone is enough) (hostname reprobe -> other; time t0 ->
+        soon)
+        content  out/b: sha256:1a2b1a2b1a2b… (120 bytes) -> sha256:9f8e9f8e9f8e… (120 bytes)
+        proof of hostname: differs in trial 4 (hostname); same in trial 0 (nothing varied)
+        proof of time: differs in trial 5 (time=soon); same in trial 0 (nothing varied)
+
+    Unsettled: differs, and no culprit could be proven
+      content  out/c: sha256:1a2b1a2b1a2b… (120 bytes) -> sha256:9f8e9f8e9f8e… (120 bytes) –
+               the limit of 60 builds was reached
+
+    Intermediate files differ as well; they do not decide (-o '**' judges all)
+      content  x.o: sha256:1a2b1a2b1a2b… (120 bytes) -> sha256:9f8e9f8e9f8e… (120 bytes) –
+               because of time
+
+    Other variations
+      breaks the build  shell
+
+    Notes
+      - trial 9 failed under shell (other); the end of its log:
+          conf: 12: Bad substitution
+          make: *** [conf] Error 2
+
+    7 trials (1 control, 1 for the search, 5 for certificates); trial 9 failed; 13.4 s; seed
+      17446744073709551615; as an ordinary user
+    "#);
+}
+
+#[test]
+fn a_build_that_fails_shows_the_end_of_its_log() {
+    insta::assert_snapshot!(plain(&inconclusive()), @r#"
+    COULD NOT DECIDE: the build fails with nothing varied: exit code 101
+
+    Notes
+      - the end of the build's log:
+          error: failed to get `itoa`
+            Could not resolve host: index.crates.io
+      - no build reaches the network unless --network is given; --prepare 'cargo fetch'
+        downloads once, before
+
+    Build     make dist
+    Source    /home/ada/hello
+    Judged    *.tar.gz *.zip (from --output)
+    Dates     SOURCE_DATE_EPOCH was 1700000000; the clock was running as usual
+
+    Other variations
+      not tested        time, build-path, locale, umask, user
+
+    1 trial (1 control); trial 0 failed; 2.15 s; seed 17446744073709551615; as an ordinary
+      user
+    "#);
+}
+
+#[test]
+fn two_thousand_members_take_one_line() {
+    let mut findings = sdist();
+    findings.findings = (0..2000)
+        .map(|index| {
+            let element = format!("dist/six-1.16.0.tar.gz!/six-1.16.0.tar!/f{index:04}");
+            let [before, after] = [1000 + index, 2000 + index].map(|time| time.to_string());
+            let finding = finding(&element, "tar.mtime", [&before, &after]);
+            certified(finding, &[(&["source-mtime"], &[3], &[0])])
+        })
+        .collect();
+    let page = plain(&findings);
+    assert!(page.lines().count() < 40, "{page}");
+    assert!(
+        page.contains("each by +1000, e.g. f0000: 1000 -> 2000"),
+        "{page}"
+    );
+}
+
+#[test]
+fn no_line_of_words_exceeds_the_width() {
+    for findings in [reproducible(), sdist(), intricate(), inconclusive()] {
+        let page = render(
+            &findings,
+            Layout {
+                width: 60,
+                colour: false,
+            },
+        );
+        for line in page.lines() {
+            assert!(
+                line.chars().count() <= 60 || !line.trim().contains(' '),
+                "{line:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_same_findings_give_the_same_bytes() {
+    assert_eq!(plain(&sdist()), plain(&sdist()));
+}
