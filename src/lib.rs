@@ -19,6 +19,7 @@
 
 // Pure: no file, process, clock or environment is touched below this line ...
 pub mod model;
+pub mod search;
 
 pub mod formats;
 

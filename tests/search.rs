@@ -1,0 +1,433 @@
+//! Properties of the search, over builds with a hidden truth and without running any build. Every
+//! verdict also passes a verifier that reads the records alone.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test harness fails by panicking"
+)]
+
+#[path = "../benches/search/truth.rs"]
+mod truth;
+
+use reprobe::model::{Row, TrialId, TrialKind};
+use reprobe::search::{
+    Control, ElementVerdict, Factor, FactorVerdict, Observation, Options, Search, Seen, Step, Try,
+};
+use truth::{Hidden, Random, Records, Session, Truth, go_on, named, session, verify};
+
+fn options(factors: usize) -> Options {
+    let factor = Factor {
+        levels: 1,
+        weight: 1.0,
+        volatile: Vec::new(),
+    };
+    Options {
+        factors: vec![factor; factors],
+        first_levels: Vec::new(),
+        workers: 1,
+        budget_trials: None,
+        repeats: 1,
+        thorough: false,
+        clock_runs: false,
+        seed: 7,
+    }
+}
+
+fn sets(sets: &[&[usize]]) -> Hidden {
+    Hidden::Sets {
+        sets: sets.iter().map(|set| set.to_vec()).collect(),
+        distinct: false,
+    }
+}
+
+fn builds(elements: Vec<Hidden>) -> Truth {
+    Truth {
+        elements,
+        ..Truth::default()
+    }
+}
+
+/// Runs a search to its end and checks its claims.
+fn check(truth: &Truth, options: &Options, seed: u64) -> Session {
+    let done = session(truth, options, seed, |_| {});
+    verify(&done.records, &done.verdict).unwrap_or_else(|error| panic!("{error}"));
+    done
+}
+
+#[track_caller]
+fn exact(truth: &Truth, done: &Session) {
+    for (element, hidden) in truth.elements.iter().enumerate() {
+        assert_eq!(
+            named(&done.verdict, element),
+            hidden.culprits(),
+            "element {element}: {hidden:?} is said to be {:?}",
+            done.verdict.elements[element]
+        );
+    }
+}
+
+#[test]
+fn a_clean_build_takes_two_trials() {
+    let truth = builds(vec![sets(&[]), sets(&[])]);
+    let done = check(&truth, &options(14), 0);
+    assert_eq!(done.records.len(), 2);
+    assert!(
+        done.verdict
+            .factors
+            .iter()
+            .all(|f| *f == FactorVerdict::Cleared)
+    );
+    assert_eq!(done.verdict.elements[0], ElementVerdict::Same { trials: 2 });
+}
+
+#[test]
+fn repeats_of_the_control_and_of_everything_varied_stand_behind_a_clean_verdict() {
+    let truth = builds(vec![sets(&[])]);
+    let options = Options {
+        repeats: 4,
+        ..options(14)
+    };
+    let done = check(&truth, &options, 0);
+    assert_eq!(done.records.len(), 8);
+    assert_eq!(done.verdict.repeats, (4, 4));
+}
+
+#[test]
+fn single_culprits_alternatives_and_pairs_are_named_exactly() {
+    let truth = builds(vec![
+        sets(&[&[3]]),
+        sets(&[&[5], &[9]]),
+        sets(&[&[2, 11]]),
+        sets(&[&[2, 11], &[6]]),
+        sets(&[]),
+    ]);
+    for workers in [1, 2, 8] {
+        let options = Options {
+            workers,
+            ..options(14)
+        };
+        let done = check(&truth, &options, 0);
+        exact(&truth, &done);
+        assert!(done.rounds * workers >= done.records.len());
+        assert_eq!(done.verdict.factors[2], FactorVerdict::Culprit);
+        assert_eq!(done.verdict.factors[0], FactorVerdict::Cleared);
+    }
+}
+
+#[test]
+fn a_presence_has_its_culprit_and_a_field_of_an_absent_member_is_not_called_the_same() {
+    let truth = builds(vec![
+        Hidden::Presence(vec![vec![4]]),
+        Hidden::FieldOf(vec![vec![4]], vec![vec![7]]),
+        Hidden::Appears(vec![vec![8]]),
+    ]);
+    let done = check(&truth, &options(14), 0);
+    assert_eq!(named(&done.verdict, 0), Some(vec![vec![4]]));
+    assert_eq!(named(&done.verdict, 2), Some(vec![vec![8]]));
+    match &done.verdict.elements[1] {
+        ElementVerdict::Unsettled { .. } => {}
+        ElementVerdict::Certified { .. } => {
+            assert_eq!(named(&done.verdict, 1), Some(vec![vec![7]]));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_breaker_is_reported_once_and_never_run_again_once_it_is_known() {
+    let truth = Truth {
+        elements: vec![sets(&[&[3]])],
+        breakers: vec![vec![(5, 0)]],
+        failing: 0.0,
+    };
+    let done = check(&truth, &options(14), 0);
+    exact(&truth, &done);
+    assert_eq!(done.verdict.breakers.len(), 1);
+    assert_eq!(done.verdict.breakers[0].set, [5]);
+    assert_eq!(done.verdict.factors[5], FactorVerdict::Breaks);
+    let last = done
+        .records
+        .iter()
+        .filter(|(_, (t, _))| t.row.0[5] != 0)
+        .map(|(id, _)| *id)
+        .max();
+    let known = done.verdict.breakers[0].failed.iter().max().copied();
+    assert_eq!(last, known);
+}
+
+#[test]
+fn a_level_that_breaks_the_build_gives_way_to_the_next() {
+    let truth = Truth {
+        elements: vec![sets(&[&[3]]), sets(&[&[5]])],
+        breakers: vec![vec![(5, 1)]],
+        failing: 0.0,
+    };
+    let mut options = options(14);
+    options.factors[5].levels = 2;
+    let done = check(&truth, &options, 0);
+    exact(&truth, &done);
+    assert!(done.verdict.breakers[0].replaced);
+    let ElementVerdict::Certified { culprits } = &done.verdict.elements[1] else {
+        panic!("{:?}", done.verdict.elements[1]);
+    };
+    assert_eq!(culprits[0].levels, [2]);
+}
+
+#[test]
+fn factors_that_break_the_build_only_together_are_varied_apart() {
+    let truth = Truth {
+        elements: vec![sets(&[&[3]]), sets(&[&[5]]), sets(&[&[8]])],
+        breakers: vec![vec![(5, 0), (8, 0)]],
+        failing: 0.0,
+    };
+    let done = check(&truth, &options(14), 0);
+    exact(&truth, &done);
+    assert_eq!(done.verdict.breakers[0].set, [5, 8]);
+}
+
+#[test]
+fn when_every_factor_breaks_the_build_the_search_ends_and_says_so() {
+    let truth = Truth {
+        elements: vec![sets(&[&[3]])],
+        breakers: (0..6).map(|factor| vec![(factor, 0)]).collect(),
+        failing: 0.0,
+    };
+    let done = check(&truth, &options(6), 0);
+    assert!(
+        done.verdict
+            .factors
+            .iter()
+            .all(|f| *f == FactorVerdict::Breaks)
+    );
+}
+
+#[test]
+fn a_control_that_fails_is_tried_once_more_and_no_longer() {
+    let truth = Truth {
+        elements: vec![],
+        breakers: vec![vec![]],
+        failing: 0.0,
+    };
+    let done = check(&truth, &options(14), 0);
+    assert_eq!(done.records.len(), 2);
+    assert_eq!(done.verdict.control, Control::Fails);
+}
+
+#[test]
+fn a_build_that_fails_by_chance_ends_without_a_false_claim() {
+    for seed in 0..60 {
+        let truth = Truth {
+            elements: vec![sets(&[&[3]]), sets(&[])],
+            breakers: vec![],
+            failing: 0.2,
+        };
+        let done = check(&truth, &options(14), seed);
+        if let Some(said) = named(&done.verdict, 0) {
+            assert_eq!(said, [[3]]);
+        }
+    }
+}
+
+#[test]
+fn what_differs_only_while_the_clock_runs_is_attributed_to_that_level() {
+    let mut options = options(14);
+    options.factors[2].levels = 2;
+    options.factors[2].volatile = vec![false, true];
+    options.first_levels = vec![(2, 2)];
+    let truth = builds(vec![
+        Hidden::AtLevel(2, 2),
+        sets(&[&[2]]),
+        sets(&[&[6]]),
+        sets(&[]),
+    ]);
+    let done = check(&truth, &options, 0);
+    exact(&truth, &done);
+    let ElementVerdict::Certified { culprits } = &done.verdict.elements[0] else {
+        panic!("{:?}", done.verdict.elements[0]);
+    };
+    assert_eq!(culprits[0].levels, [2]);
+    let clean = check(&builds(vec![sets(&[])]), &options, 0);
+    assert_eq!(clean.records.len(), 2);
+    assert_eq!(clean.records[&TrialId(1)].0.row.0[2], 2);
+}
+
+#[test]
+fn with_a_running_clock_certificates_are_repeated_between_two_controls() {
+    let truth = builds(vec![
+        sets(&[&[3]]),
+        Hidden::Noise {
+            rate: 1.0,
+            fresh: true,
+        },
+    ]);
+    let options = Options {
+        clock_runs: true,
+        ..options(14)
+    };
+    let done = check(&truth, &options, 0);
+    let controls: Vec<(&TrialId, &(Try, Observation))> = done
+        .records
+        .iter()
+        .filter(|(_, (t, _))| t.row.is_control())
+        .collect();
+    assert!(
+        controls
+            .iter()
+            .skip(1)
+            .all(|(_, (t, _))| t.after_seconds == Some(2.1))
+    );
+    let last = controls.last().unwrap().0;
+    let ElementVerdict::Certified { culprits } = &done.verdict.elements[0] else {
+        panic!("{:?}", done.verdict.elements[0]);
+    };
+    let before = culprits[0]
+        .certificate
+        .iter()
+        .filter(|(id, _)| id < last)
+        .count();
+    assert!(before >= 4, "each of the two rows twice");
+    assert!(matches!(
+        done.verdict.elements[1],
+        ElementVerdict::Unstable { .. }
+    ));
+}
+
+#[test]
+fn opposite_and_masked_effects_are_never_claimed_wrongly() {
+    for hidden in [Hidden::Xor(3, 8), Hidden::Masked(3, 8)] {
+        for seed in 0..10 {
+            let truth = builds(vec![hidden.clone(), sets(&[&[(seed as usize) % 3]])]);
+            let done = check(
+                &truth,
+                &Options {
+                    seed,
+                    ..options(14)
+                },
+                seed,
+            );
+            if let Some(said) = named(&done.verdict, 0) {
+                assert!(said == [vec![3]] || said == [vec![3], vec![8]], "{said:?}");
+            }
+            assert!(named(&done.verdict, 1).is_some());
+        }
+    }
+}
+
+#[test]
+fn a_search_that_was_killed_anywhere_goes_on_to_the_same_verdict() {
+    let truth = Truth {
+        elements: vec![sets(&[&[3]]), sets(&[&[5], &[9]]), sets(&[&[2, 11]])],
+        breakers: vec![vec![(7, 0)]],
+        failing: 0.0,
+    };
+    for workers in [1, 4] {
+        let options = Options {
+            workers,
+            ..options(14)
+        };
+        let whole = check(&truth, &options, 0);
+        for kept in 0..whole.records.len() {
+            let mut search = Search::new(options.clone());
+            let mut records: Records = whole.records.clone().into_iter().take(kept).collect();
+            for (id, (attempt, observation)) in &records {
+                search.record(*id, attempt, observation.clone());
+            }
+            go_on(&truth, &mut search, &mut records, 0, workers, |_| {});
+            let verdict = search.verdict();
+            verify(&records, &verdict).unwrap();
+            for element in 0..3 {
+                assert_eq!(named(&verdict, element), named(&whole.verdict, element));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_order_in_which_a_batch_completes_changes_nothing() {
+    let truth = builds(vec![
+        sets(&[&[3]]),
+        sets(&[&[5], &[9]]),
+        Hidden::Noise {
+            rate: 0.5,
+            fresh: true,
+        },
+    ]);
+    for seed in 0..20 {
+        let options = Options {
+            workers: 4,
+            ..options(14)
+        };
+        let straight = session(&truth, &options, seed, |_| {});
+        let backwards = session(&truth, &options, seed, |batch| batch.reverse());
+        let rows = |done: &Session| -> Vec<Row> {
+            done.records
+                .values()
+                .map(|(attempt, _)| attempt.row.clone())
+                .collect()
+        };
+        assert_eq!(rows(&straight), rows(&backwards));
+        assert_eq!(straight.verdict, backwards.verdict);
+    }
+}
+
+#[test]
+fn the_same_environment_is_run_again_only_as_a_marked_repeat_and_the_budget_holds() {
+    for seed in 0..30 {
+        let truth = builds(vec![
+            Hidden::Noise {
+                rate: 0.3,
+                fresh: false,
+            },
+            sets(&[&[1], &[2], &[3]]),
+            sets(&[&[4, 5]]),
+            Hidden::Masked(6, 7),
+        ]);
+        for budget in [0, 1, 2, 7, 20, 200] {
+            let options = Options {
+                budget_trials: Some(budget),
+                workers: 3,
+                ..options(14)
+            };
+            let done = check(&truth, &options, seed);
+            assert!(done.records.len() <= budget as usize);
+            let mut rows: Vec<&Row> = Vec::new();
+            for (attempt, _) in done.records.values() {
+                assert!(!rows.contains(&&attempt.row) || attempt.kind == TrialKind::Repeat);
+                rows.push(&attempt.row);
+            }
+        }
+    }
+}
+
+#[test]
+fn noise_is_hardly_ever_blamed_on_a_variation() {
+    let mut noisy = 0;
+    let mut blamed = 0;
+    for rate in [0.05, 0.1, 0.25, 0.5, 0.75, 1.0] {
+        for fresh in [false, true] {
+            for seed in 0..300 {
+                let truth = builds(vec![Hidden::Noise { rate, fresh }]);
+                let done = check(&truth, &options(14), seed);
+                noisy += 1;
+                blamed += usize::from(named(&done.verdict, 0).is_some());
+            }
+        }
+    }
+    assert!(blamed * 100 <= noisy, "{blamed} of {noisy}");
+}
+
+#[test]
+fn a_step_is_a_function_of_what_was_recorded() {
+    let truth = builds(vec![sets(&[&[3]])]);
+    let done = check(&truth, &options(14), 0);
+    assert_eq!(done.search.next(), Step::Done);
+    assert_eq!(done.search.estimate(), 0);
+    assert_eq!(done.search.verdict(), done.verdict);
+    assert_eq!(
+        truth.run(&Row::control(14), &mut Random(1)),
+        Observation::Built(vec![Seen::Value(0)])
+    );
+}
