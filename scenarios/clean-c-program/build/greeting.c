@@ -1,0 +1,3 @@
+const char *greeting(int n) {
+    return n > 1 ? "hello all" : "hello";
+}

@@ -1,0 +1,1 @@
+int c(int n) { return n + 'c'; }

@@ -1,0 +1,1 @@
+int d(int n) { return n + 'd'; }

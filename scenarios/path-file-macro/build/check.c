@@ -1,0 +1,5 @@
+#include <assert.h>
+
+void check(int n) {
+    assert(n > 0);
+}

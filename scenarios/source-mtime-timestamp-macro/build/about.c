@@ -1,0 +1,1 @@
+const char about[] = "about.c of " __TIMESTAMP__;

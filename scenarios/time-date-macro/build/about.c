@@ -1,0 +1,1 @@
+const char about[] = "compiled on " __DATE__ " at " __TIME__;
