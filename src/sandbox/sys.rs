@@ -6,6 +6,9 @@
     reason = "raw kernel calls; every use states why it is sound"
 )]
 
+pub(super) mod notify;
+pub(super) mod tracee;
+
 use std::ffi::CString;
 use std::io;
 use std::mem::size_of;

@@ -1,0 +1,252 @@
+//! Answers directory reads. The position lives in the kernel's own file description, where
+//! `lseek`, `dup` and `fork` find it; what was read is only cached.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::{Arc, Mutex};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::statfs::fstatfs;
+use nix::unistd::{Whence, lseek};
+
+use super::engine::{Answer, Event, Supervisor};
+use super::order::{Listing, Order, Records, Slice};
+use super::tracee::{Memory, lock};
+use crate::sandbox::sys::tracee as sys;
+
+/// Widths of a position, best first: ext4, tmpfs and overlayfs take 42 bits; 32-bit descriptions
+/// and a few file systems only 31.
+const WIDTHS: [u32; 2] = [42, 30];
+/// Directories that are cached together hold at most this many bytes.
+const CACHE: usize = 64 << 20;
+/// Locks, chosen by directory.
+const LOCKS: usize = 64;
+/// The largest piece that one call fills, as much as any program asks for.
+const ROOM: usize = 4 << 20;
+
+/// Device and inode.
+type Identity = (u64, u64);
+
+/// What directory reads share.
+#[derive(Debug)]
+pub(super) struct Directories {
+    order: Order,
+    locks: Vec<Mutex<()>>,
+    cache: Mutex<Cache>,
+    /// Whether a device holds directories that are ours to order.
+    devices: Mutex<BTreeMap<u64, bool>>,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    listings: BTreeMap<(Identity, u32), (u64, Arc<Listing>)>,
+    size: usize,
+    clock: u64,
+}
+
+impl Cache {
+    fn get(&mut self, key: (Identity, u32)) -> Option<Arc<Listing>> {
+        self.clock += 1;
+        let (used, listing) = self.listings.get_mut(&key)?;
+        *used = self.clock;
+        Some(Arc::clone(listing))
+    }
+
+    fn put(&mut self, key: (Identity, u32), listing: &Arc<Listing>) {
+        self.clock += 1;
+        self.size += listing.size();
+        let entry = (self.clock, Arc::clone(listing));
+        if let Some((_, old)) = self.listings.insert(key, entry) {
+            self.size -= old.size();
+        }
+        while self.size > CACHE && self.listings.len() > 1 {
+            let oldest = self.listings.iter().min_by_key(|(_, (used, _))| *used);
+            let Some(oldest) = oldest.map(|(key, _)| *key) else {
+                return;
+            };
+            if let Some((_, old)) = self.listings.remove(&oldest) {
+                self.size -= old.size();
+            }
+        }
+    }
+}
+
+impl Directories {
+    pub(super) fn new(order: Order) -> Self {
+        Self {
+            order,
+            locks: (0..LOCKS).map(|_| Mutex::default()).collect(),
+            cache: Mutex::default(),
+            devices: Mutex::default(),
+        }
+    }
+
+    fn is_ours(&self, device: u64, directory: &OwnedFd) -> bool {
+        if let Some(known) = lock(&self.devices).get(&device) {
+            return *known;
+        }
+        let ours = fstatfs(directory).is_ok_and(|kind| !is_synthetic(kind.filesystem_type().0));
+        lock(&self.devices).insert(device, ours);
+        ours
+    }
+}
+
+/// File systems that the kernel makes up on reading: their order depends on nothing that a copy
+/// or a checkout would change, and some refuse our positions.
+fn is_synthetic(magic: libc::c_long) -> bool {
+    [
+        libc::PROC_SUPER_MAGIC,
+        libc::SYSFS_MAGIC,
+        libc::DEVPTS_SUPER_MAGIC,
+        libc::CGROUP_SUPER_MAGIC,
+        libc::CGROUP2_SUPER_MAGIC,
+        libc::DEBUGFS_MAGIC,
+        libc::TRACEFS_MAGIC,
+    ]
+    .contains(&magic)
+}
+
+/// Answers `getdents64(2)` and `getdents(2)`.
+pub(super) fn answer(supervisor: &Supervisor, event: &Event, records: Records) -> Answer {
+    let Some(directories) = &supervisor.directories else {
+        return Answer::Continue;
+    };
+    let [number, address, room, ..] = event.args;
+    let Ok(directory) = supervisor.tracees.descriptor(event.tid, low(number)) else {
+        // A bad descriptor is the kernel's to refuse.
+        return Answer::Continue;
+    };
+    let Ok(status) = sys::statx(
+        directory.as_fd(),
+        c"",
+        libc::AT_EMPTY_PATH,
+        libc::STATX_TYPE | libc::STATX_INO,
+    ) else {
+        return Answer::Continue;
+    };
+    let device = libc::makedev(status.stx_dev_major, status.stx_dev_minor);
+    let is_directory = u32::from(status.stx_mode) & libc::S_IFMT == libc::S_IFDIR;
+    if !is_directory || !directories.is_ours(device, &directory) {
+        return Answer::Continue;
+    }
+    let reading = Reading {
+        directories,
+        supervisor,
+        event,
+        directory,
+        identity: (device, status.stx_ino),
+        address,
+        room: usize::try_from(room & 0xffff_ffff)
+            .unwrap_or(ROOM)
+            .min(ROOM),
+        records,
+    };
+    reading.run().unwrap_or_else(Answer::Errno)
+}
+
+/// A descriptor is the low half of its register.
+fn low(argument: u64) -> i32 {
+    #[expect(clippy::cast_possible_truncation, reason = "as the kernel reads it")]
+    let number = argument as u32;
+    number.cast_signed()
+}
+
+struct Reading<'a> {
+    directories: &'a Directories,
+    supervisor: &'a Supervisor,
+    event: &'a Event,
+    directory: OwnedFd,
+    identity: Identity,
+    address: u64,
+    room: usize,
+    records: Records,
+}
+
+impl Reading<'_> {
+    fn run(&self) -> Result<Answer, Errno> {
+        let (device, inode) = self.identity;
+        // Descriptions shared by threads and forks would repeat entries without this lock.
+        let chosen = usize::try_from(device.wrapping_mul(31).wrapping_add(inode)).unwrap_or(0);
+        let _guard = self.directories.locks.get(chosen % LOCKS).map(lock);
+        let position = lseek(&self.directory, 0, Whence::SeekCur)?;
+        let Some(bits) = self.width(position)? else {
+            return Ok(Answer::Continue);
+        };
+        let listing = match self.listing(position, bits) {
+            Ok(listing) => listing,
+            // Readable for the program when it opened it, but not for us now: the whole
+            // directory stays the kernel's.
+            Err(Errno::EACCES | Errno::EPERM | Errno::ENOENT) => return Ok(Answer::Continue),
+            Err(_) => return Err(Errno::EIO),
+        };
+        let mut out = Vec::with_capacity(self.room.min(1 << 16));
+        let start = u64::try_from(position).unwrap_or(0);
+        match listing.fill(start, self.records, self.room, &mut out, |inode| inode) {
+            Slice::End => Ok(Answer::Value(0)),
+            Slice::TooSmall => Err(Errno::EINVAL),
+            Slice::Filled(next) => self.deliver(position, next, &out),
+        }
+    }
+
+    /// Moves the description first: a file system that refuses the position must never have given
+    /// entries out, or the program would read them for ever.
+    fn deliver(&self, position: i64, next: u64, out: &[u8]) -> Result<Answer, Errno> {
+        if !self.supervisor.is_valid(self.event) {
+            return Ok(Answer::Gone);
+        }
+        let next = i64::try_from(next).unwrap_or(i64::MAX);
+        if lseek(&self.directory, next, Whence::SeekSet).is_err() {
+            return Ok(Answer::Continue);
+        }
+        if let Err(errno) = Memory(self.event.tid).write(self.address, out) {
+            lseek(&self.directory, position, Whence::SeekSet)?;
+            return Err(errno);
+        }
+        Ok(Answer::Value(i64::try_from(out.len()).unwrap_or(0)))
+    }
+
+    /// The widest position that this description takes.
+    fn width(&self, position: i64) -> Result<Option<u32>, Errno> {
+        for bits in WIDTHS {
+            if self.records == Records::Legacy(4) && bits > 31 {
+                continue;
+            }
+            let farthest = (1_i64 << bits) + 64;
+            if lseek(&self.directory, farthest, Whence::SeekSet).is_ok() {
+                lseek(&self.directory, position, Whence::SeekSet)?;
+                return Ok(Some(bits));
+            }
+        }
+        Ok(None)
+    }
+
+    fn listing(&self, position: i64, bits: u32) -> Result<Arc<Listing>, Errno> {
+        let key = (self.identity, bits);
+        if position > 0
+            && let Some(listing) = lock(&self.directories.cache).get(key)
+        {
+            return Ok(listing);
+        }
+        let records = self.read_all()?;
+        let listing = Arc::new(Listing::new(records, self.directories.order, bits));
+        lock(&self.directories.cache).put(key, &listing);
+        Ok(listing)
+    }
+
+    /// Reads the whole directory through a description of our own.
+    fn read_all(&self) -> Result<Vec<u8>, Errno> {
+        let path = format!("thread-self/fd/{}", self.directory.as_raw_fd());
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        let own = self.supervisor.tracees.open_proc(&path, flags)?;
+        let mut records = Vec::new();
+        let mut buffer = vec![0; 1 << 15];
+        loop {
+            let count = sys::getdents64(own.as_fd(), &mut buffer)?;
+            if count == 0 {
+                return Ok(records);
+            }
+            records.extend(buffer.iter().take(count));
+        }
+    }
+}

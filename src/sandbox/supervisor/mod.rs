@@ -1,0 +1,118 @@
+//! The supervisor of a trial: one seccomp filter whose notifications it answers, so that every
+//! program of the build (static ones, Go, musl and 32-bit included) finds the clock, the file
+//! times, the directory order and the randomness that the environment asks for. It needs neither
+//! ptrace nor preloading, FUSE nor root.
+//!
+//! [`install_filter`] runs in the build's process right before `exec`; the listener it returns
+//! travels by `SCM_RIGHTS` to the process that calls [`start`]. That process must see the pids of
+//! the trial and be allowed to ptrace them; the trial must die with it (its calls would fail with
+//! `ENOSYS`), which is the sandbox's part.
+
+mod arch;
+mod directory;
+mod engine;
+mod filter;
+mod order;
+mod tracee;
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{DirectoryOrder, Environment};
+use crate::sandbox::sys::notify;
+use arch::Purpose;
+pub use engine::Running;
+
+/// What a trial's supervisor has to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// In which order directories list their entries.
+    pub order: DirectoryOrder,
+}
+
+impl Config {
+    /// What the environment asks for.
+    pub fn new(environment: &Environment) -> Self {
+        Self {
+            order: environment.directory_order,
+        }
+    }
+
+    /// Whether there is anything to do; if not, no filter is installed at all.
+    pub fn needed(&self) -> bool {
+        !self.purposes().is_empty()
+    }
+
+    fn purposes(&self) -> Vec<Purpose> {
+        let mut purposes = Vec::new();
+        if self.order != DirectoryOrder::Host {
+            purposes.push(Purpose::Directories);
+        }
+        purposes
+    }
+}
+
+/// What a supervisor did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// What went wrong, in words.
+    pub problems: Vec<String>,
+    /// Calls answered by the supervisor.
+    pub answered: u64,
+    /// Calls that were trapped and then left to the kernel.
+    pub continued: u64,
+}
+
+/// A supervisor that cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The filter cannot be installed.
+    #[error("installing the seccomp filter: {0}{hint}", hint = filter_hint(*.0))]
+    Filter(Errno),
+    /// `/proc` cannot be opened.
+    #[error("opening /proc: {0}; mount the proc file system")]
+    Proc(Errno),
+    /// A thread cannot be started.
+    #[error("starting a supervisor thread: {0}; raise the process limit (ulimit -u)")]
+    Thread(std::io::Error),
+}
+
+fn filter_hint(errno: Errno) -> &'static str {
+    match errno {
+        Errno::EBUSY => "; a supervisor already watches this process, and the kernel allows one",
+        Errno::EINVAL => "; Linux 5.19 or newer is needed (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)",
+        Errno::ENOSYS => "; this kernel is built without seccomp filters",
+        Errno::EPERM => "; an outer sandbox forbids seccomp(2)",
+        _ => "",
+    }
+}
+
+/// Puts the calling thread, and everything it will start, under a filter; returns the listener.
+/// Sets `no_new_privs` only where the kernel demands it of a caller without `CAP_SYS_ADMIN`.
+pub fn install_filter(config: &Config) -> Result<OwnedFd, Error> {
+    let program = filter::program(&arch::ABIS, &config.purposes());
+    // Without this flag a signal makes a call happen twice, and directories lose entries.
+    let flags = libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    let listener = match notify::install(&program, flags) {
+        Err(Errno::EACCES) => {
+            nix::sys::prctl::set_no_new_privs().map_err(Error::Filter)?;
+            notify::install(&program, flags)
+        }
+        other => other,
+    };
+    listener.map_err(Error::Filter)
+}
+
+/// Starts the threads that answer the listener's notifications.
+pub fn start(
+    listener: OwnedFd,
+    config: &Config,
+    _event_log: Option<File>,
+) -> Result<Running, Error> {
+    let threads = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8));
+    Running::start(engine::Supervisor::new(listener, config)?, threads)
+}

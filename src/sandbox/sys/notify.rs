@@ -1,0 +1,151 @@
+//! Seccomp user notification, `seccomp_unotify(2)`: installing a filter with a listener, and the
+//! operations on that listener.
+#![expect(dead_code, reason = "the clock hook needs the rest")]
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::errno::Errno;
+
+/// One instruction of classic BPF, as `seccomp(2)` takes them.
+pub(in crate::sandbox) type Instruction = libc::sock_filter;
+
+/// A system call that waits for an answer.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::sandbox) struct Notification {
+    /// Names the notification in answers.
+    pub(in crate::sandbox) id: u64,
+    /// Thread id in the pid namespace of the receiver; 0 where that cannot see the thread.
+    pub(in crate::sandbox) tid: u32,
+    /// The number of the call within its ABI.
+    pub(in crate::sandbox) nr: i32,
+    /// `AUDIT_ARCH_*` of the ABI.
+    pub(in crate::sandbox) arch: u32,
+    /// Where the call was made.
+    pub(in crate::sandbox) instruction_pointer: u64,
+    /// The arguments.
+    pub(in crate::sandbox) args: [u64; 6],
+}
+
+/// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` of `linux/seccomp.h` (6.6), which the crate lacks.
+const SYNC_WAKE_UP: u64 = 1;
+
+/// `seccomp(SECCOMP_SET_MODE_FILTER)` with a new listener. `flags` are added to
+/// `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
+pub(in crate::sandbox) fn install(program: &[Instruction], flags: u64) -> Result<OwnedFd, Errno> {
+    let fprog = libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?,
+        filter: program.as_ptr().cast_mut(),
+    };
+    let flags = flags | libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    // SAFETY: `fprog` points to `len` instructions that outlive the call; the kernel copies them.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            flags,
+            &raw const fprog,
+        )
+    };
+    let fd = libc::c_int::try_from(fd).map_err(|_| Errno::EBADF)?;
+    Errno::result(fd)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Waits for the next notification. `EINTR` and `ENOENT` are normal.
+pub(in crate::sandbox) fn receive(listener: BorrowedFd<'_>) -> Result<Notification, Errno> {
+    // SAFETY: all-zero is a valid value of this plain structure, and the kernel demands it.
+    let mut raw: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel fills a structure of the size encoded in the request.
+    Errno::result(unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_RECV,
+            &raw mut raw,
+        )
+    })?;
+    Ok(Notification {
+        id: raw.id,
+        tid: raw.pid,
+        nr: raw.data.nr,
+        arch: raw.data.arch,
+        instruction_pointer: raw.data.instruction_pointer,
+        args: raw.data.args,
+    })
+}
+
+/// Ends a notification: with a value or an errno, or by letting the kernel run the call.
+pub(in crate::sandbox) fn send(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    value: i64,
+    errno: i32,
+    run_it: bool,
+) -> Result<(), Errno> {
+    let mut raw = libc::seccomp_notif_resp {
+        id,
+        val: value,
+        error: -errno,
+        flags: u32::from(run_it),
+    };
+    // SAFETY: the kernel reads a structure of the size encoded in the request.
+    Errno::result(unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_SEND,
+            &raw mut raw,
+        )
+    })?;
+    Ok(())
+}
+
+/// Whether the notification still waits: its thread id cannot have been given to another since.
+pub(in crate::sandbox) fn is_valid(listener: BorrowedFd<'_>, id: u64) -> bool {
+    // SAFETY: the kernel reads one u64.
+    let result = unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_ID_VALID,
+            &raw const id,
+        )
+    };
+    result == 0
+}
+
+/// Puts a copy of `file` into the caller's descriptors and answers the call with its number.
+pub(in crate::sandbox) fn answer_with_descriptor(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    file: BorrowedFd<'_>,
+) -> Result<(), Errno> {
+    // 5.14: SECCOMP_ADDFD_FLAG_SEND does both in one step.
+    let raw = libc::seccomp_notif_addfd {
+        id,
+        flags: u32::try_from(libc::SECCOMP_ADDFD_FLAG_SEND).unwrap_or(2),
+        srcfd: u32::try_from(file.as_raw_fd()).map_err(|_| Errno::EINVAL)?,
+        newfd: 0,
+        newfd_flags: u32::try_from(libc::O_CLOEXEC).unwrap_or(0),
+    };
+    // SAFETY: the kernel reads a structure of the size encoded in the request.
+    Errno::result(unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_ADDFD,
+            &raw const raw,
+        )
+    })?;
+    Ok(())
+}
+
+/// Wakes the receiver on the caller's own processor (6.6); an older kernel refuses.
+pub(in crate::sandbox) fn wake_synchronously(listener: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: the request takes its flags by value.
+    Errno::result(unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS,
+            SYNC_WAKE_UP,
+        )
+    })?;
+    Ok(())
+}
