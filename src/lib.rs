@@ -19,6 +19,10 @@
 
 // Pure: no file, process, clock or environment is touched below this line ...
 pub mod model;
+pub mod catalog;
+
+pub mod plan;
+
 pub mod search;
 
 pub mod formats;

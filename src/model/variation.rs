@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Need;
+use super::element::Field;
 use super::environment::{Environment, Setting};
 
 /// One aspect of the environment that should not matter, its levels resolved by the plan.
@@ -46,7 +47,7 @@ pub struct Level {
 /// What usually fixes an output that depends on a variation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemedyText {
-    /// The field it applies to (`tar.mode`), or empty for every field.
+    /// The field it applies to (`tar.mode`) with all below it, or empty for every field.
     pub when: String,
     /// What to change, in words or as a command.
     pub text: String,
@@ -63,6 +64,15 @@ impl Level {
     }
 }
 
+impl RemedyText {
+    /// Whether it is meant for this field: `zip.extra` stands for `zip.extra.UT.mtime` too, and
+    /// nothing stands for every field.
+    pub fn applies_to(&self, field: &Field) -> bool {
+        let rest = field.as_str().strip_prefix(self.when.as_str());
+        self.when.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+}
+
 impl Variation {
     /// Level 0 is the control, 1 the first varied level.
     pub fn level(&self, number: u8) -> Option<&Level> {
@@ -70,5 +80,24 @@ impl Variation {
             None => Some(&self.control),
             Some(index) => self.varied.get(index),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remedy_applies_to_its_field_and_to_what_lies_below_it() {
+        let remedy = |when: &str| RemedyText {
+            when: when.into(),
+            text: String::new(),
+            r#try: None,
+        };
+        let field = Field::new("zip.extra.UT.mtime");
+        assert!(remedy("zip.extra").applies_to(&field));
+        assert!(remedy("").applies_to(&field));
+        assert!(!remedy("zip.ext").applies_to(&field));
+        assert!(!remedy("zip.extra.ux").applies_to(&field));
     }
 }
