@@ -5,12 +5,17 @@
 //! Nothing here fails on foreign bytes: what could be read is returned, with problems that say
 //! what could not.
 
+mod ar;
+mod bzip2;
+mod cpio;
 mod gzip;
 mod inflate;
 mod place;
 mod stream;
 mod tar;
+mod xz;
 mod zip;
+mod zstd;
 
 use std::io::{self, Read};
 
@@ -27,7 +32,16 @@ struct Format {
 }
 
 /// All formats; the first that recognises a prefix reads it.
-const FORMATS: &[Format] = &[gzip::FORMAT, zip::FORMAT, tar::FORMAT];
+const FORMATS: &[Format] = &[
+    gzip::FORMAT,
+    xz::FORMAT,
+    zstd::FORMAT,
+    bzip2::FORMAT,
+    zip::FORMAT,
+    ar::FORMAT,
+    cpio::FORMAT,
+    tar::FORMAT,
+];
 
 /// How many bytes a format is recognised by: one block of tar, whose only mark may be its checksum.
 const PREFIX: usize = 512;

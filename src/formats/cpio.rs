@@ -1,0 +1,121 @@
+//! cpio in the "new" ASCII form, as in an initramfs or an RPM: the fields of every member's header.
+//! The older forms are not recognised.
+
+use std::io::Read;
+
+use super::Format;
+use super::place::{Names, Place, until_nul};
+use super::stream::Stream;
+use crate::model::Field;
+
+pub(super) const FORMAT: Format = Format {
+    recognise: |prefix| MAGIC.iter().any(|magic| prefix.starts_with(magic)),
+    read,
+};
+
+/// Without and with a checksum.
+const MAGIC: [&[u8]; 2] = [b"070701", b"070702"];
+/// The longest name that is read.
+const NAME: u64 = 64 << 10;
+/// The name of the last member.
+const TRAILER: &[u8] = b"TRAILER!!!";
+
+/// A member's header: thirteen numbers of eight hexadecimal digits.
+struct Header {
+    bytes: [u8; 110],
+    offset: u64,
+}
+
+impl Header {
+    fn number(&self, index: usize) -> Option<u64> {
+        let digits = self.bytes.get(6 + 8 * index..14 + 8 * index)?;
+        u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    }
+}
+
+fn read(stream: &mut Stream<'_>, place: &mut Place<'_>) {
+    let mut names = Names::default();
+    loop {
+        let offset = stream.offset();
+        let header = stream.array().map(|bytes| Header { bytes, offset });
+        let Some(header) = header.filter(|header| (FORMAT.recognise)(&header.bytes)) else {
+            place.problem(format!(
+                "no valid header at offset {offset}; the rest is compared as a whole"
+            ));
+            break;
+        };
+        if !member(stream, place, &mut names, &header) {
+            break;
+        }
+    }
+    place.field(Field::new("cpio.order"), names.order(), None);
+}
+
+/// Reads a member; false at the end, or where the reading must stop.
+fn member(
+    stream: &mut Stream<'_>,
+    place: &mut Place<'_>,
+    names: &mut Names,
+    header: &Header,
+) -> bool {
+    let offset = header.offset;
+    let lengths = header.number(6).zip(header.number(11));
+    let Some((size, name_length)) = lengths.filter(|(_, length)| *length <= NAME) else {
+        place.problem(format!("no valid lengths in the header at offset {offset}"));
+        return false;
+    };
+    let name = stream.exactly(name_length);
+    let Some(name) = name.filter(|_| stream.skip(padding(110 + name_length))) else {
+        place.problem(format!("truncated in the header at offset {offset}"));
+        return false;
+    };
+    let name = until_nul(&name);
+    if name == TRAILER {
+        return false;
+    }
+    let Some(mut member) = place.member(names, name) else {
+        return false;
+    };
+    fields(&mut member, header);
+    let at = stream.offset();
+    let whole = member.content(&mut stream.by_ref().take(size), at);
+    if whole.size < size {
+        member.problem(format!("truncated: {} of {size} bytes", whole.size));
+        return false;
+    }
+    stream.skip(padding(size))
+}
+
+fn fields(member: &mut Place<'_>, header: &Header) {
+    for (index, field) in [
+        "cpio.ino",
+        "cpio.mode",
+        "cpio.uid",
+        "cpio.gid",
+        "cpio.nlink",
+        "cpio.mtime",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let at = header.offset + 6 + 8 * index as u64;
+        let text = match header.number(index) {
+            Some(mode) if field == "cpio.mode" => format!("{mode:o}"),
+            Some(number) => number.to_string(),
+            None => "not a number".to_owned(),
+        };
+        member.text(field, text, at);
+    }
+    for (field, first) in [("cpio.dev", 7), ("cpio.rdev", 9)] {
+        let at = header.offset + 6 + 8 * first as u64;
+        let [major, minor] = [first, first + 1].map(|index| header.number(index).unwrap_or(0));
+        if (major, minor) != (0, 0) {
+            member.text(field, format!("{major}:{minor}"), at);
+        }
+    }
+}
+
+/// Names and contents are padded to four bytes.
+fn padding(length: u64) -> u64 {
+    length.wrapping_neg() % 4
+}
