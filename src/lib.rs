@@ -19,6 +19,7 @@
 
 // Pure: no file, process, clock or environment is touched below this line ...
 pub mod model;
+
 pub mod catalog;
 
 pub mod plan;
@@ -28,6 +29,7 @@ pub mod search;
 pub mod formats;
 
 pub mod diff;
+
 pub mod report;
 
 // ... and these modules have effects.
