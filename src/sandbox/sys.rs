@@ -79,6 +79,31 @@ pub fn fork_into(namespaces: i32) -> Result<Fork, Errno> {
     })
 }
 
+/// Gives a process that is about to execute a build the signals of a fresh login: nothing blocked,
+/// `SIGPIPE` deadly (the runtime ignores it), and no descriptor but the standard streams.
+pub fn forget_inheritance() -> Result<(), Errno> {
+    use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+
+    // SAFETY: the default disposition runs no code of ours.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
+    SigSet::empty().thread_set_mask()?;
+    // SAFETY: takes integers; with CLOSE_RANGE_CLOEXEC descriptors close at the next exec only, so
+    // none is closed behind the back of its owner.
+    let done = Errno::result(unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            3,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    });
+    match done {
+        // Before Linux 5.11 descriptors that the caller leaked reach the build.
+        Err(Errno::ENOSYS | Errno::EINVAL) | Ok(_) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Moves the caller into new namespaces, those that nix has no flag for included.
 pub fn unshare(namespaces: i32) -> Result<(), Errno> {
     // SAFETY: unshare takes an integer and touches no memory of ours.

@@ -1,0 +1,108 @@
+//! What can go wrong around a trial. A build that fails is not an error but an outcome.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::supervisor;
+
+/// A step of the set-up that the host refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{step}: {}{}{hint}", Errno::from_raw(*.errno).desc(), if .hint.is_empty() { "" } else { "; " })]
+pub struct StepError {
+    /// What was being done.
+    pub step: String,
+    /// The error number of errno(3).
+    pub errno: i32,
+    /// The way out, or empty.
+    pub hint: String,
+}
+
+impl StepError {
+    /// A step without a known way out.
+    pub fn new(step: impl Into<String>, errno: Errno) -> Self {
+        Self {
+            step: step.into(),
+            errno: errno as i32,
+            hint: String::new(),
+        }
+    }
+
+    /// The same with a way out.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// The error number.
+    pub fn errno(&self) -> Errno {
+        Errno::from_raw(self.errno)
+    }
+}
+
+impl From<supervisor::Error> for StepError {
+    fn from(error: supervisor::Error) -> Self {
+        let errno = match &error {
+            supervisor::Error::Filter(errno) | supervisor::Error::Proc(errno) => *errno,
+            supervisor::Error::Thread(error) => errno_of(error),
+        };
+        Self::new(SUPERVISE_STEP, errno).hint(error.to_string())
+    }
+}
+
+/// The step that puts a build under the supervisor of system calls.
+pub(super) const SUPERVISE_STEP: &str = "supervise system calls";
+
+/// Why a trial could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A step of the set-up failed.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// A file that the sandbox itself needs.
+    #[error("{step} {}: {source}", .path.display())]
+    File {
+        /// What was being done, for example `read`.
+        step: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The request makes no sense on this host, with the way out in the message.
+    #[error("{0}")]
+    Unusable(String),
+    /// A program that the sandbox needs failed.
+    #[error("{program}: {message}")]
+    Program {
+        /// Which.
+        program: &'static str,
+        /// What it said.
+        message: String,
+    },
+    /// The supervising process died without an answer.
+    #[error("the trial's supervisor died: {0}")]
+    Died(String),
+    /// Outputs could not be read.
+    #[error("outputs: {0}")]
+    Outputs(String),
+    /// A signal asked for an end.
+    #[error("interrupted by signal {0}")]
+    Interrupted(i32),
+}
+
+impl Error {
+    /// For `map_err` on operations on files.
+    pub(crate) fn file(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { step, path, source }
+    }
+}
+
+/// The error number of an I/O error.
+pub(crate) fn errno_of(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}

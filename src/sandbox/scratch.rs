@@ -1,0 +1,131 @@
+//! The session's directory on disk: locked while the session lives, removed at its end; what a
+//! killed session left is recognised by its lock, which nobody holds, and removed by the next.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use super::error::Error;
+use super::host::sorted_names;
+
+const PREFIX: &str = "reprobe-";
+const LOCK: &str = "lock";
+
+/// A directory of this session alone.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    dir: PathBuf,
+    // Released when the process ends, however it ends.
+    _lock: Flock<File>,
+}
+
+impl Scratch {
+    /// Makes one below `parent`, and removes those of sessions that were killed.
+    pub(super) fn new(parent: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(parent).map_err(Error::file("make scratch directory", parent))?;
+        let parent = parent
+            .canonicalize()
+            .map_err(Error::file("find scratch directory", parent))?;
+        remove_stale(&parent);
+        let dir = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .tempdir_in(&parent)
+            .map_err(Error::file("make scratch directory in", &parent))?
+            .keep();
+        let lock = lock(&dir.join(LOCK)).map_err(Error::file("lock", &dir))?;
+        // The build's user must be able to pass on the way to its own upper layers, and nobody
+        // else finds the name of a trial's directory by chance.
+        fs::set_permissions(&dir, Permissions::from_mode(0o711))
+            .map_err(Error::file("set mode of", &dir))?;
+        Ok(Self { dir, _lock: lock })
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Removes it; `Drop` does the same without a word.
+    pub(super) fn close(&self) -> Result<(), Error> {
+        remove_tree(&self.dir).map_err(Error::file("remove", &self.dir))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // The next session removes what could not be removed.
+        let _ = remove_tree(&self.dir);
+    }
+}
+
+fn lock(path: &Path) -> io::Result<Flock<File>> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno.into())
+}
+
+/// A directory without a lock file may be about to get one; it is left alone.
+fn remove_stale(parent: &Path) {
+    for name in sorted_names(parent).unwrap_or_default() {
+        let dir = parent.join(&name);
+        let ours = name.to_string_lossy().starts_with(PREFIX);
+        let held = dir.join(LOCK);
+        if ours && held.is_file() && lock(&held).is_ok() {
+            // Another user's cannot be locked, let alone removed.
+            let _ = remove_tree(&dir);
+        }
+    }
+}
+
+/// Removes a tree whose directories may be closed even to their owner: the work directories of an
+/// ordinary user's overlays have mode 000.
+pub(super) fn remove_tree(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_directories(dir);
+            fs::remove_dir_all(dir)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+fn open_directories(dir: &Path) {
+    // What stays closed makes the removal fail, which is reported.
+    let _ = fs::set_permissions(dir, Permissions::from_mode(0o700));
+    for name in sorted_names(dir).unwrap_or_default() {
+        let path = dir.join(name);
+        if path
+            .symlink_metadata()
+            .is_ok_and(|metadata| metadata.is_dir())
+        {
+            open_directories(&path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_directories_that_nobody_holds_are_stale() {
+        let parent = tempfile::tempdir().unwrap();
+        let killed = parent.path().join("reprobe-killed");
+        fs::create_dir_all(killed.join("layers/work")).unwrap();
+        fs::write(killed.join(LOCK), "").unwrap();
+        fs::set_permissions(killed.join("layers/work"), Permissions::from_mode(0o000)).unwrap();
+        let living = Scratch::new(parent.path()).unwrap();
+        assert!(!killed.exists());
+        let other = Scratch::new(parent.path()).unwrap();
+        assert!(living.dir().exists() && other.dir().exists());
+        let dir = living.dir().to_owned();
+        drop(living);
+        assert!(!dir.exists());
+    }
+}

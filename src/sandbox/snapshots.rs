@@ -1,0 +1,56 @@
+//! What a build created or changed, handed to the snapshot, inside the trial.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use super::apply::{WritableLayer, path_of};
+use super::delta;
+use super::protocol::{Reply, Request};
+use crate::snapshot::{self, Change};
+
+/// Takes the snapshot that the request asks for.
+pub(super) fn take(
+    request: &Request,
+    layers: &[WritableLayer],
+    keep: Option<&OwnedFd>,
+    reply: &mut Reply,
+) {
+    let Some(outputs) = &request.outputs else {
+        return;
+    };
+    let mut changes = Vec::new();
+    for layer in layers {
+        let upper = path_of(&layer.upper);
+        let lower = layer.lower.as_ref().map(path_of);
+        match delta::changes(&upper, lower.as_deref(), &layer.at) {
+            Ok(found) => changes.extend(
+                found
+                    .created
+                    .into_iter()
+                    .chain(found.changed)
+                    .map(|path| layer.at.join(path))
+                    .filter(|path| !is_ours(request, path)),
+            ),
+            Err(error) => {
+                reply.snapshot_error =
+                    Some(format!("changes below {}: {error}", layer.at.display()));
+                return;
+            }
+        }
+    }
+    let request = snapshot::Request {
+        build_dir: request.directory.clone(),
+        outputs: outputs.clone(),
+        changes: changes.into_iter().map(|path| Change { path }).collect(),
+        keep: keep.map(path_of),
+    };
+    match snapshot::take(&request) {
+        Ok(taken) => reply.snapshot = Some(taken),
+        Err(error) => reply.snapshot_error = Some(error.to_string()),
+    }
+}
+
+/// What the set-up itself left in a layer: rewritten files, mount points and what leads to them.
+fn is_ours(request: &Request, path: &Path) -> bool {
+    request.ours.iter().any(|ours| ours.starts_with(path))
+}

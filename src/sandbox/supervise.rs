@@ -1,0 +1,431 @@
+//! The process that watches over one trial from outside: makes its namespaces, writes its id maps,
+//! collects what the build says, ends it in time, and dies with the front end, whereupon the
+//! trial's first process and with it all others die.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, getppid, pipe2};
+
+use super::error::{StepError, errno_of};
+use super::identity::{IdMaps, map_text};
+use super::init::{self, Legacy, give_stream};
+use super::link::{Link, Word};
+use super::protocol::{Ending, Namespaces, Reply, Request, Streams, files};
+use super::supervisor;
+use super::sys::{self, Fork};
+
+/// The name under which the program runs this.
+pub(super) const ROLE: &str = "__supervise";
+
+/// More than this of a build's output is not kept.
+const LOG_LIMIT: u64 = 256 << 20;
+
+/// Lives the life of a supervisor: reads the request in `dir`, leaves the reply there. `parent` is
+/// the front end that it dies with; a trial that is run again by hand has none.
+pub(super) fn run(dir: &Path, parent: Option<Pid>) -> Result<(), String> {
+    let front_end = follow(parent).map_err(|errno| format!("follow the front end: {errno}"))?;
+    let text = fs::read(dir.join(files::REQUEST)).map_err(|error| error.to_string())?;
+    let request: Request = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    let reply = Supervisor::start(dir, &request, front_end)
+        .and_then(Supervisor::watch)
+        .unwrap_or_else(refusal);
+    let text = serde_json::to_vec(&reply).map_err(|error| error.to_string())?;
+    let partial = dir.join("reply.partial");
+    fs::write(&partial, text)
+        .and_then(|()| fs::rename(&partial, dir.join(files::REPLY)))
+        .map_err(|error| error.to_string())
+}
+
+/// Dies when the front end dies. The descriptor closes the gap: the front end may be dead already.
+fn follow(parent: Option<Pid>) -> Result<Option<OwnedFd>, Errno> {
+    let Some(parent) = parent else {
+        return Ok(None);
+    };
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if getppid() != parent {
+        return Err(Errno::ESRCH);
+    }
+    match sys::pidfd_open(parent) {
+        Ok(fd) => Ok(Some(fd)),
+        // Before Linux 5.3 the signal alone must do.
+        Err(Errno::ENOSYS | Errno::EPERM) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn refusal(error: StepError) -> Reply {
+    Reply {
+        ending: Ending::Refused { op: None, error },
+        snapshot: None,
+        snapshot_error: None,
+        seconds: 0.0,
+        cpu_seconds: 0.0,
+        supervisor: None,
+        notes: Vec::new(),
+    }
+}
+
+struct Supervisor {
+    front_end: Option<OwnedFd>,
+    link: Link,
+    init: Pid,
+    init_fd: OwnedFd,
+    /// Where the build's output comes from: a pipe or a terminal.
+    output: Option<OwnedFd>,
+    log: File,
+    logged: u64,
+    inside: PathBuf,
+    began: Instant,
+    deadline: Option<Instant>,
+    config: supervisor::Config,
+    /// Answers the system calls of the build.
+    answering: Option<supervisor::Running>,
+    /// Why nobody does.
+    mute: Option<StepError>,
+}
+
+fn step(step: &'static str) -> impl FnOnce(Errno) -> StepError {
+    move |errno| StepError::new(step, errno)
+}
+
+fn file_step(step: &'static str) -> impl FnOnce(std::io::Error) -> StepError {
+    move |error| StepError::new(step, errno_of(&error))
+}
+
+impl Supervisor {
+    fn start(dir: &Path, request: &Request, front_end: Option<OwnedFd>) -> Result<Self, StepError> {
+        // A terminal's interrupt is meant for the build, if it has the terminal, or for the front
+        // end, which ends us.
+        let _ = SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]).thread_block();
+        let owner_maps = request
+            .owner_maps
+            .iter()
+            .map(namespace_of)
+            .collect::<Result<Vec<_>, _>>()?;
+        let (link, far_link) = Link::pair().map_err(step("socket pair"))?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&request.log)
+            .map_err(file_step("open the log"))?;
+        let inside = dir.join(files::INSIDE);
+        let reply = File::create(&inside).map_err(file_step("create the reply"))?;
+        let (output, far_output) = output_pipe(request)?;
+        let keep = request.keep.as_deref().map(open_dir).transpose()?;
+        match sys::fork_into(request.namespaces.flags()).map_err(namespaces_refused)? {
+            Fork::Child => {
+                drop((link, output, log, front_end));
+                init::run(
+                    request,
+                    Legacy {
+                        link: far_link,
+                        reply,
+                        output: far_output,
+                        owner_maps,
+                        keep,
+                    },
+                );
+                std::process::exit(0)
+            }
+            Fork::Parent(init) => {
+                drop((far_link, far_output, reply));
+                let init_fd = sys::pidfd_open(init).map_err(step("pidfd of the trial"))?;
+                let began = Instant::now();
+                let timeout = Duration::try_from_secs_f64(request.timeout).ok();
+                let supervisor = Self {
+                    front_end,
+                    link,
+                    init,
+                    init_fd,
+                    output,
+                    log,
+                    logged: 0,
+                    inside,
+                    began,
+                    deadline: timeout.and_then(|timeout| began.checked_add(timeout)),
+                    config: supervisor::Config::new(&request.environment),
+                    answering: None,
+                    mute: None,
+                };
+                supervisor.release(request)?;
+                Ok(supervisor)
+            }
+        }
+    }
+
+    /// Maps the ids of the trial and lets it begin; ends it where that fails.
+    fn release(&self, request: &Request) -> Result<(), StepError> {
+        let released = match &request.user_map {
+            Some(maps) => write_maps(self.init, maps, true),
+            None => Ok(()),
+        };
+        let released = released.and_then(|()| {
+            self.link
+                .say(Word::Go, None)
+                .map_err(step("let the trial begin"))
+        });
+        if released.is_err() {
+            let _ = sys::pidfd_kill(&self.init_fd);
+            let _ = waitpid(self.init, None);
+        }
+        released
+    }
+
+    /// Watches until the trial's first process has ended.
+    fn watch(mut self) -> Result<Reply, StepError> {
+        let mut timed_out = false;
+        loop {
+            let ready = self.poll()?;
+            if ready.front_end {
+                // Nobody waits for an answer any more.
+                let _ = sys::pidfd_kill(&self.init_fd);
+                std::process::exit(1)
+            }
+            if ready.output {
+                self.pump();
+            }
+            if ready.link {
+                self.listen();
+            }
+            if ready.init {
+                break;
+            }
+            if self
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline)
+            {
+                timed_out = true;
+                sys::pidfd_kill(&self.init_fd).map_err(step("kill the trial"))?;
+                self.deadline = None;
+            }
+        }
+        waitpid(self.init, None).map_err(step("wait for the trial"))?;
+        self.pump();
+        let report = self.answering.take().map(supervisor::Running::finish);
+        if let Some(error) = self.mute.take() {
+            return Err(error);
+        }
+        let mut reply = self.reply(timed_out)?;
+        if let Some(report) = &report {
+            reply.notes.extend(report.problems.iter().cloned());
+        }
+        reply.supervisor = report;
+        Ok(reply)
+    }
+
+    /// Without answers the build would wait for ever.
+    fn answer(&mut self, listener: OwnedFd) {
+        match supervisor::start(listener, &self.config, None) {
+            Ok(running) => self.answering = Some(running),
+            Err(error) => {
+                self.mute = Some(error.into());
+                // If it is gone already, so much the better.
+                let _ = sys::pidfd_kill(&self.init_fd);
+            }
+        }
+    }
+
+    fn reply(&self, timed_out: bool) -> Result<Reply, StepError> {
+        let text = fs::read(&self.inside).map_err(file_step("read the reply"))?;
+        match serde_json::from_slice(&text) {
+            Ok(reply) => Ok(reply),
+            Err(_) if timed_out => Ok(Reply {
+                ending: Ending::TimedOut,
+                snapshot: None,
+                snapshot_error: None,
+                seconds: self.began.elapsed().as_secs_f64(),
+                cpu_seconds: 0.0,
+                supervisor: None,
+                notes: Vec::new(),
+            }),
+            Err(_) => Err(StepError::new("reply of the trial", Errno::EPIPE)
+                .hint("its first process was killed: is there enough memory?")),
+        }
+    }
+
+    fn poll(&self) -> Result<Ready, StepError> {
+        let wait = match self.deadline {
+            None => PollTimeout::NONE,
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                // Rounded up, so that the deadline has passed when it ends.
+                let left = left.saturating_add(Duration::from_millis(1));
+                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+            }
+        };
+        let watched: [Option<BorrowedFd<'_>>; 4] = [
+            self.front_end.as_ref().map(AsFd::as_fd),
+            self.output.as_ref().map(AsFd::as_fd),
+            Some(self.link.as_fd()),
+            Some(self.init_fd.as_fd()),
+        ];
+        let mut fds: Vec<PollFd<'_>> = watched
+            .iter()
+            .flatten()
+            .map(|fd| PollFd::new(*fd, PollFlags::POLLIN))
+            .collect();
+        match poll(&mut fds, wait) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(StepError::new("poll", errno)),
+        }
+        let mut states = fds.iter().map(|fd| fd.any().unwrap_or(false));
+        let mut next = |present: bool| present && states.next().unwrap_or(false);
+        Ok(Ready {
+            front_end: next(self.front_end.is_some()),
+            output: next(self.output.is_some()),
+            link: next(true),
+            init: next(true),
+        })
+    }
+
+    /// Moves what the build has said into the log.
+    fn pump(&mut self) {
+        let Some(output) = self.output.take() else {
+            return;
+        };
+        let mut output = File::from(output);
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match output.read(&mut buffer) {
+                // All writers are gone (a terminal says EIO then).
+                Ok(0) => return,
+                Ok(count) => self.write_log(buffer.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(_) => return,
+            }
+        }
+        self.output = Some(output.into());
+    }
+
+    fn write_log(&mut self, bytes: &[u8]) {
+        let before = self.logged;
+        self.logged = before.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        if before < LOG_LIMIT {
+            // A full disk must not end the build: its log is then cut short.
+            let _ = self.log.write_all(bytes);
+            if self.logged >= LOG_LIMIT {
+                let _ = self
+                    .log
+                    .write_all(b"\n[the log is cut here: it is too long]\n");
+            }
+        }
+    }
+
+    fn listen(&mut self) {
+        match self.link.hear() {
+            Ok(Some((Word::Listener, Some(listener)))) => self.answer(listener),
+            Ok(Some((Word::Terminal, Some(master)))) => {
+                let _ = fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+                self.output = Some(master);
+            }
+            Ok(Some(_)) | Err(_) => {}
+            // Closed: the trial is about to end, which the pidfd tells; do not spin meanwhile.
+            Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+/// The build's output where it has no terminal; our end does not block.
+fn output_pipe(request: &Request) -> Result<(Option<OwnedFd>, Option<OwnedFd>), StepError> {
+    if request.streams != Streams::Log {
+        return Ok((None, None));
+    }
+    let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(step("pipe"))?;
+    fcntl(&read, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(step("pipe"))?;
+    give_stream(&write, request);
+    Ok((Some(read), Some(write)))
+}
+
+/// Who has something to say.
+#[expect(clippy::struct_excessive_bools, reason = "one for each descriptor")]
+struct Ready {
+    front_end: bool,
+    output: bool,
+    link: bool,
+    init: bool,
+}
+
+fn open_dir(path: &Path) -> Result<OwnedFd, StepError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_DIRECTORY)
+        .open(path)
+        .map_err(file_step("open the directory for outputs"))?;
+    Ok(file.into())
+}
+
+fn namespaces_refused(errno: Errno) -> StepError {
+    let hint = match errno {
+        Errno::ENOSPC => {
+            "the limit of user namespaces is reached or 0: sysctl user.max_user_namespaces=10000"
+        }
+        Errno::EPERM => {
+            "the host or its container forbids namespaces: in Docker, run with --security-opt seccomp=unconfined --cap-add SYS_ADMIN; on Debian, sysctl kernel.unprivileged_userns_clone=1; on Ubuntu, sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an AppArmor profile; or run as root"
+        }
+        Errno::EINVAL => "the kernel was built without some kind of namespace",
+        _ => "",
+    };
+    StepError::new(NAMESPACES_STEP, errno).hint(hint)
+}
+
+/// The step that makes the namespaces.
+pub(super) const NAMESPACES_STEP: &str = "new namespaces";
+
+/// Writes the maps of a process in a new user namespace (`user_namespaces(7)`). An ordinary user
+/// must give up setgroups(2) first.
+fn write_maps(pid: Pid, maps: &IdMaps, deny_groups: bool) -> Result<(), StepError> {
+    let write = |name: &str, text: &str| {
+        let path = format!("/proc/{pid}/{name}");
+        fs::write(path, text).map_err(|error| {
+            file_step("map ids")(error).hint("a security module may forbid user namespaces: on Ubuntu, sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an AppArmor profile; or run as root")
+        })
+    };
+    if deny_groups {
+        write("setgroups", "deny")?;
+    }
+    write("uid_map", &map_text(&maps.users))?;
+    write("gid_map", &map_text(&maps.groups))
+}
+
+/// A user namespace that exists only for its maps: its one process ends as soon as it is held.
+fn namespace_of(maps: &IdMaps) -> Result<OwnedFd, StepError> {
+    let (here, there) = Link::pair().map_err(step("socket pair"))?;
+    let only_user = Namespaces {
+        user: true,
+        ..Namespaces::default()
+    };
+    match sys::fork_into(only_user.flags()).map_err(namespaces_refused)? {
+        Fork::Child => {
+            drop(here);
+            // Ends when the other side does, with or without a word.
+            let _ = there.hear();
+            std::process::exit(0)
+        }
+        Fork::Parent(pid) => {
+            drop(there);
+            let held = write_maps(pid, maps, false).and_then(|()| {
+                File::open(format!("/proc/{pid}/ns/user")).map_err(file_step("hold a namespace"))
+            });
+            drop(here);
+            waitpid(pid, None).map_err(step("wait for a helper"))?;
+            Ok(held?.into())
+        }
+    }
+}
+
+/// Says why there is no reply; the front end finds it in the trial's directory.
+pub(super) fn complain(message: &str) {
+    // Where standard error is closed, nobody listens.
+    let _ = writeln!(std::io::stderr(), "{message}");
+}
