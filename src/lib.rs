@@ -30,11 +30,17 @@ pub mod formats;
 
 pub mod diff;
 
+pub mod explain;
+
 pub mod report;
 
 // ... and these modules have effects.
 pub mod snapshot;
 
 pub mod sandbox;
+
+pub mod store;
+
+pub mod session;
 
 pub mod cli;

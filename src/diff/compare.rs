@@ -31,8 +31,6 @@ pub enum Seen {
 pub struct Judged {
     /// Modes of the outputs themselves count.
     pub metadata: bool,
-    /// Outputs that do not decide the verdict count.
-    pub intermediates: bool,
 }
 
 /// The second snapshot as seen from the first.
@@ -68,10 +66,7 @@ pub fn enclosing(path: &str) -> impl Iterator<Item = &str> {
 
 /// Compares `other` with `control`.
 pub fn compare(control: &Snapshot, other: &Snapshot, judged: Judged) -> Comparison {
-    let counts = |element: &&Element| {
-        (judged.metadata || !element.field.is_metadata())
-            && (judged.intermediates || decides(control, other, element.output()))
-    };
+    let counts = |element: &&Element| judged.metadata || !element.field.is_metadata();
     let all: BTreeSet<&Element> = control
         .elements
         .keys()
@@ -95,16 +90,6 @@ pub fn compare(control: &Snapshot, other: &Snapshot, judged: Judged) -> Comparis
         .collect();
     leave_to_the_inside(&mut seen);
     Comparison { seen }
-}
-
-/// Whether the output decides in the snapshots that hold it.
-fn decides(control: &Snapshot, other: &Snapshot, output: &str) -> bool {
-    control
-        .outputs
-        .get(output)
-        .or_else(|| other.outputs.get(output))
-        .copied()
-        .unwrap_or(true)
 }
 
 /// All paths that a snapshot says anything about.

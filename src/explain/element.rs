@@ -1,0 +1,253 @@
+//! Elements and outputs: what is said about each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Case;
+use crate::model::{
+    Artifact, ArtifactVerdict, CertificateStep, Culprit, Element, Field, Finding, FindingState,
+    Rate, Remedy, TrialId, Value, Values,
+};
+use crate::search::{Certified, ElementVerdict};
+
+/// One finding for each differing element of the outputs that decide, by path and field.
+pub(super) fn findings(case: &Case<'_>) -> Vec<Finding> {
+    let elements = case
+        .ledger
+        .elements()
+        .iter()
+        .zip(&case.search.elements)
+        .enumerate();
+    let mut findings: Vec<(&Element, Finding)> = elements
+        .filter(|(number, _)| case.ledger.decides(*number))
+        .filter_map(|(number, (element, verdict))| {
+            Some((element, finding(case, number, element, verdict)?))
+        })
+        .collect();
+    findings.sort_by_key(|(element, _)| *element);
+    findings.into_iter().map(|(_, finding)| finding).collect()
+}
+
+fn finding(
+    case: &Case<'_>,
+    number: usize,
+    element: &Element,
+    verdict: &ElementVerdict,
+) -> Option<Finding> {
+    let mut finding = blank(element);
+    let shown_by = match verdict {
+        ElementVerdict::Same { .. } | ElementVerdict::NotInControl => return None,
+        ElementVerdict::Unstable {
+            differing,
+            trials,
+            low,
+            high,
+            shown_by,
+        } => {
+            finding.state = FindingState::Unstable;
+            finding.reason = Some(unstable(*shown_by, *differing, *trials));
+            finding.rate = Some(Rate {
+                differing: u64::from(*differing),
+                trials: u64::from(*trials),
+                low: *low,
+                high: *high,
+            });
+            let (first, second) = *shown_by;
+            let value = case.ledger.value_in(number, second);
+            // The pair need not contain the control: show the one that is not like it.
+            let control = case.ledger.control_value(number);
+            if value == control {
+                Some(first)
+            } else {
+                Some(second)
+            }
+        }
+        ElementVerdict::Certified { culprits } => {
+            finding.state = FindingState::Certified;
+            finding.culprits = culprits.iter().map(|culprit| name(case, culprit)).collect();
+            finding.remedies = remedies(case, &element.field, culprits);
+            shows_difference(culprits).or_else(|| case.ledger.first_difference(number))
+        }
+        ElementVerdict::Unsettled { reason, possible } => {
+            finding.reason = Some(unsettled(case, &reason.to_string(), possible));
+            case.ledger.first_difference(number)
+        }
+    };
+    let control = case.ledger.control();
+    finding.offset = control.and_then(|control| control.elements.get(element)?.offset);
+    finding.values = Values {
+        control: case.ledger.control_value(number).map(ToString::to_string),
+        varied: shown_by
+            .and_then(|t| case.ledger.value_in(number, t))
+            .map(ToString::to_string),
+    };
+    Some(finding)
+}
+
+fn blank(element: &Element) -> Finding {
+    Finding {
+        element: element.path.clone(),
+        field: element.field.to_string(),
+        offset: None,
+        values: Values {
+            control: None,
+            varied: None,
+        },
+        state: FindingState::Unsettled,
+        reason: None,
+        rate: None,
+        culprits: Vec::new(),
+        cause: None,
+        evidence: None,
+        remedies: Vec::new(),
+    }
+}
+
+fn unstable((first, second): (TrialId, TrialId), differing: u32, trials: u32) -> String {
+    format!(
+        "differs between trials {} and {}, whose environments are the same ({differing} of \
+         {trials} repeats)",
+        first.0, second.0
+    )
+}
+
+fn unsettled(case: &Case<'_>, reason: &str, possible: &[usize]) -> String {
+    let names: Vec<&str> = possible
+        .iter()
+        .filter_map(|factor| factor_name(case, *factor))
+        .collect();
+    if names.is_empty() {
+        reason.to_owned()
+    } else {
+        format!("{reason}; possible: {}", names.join(", "))
+    }
+}
+
+fn factor_name<'a>(case: &Case<'a>, factor: usize) -> Option<&'a str> {
+    case.plan
+        .variations
+        .get(factor)
+        .map(|variation| variation.name.as_str())
+}
+
+fn name(case: &Case<'_>, certified: &Certified) -> Culprit {
+    let names = certified
+        .set
+        .iter()
+        .filter_map(|factor| factor_name(case, *factor));
+    let mut variations: Vec<String> = names.map(str::to_owned).collect();
+    variations.sort();
+    let steps = certified.certificate.iter();
+    let mut certificate: Vec<CertificateStep> = steps
+        .map(|(trial, expect)| CertificateStep {
+            trial: *trial,
+            expect: *expect,
+        })
+        .collect();
+    certificate.sort();
+    Culprit {
+        variations,
+        certificate,
+    }
+}
+
+/// The first trial of a certificate that shows the difference.
+fn shows_difference(culprits: &[Certified]) -> Option<TrialId> {
+    let steps = culprits.iter().flat_map(|culprit| &culprit.certificate);
+    steps
+        .filter(|(_, expect)| *expect == crate::model::Expect::Differs)
+        .map(|(t, _)| *t)
+        .min()
+}
+
+/// What the variations' files advise for this field; general advice only where nothing is said of
+/// the field itself.
+fn remedies(case: &Case<'_>, field: &Field, culprits: &[Certified]) -> Vec<Remedy> {
+    let factors: BTreeSet<usize> = culprits
+        .iter()
+        .flat_map(|c| c.set.iter().copied())
+        .collect();
+    let mut remedies = Vec::new();
+    for factor in factors {
+        let Some(variation) = case.plan.variations.get(factor) else {
+            continue;
+        };
+        let of = |when: &str| {
+            variation
+                .remedies
+                .iter()
+                .filter(move |r| r.when == when)
+                .collect::<Vec<_>>()
+        };
+        let special = of(field.as_str());
+        let chosen = if special.is_empty() { of("") } else { special };
+        remedies.extend(chosen.into_iter().map(|r| Remedy {
+            text: r.text.clone(),
+            verified: false,
+        }));
+    }
+    remedies
+}
+
+/// One record for each output of any trial, by path.
+pub(super) fn artifacts(case: &Case<'_>, findings: &[Finding]) -> Vec<Artifact> {
+    let mut by_output: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
+    for finding in findings {
+        let output = finding
+            .element
+            .split_once("!/")
+            .map_or(&*finding.element, |(o, _)| o);
+        by_output.entry(output).or_default().push(finding);
+    }
+    let mut fields = element_counts(case);
+    let outputs = case.ledger.outputs().into_iter();
+    outputs
+        .map(|(path, (decides, differing))| {
+            let findings = by_output.remove(path).unwrap_or_default();
+            let count = |state| {
+                let matching = findings.iter().filter(|finding| finding.state == state);
+                matching.count() as u64
+            };
+            let unstable = count(FindingState::Unstable);
+            let verdict = match (differing, findings.len() as u64 == unstable && unstable > 0) {
+                (None, _) => ArtifactVerdict::Same,
+                (Some(_), true) => ArtifactVerdict::Unstable,
+                (Some(_), false) => ArtifactVerdict::Differs,
+            };
+            let all = findings.iter().flat_map(|finding| &finding.culprits);
+            let culprits: BTreeSet<Vec<String>> = all.map(|c| c.variations.clone()).collect();
+            Artifact {
+                path: path.to_owned(),
+                decides,
+                verdict,
+                sha256: digest(case, path),
+                culprits: culprits.into_iter().collect(),
+                unstable_elements: unstable,
+                unsettled_elements: count(FindingState::Unsettled),
+                elements: fields.remove(path).unwrap_or_default(),
+            }
+        })
+        .collect()
+}
+
+fn digest(case: &Case<'_>, path: &str) -> Option<String> {
+    let element = Element::new(path, Field::CONTENT);
+    match &case.ledger.control()?.elements.get(&element)?.value {
+        Value::Digest { sha256, .. } => Some(sha256.clone()),
+        Value::Text(_) | Value::Order(_) => None,
+    }
+}
+
+/// Per output, how many elements the control has of each field.
+fn element_counts(case: &Case<'_>) -> BTreeMap<String, BTreeMap<String, u64>> {
+    let mut counts: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    for element in case
+        .ledger
+        .control()
+        .iter()
+        .flat_map(|control| control.elements.keys())
+    {
+        let fields = counts.entry(element.output().to_owned()).or_default();
+        *fields.entry(element.field.to_string()).or_default() += 1;
+    }
+    counts
+}

@@ -1,0 +1,168 @@
+//! What was observed in all trials, by number: the search knows elements and values as integers,
+//! and this is where the integers come from and lead back to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::diff::{self, Judged};
+use crate::model::{Element, Snapshot, TrialId, Value};
+use crate::search::Seen;
+
+/// Elements and their values over all trials of a session. Value 0 of an element is the control's;
+/// "the control has none" is a value, too.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    judged: Judged,
+    control: Option<Arc<Snapshot>>,
+    elements: Vec<Element>,
+    numbers: BTreeMap<Element, usize>,
+    /// Per element, its values in the order of their first appearance; `None` is "has none".
+    values: Vec<Vec<Option<Value>>>,
+    /// Per trial, what each element was; elements beyond the end agreed with the control.
+    trials: BTreeMap<TrialId, Vec<Seen>>,
+    /// Outputs that differed from the control's in some trial, judged or not, and the first trial
+    /// that showed it.
+    differing: BTreeMap<String, TrialId>,
+    /// Outputs that the control does not have: whether they decide.
+    extra: BTreeMap<String, bool>,
+}
+
+impl Ledger {
+    /// Nothing observed yet.
+    pub fn new(judged: Judged) -> Self {
+        Self {
+            judged,
+            control: None,
+            elements: Vec::new(),
+            numbers: BTreeMap::new(),
+            values: Vec::new(),
+            trials: BTreeMap::new(),
+            differing: BTreeMap::new(),
+            extra: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a trial in, and gives what the search is to know of it. The first trial is the
+    /// control. Elements that this trial brought up for the first time agreed with the control in
+    /// all trials before it: neither had them.
+    pub fn observe(&mut self, trial: TrialId, snapshot: &Snapshot) -> Vec<Seen> {
+        let control = Arc::clone(
+            self.control
+                .get_or_insert_with(|| Arc::new(snapshot.clone())),
+        );
+        for (path, decides) in &snapshot.outputs {
+            if !control.outputs.contains_key(path) {
+                self.extra.insert(path.clone(), *decides);
+            }
+        }
+        let mut seen = vec![Seen::Value(0); self.elements.len()];
+        for (element, judged) in diff::compare(&control, snapshot, self.judged).seen {
+            if judged.differs() {
+                self.differing
+                    .entry(element.output().to_owned())
+                    .or_insert(trial);
+            }
+            let number = self.number(&control, element);
+            let value = match judged {
+                diff::Seen::Same => Seen::Value(0),
+                diff::Seen::Value(value) => self.value(number, Some(value)),
+                diff::Seen::Absent => self.value(number, None),
+                diff::Seen::Unobserved => Seen::Unobserved,
+            };
+            match seen.get_mut(number) {
+                Some(slot) => *slot = value,
+                None => seen.push(value),
+            }
+        }
+        self.trials.insert(trial, seen.clone());
+        seen
+    }
+
+    /// Whether the element is part of an output that decides the verdict.
+    pub fn decides(&self, element: usize) -> bool {
+        self.elements.get(element).is_none_or(|element| {
+            let control = self
+                .control
+                .as_ref()
+                .and_then(|c| c.outputs.get(element.output()));
+            control
+                .or_else(|| self.extra.get(element.output()))
+                .copied()
+                .unwrap_or(true)
+        })
+    }
+
+    /// The elements, by number.
+    pub fn elements(&self) -> &[Element] {
+        &self.elements
+    }
+
+    /// The control's snapshot, once it was observed.
+    pub fn control(&self) -> Option<&Snapshot> {
+        self.control.as_deref()
+    }
+
+    /// What the element was in the control; `None` where the control has none.
+    pub fn control_value(&self, element: usize) -> Option<&Value> {
+        self.values.get(element)?.first()?.as_ref()
+    }
+
+    /// What the element was in a trial; `None` where the trial has none, or says nothing of it.
+    pub fn value_in(&self, element: usize, trial: TrialId) -> Option<&Value> {
+        let number = match self.trials.get(&trial)?.get(element).copied() {
+            Some(Seen::Value(number)) => usize::try_from(number).ok()?,
+            None => 0,
+            Some(Seen::Absent | Seen::Unobserved) => return None,
+        };
+        self.values.get(element)?.get(number)?.as_ref()
+    }
+
+    /// The first trial in which the element was not as in the control.
+    pub fn first_difference(&self, element: usize) -> Option<TrialId> {
+        let differs = |seen: &Vec<Seen>| {
+            seen.get(element)
+                .is_some_and(|seen| !matches!(seen, Seen::Value(0) | Seen::Unobserved))
+        };
+        self.trials
+            .iter()
+            .find(|(_, seen)| differs(seen))
+            .map(|(trial, _)| *trial)
+    }
+
+    /// All outputs of all trials: whether they decide, and the first trial in which they differed
+    /// from the control's.
+    pub fn outputs(&self) -> BTreeMap<&str, (bool, Option<TrialId>)> {
+        let control = self.control.iter().flat_map(|control| &control.outputs);
+        control
+            .chain(&self.extra)
+            .map(|(path, decides)| (path.as_str(), (*decides, self.differing.get(path).copied())))
+            .collect()
+    }
+
+    fn number(&mut self, control: &Snapshot, element: Element) -> usize {
+        let next = self.elements.len();
+        if let Some(number) = self.numbers.get(&element) {
+            return *number;
+        }
+        let value = control
+            .elements
+            .get(&element)
+            .map(|observed| observed.value.clone());
+        self.numbers.insert(element.clone(), next);
+        self.elements.push(element);
+        self.values.push(vec![value]);
+        next
+    }
+
+    fn value(&mut self, element: usize, value: Option<Value>) -> Seen {
+        let Some(values) = self.values.get_mut(element) else {
+            return Seen::Unobserved;
+        };
+        let known = values.iter().position(|known| *known == value);
+        let number = known.unwrap_or_else(|| {
+            values.push(value);
+            values.len() - 1
+        });
+        u32::try_from(number).map_or(Seen::Unobserved, Seen::Value)
+    }
+}

@@ -1,0 +1,87 @@
+//! What was observed and what the search says of it -> what is said in the end. Every claim keeps
+//! the trials that support it; what could not be settled is said to be unsettled. How a variation
+//! reached the bytes (causes, evidence) is not asked here yet.
+
+mod element;
+mod ledger;
+mod variation;
+mod verdict;
+
+use std::collections::BTreeSet;
+
+use crate::model::{BuildInfo, Findings, Host, SCHEMA, TrialRecord};
+use crate::plan::{Hold, Plan};
+use crate::search;
+
+pub use ledger::Ledger;
+
+/// Everything that a session knows when it ends.
+#[derive(Debug)]
+pub struct Case<'a> {
+    /// What was planned.
+    pub plan: &'a Plan,
+    /// What the search says, by number.
+    pub search: &'a search::Verdict,
+    /// What the numbers mean.
+    pub ledger: &'a Ledger,
+    /// What was built.
+    pub build: BuildInfo,
+    /// `SOURCE_DATE_EPOCH` as the build saw it.
+    pub source_date_epoch: Option<String>,
+    /// Where it ran.
+    pub host: Host,
+    /// All trials, by id.
+    pub trials: Vec<TrialRecord>,
+    /// Variations without which there is no verdict.
+    pub required: BTreeSet<String>,
+    /// What makes any verdict impossible, for example that the source changed meanwhile.
+    pub spoiled: Option<String>,
+    /// What a reader should know besides.
+    pub notes: Vec<String>,
+    /// Wall time of the session.
+    pub seconds: f64,
+    /// Rounds of trials.
+    pub rounds: u32,
+}
+
+/// The findings of a session. Their `tool_version` is this crate's.
+pub fn findings(case: Case<'_>) -> Findings {
+    let findings = element::findings(&case);
+    let artifacts = element::artifacts(&case, &findings);
+    let variations = variation::records(&case);
+    let (verdict, why) = verdict::decide(&case, &artifacts, &variations);
+    let mut notes = case.notes;
+    notes.extend(
+        case.search
+            .notes
+            .iter()
+            .map(|note| variation::note(case.plan, note)),
+    );
+    Findings {
+        schema: SCHEMA.into(),
+        tool_version: env!("CARGO_PKG_VERSION").into(),
+        verdict,
+        why,
+        build: case.build,
+        source_date_epoch: case.source_date_epoch,
+        clock: clock(case.plan).into(),
+        host: case.host,
+        seed: case.plan.seed.to_string(),
+        seconds: case.seconds,
+        rounds: case.rounds,
+        trials: case.trials,
+        variations,
+        artifacts,
+        findings,
+        notes,
+    }
+}
+
+/// How the control's clock was held.
+fn clock(plan: &Plan) -> &'static str {
+    match (plan.control.clock, plan.clock) {
+        (crate::model::Clock::Host, _) | (_, Hold::Running) => "running",
+        (_, Hold::Stepped) => "stepped",
+        (_, Hold::Creeping) => "creeping",
+    }
+}

@@ -1,0 +1,175 @@
+//! Variations: what is said about each, and about those that break the build.
+
+use super::Case;
+use crate::model::{TrialId, Variation, VariationRecord, VariationStatus};
+use crate::plan::Plan;
+use crate::search::{Breaker, FactorVerdict, Note};
+
+/// One record for each variation of the catalogue: those that were tried, then those that were
+/// not.
+pub(super) fn records(case: &Case<'_>) -> Vec<VariationRecord> {
+    let tried = case
+        .plan
+        .variations
+        .iter()
+        .zip(&case.search.factors)
+        .enumerate();
+    let tried =
+        tried.map(|(factor, (variation, verdict))| record(case, factor, variation, *verdict));
+    let left_out = case.plan.left_out.iter().map(|left_out| VariationRecord {
+        name: left_out.name.clone(),
+        status: VariationStatus::NotTested,
+        control: left_out.control.clone(),
+        varied: left_out.varied.clone(),
+        reason: Some(match left_out.hint.as_str() {
+            "" => left_out.reason.clone(),
+            hint => format!("{}; {hint}", left_out.reason),
+        }),
+    });
+    tried.chain(left_out).collect()
+}
+
+fn record(
+    case: &Case<'_>,
+    factor: usize,
+    variation: &Variation,
+    verdict: FactorVerdict,
+) -> VariationRecord {
+    let (status, reason) = match verdict {
+        FactorVerdict::Culprit => (VariationStatus::Culprit, None),
+        FactorVerdict::Cleared => (VariationStatus::Cleared, None),
+        FactorVerdict::Unsettled => {
+            let reason = "may have a part in a difference that could not be settled";
+            (VariationStatus::Unsettled, Some(reason.to_owned()))
+        }
+        FactorVerdict::Breaks => (VariationStatus::BreaksBuild, None),
+        FactorVerdict::NotTried => (
+            VariationStatus::NotTested,
+            Some("no trial with it built".to_owned()),
+        ),
+    };
+    let said = reason.into_iter().chain(remarks(case, factor, variation));
+    let reason = said.collect::<Vec<_>>().join("; ");
+    VariationRecord {
+        name: variation.name.clone(),
+        status,
+        control: variation.control.name.clone(),
+        varied: tried_levels(case, variation),
+        reason: if reason.is_empty() {
+            None
+        } else {
+            Some(reason)
+        },
+    }
+}
+
+/// What else a person should know: levels that broke the build, that the host lacks, or that are
+/// less than they could be.
+fn remarks<'a>(
+    case: &'a Case<'_>,
+    factor: usize,
+    variation: &'a Variation,
+) -> impl Iterator<Item = String> + 'a {
+    let broken = case.search.breakers.iter();
+    let broken = broken
+        .filter(move |b| b.set.contains(&factor))
+        .map(|b| breaks(case.plan, b));
+    let dropped = case
+        .plan
+        .dropped
+        .iter()
+        .filter(|level| level.variation == variation.name);
+    let dropped = dropped.map(|level| match level.hint.as_str() {
+        "" => format!("level `{}` cannot act here: {}", level.level, level.reason),
+        hint => format!(
+            "level `{}` cannot act here: {}; {hint}",
+            level.level, level.reason
+        ),
+    });
+    broken.chain(dropped).chain(
+        variation
+            .varied
+            .iter()
+            .filter_map(|level| level.note.clone()),
+    )
+}
+
+/// The levels that some trial used; where none did, those that there are.
+fn tried_levels(case: &Case<'_>, variation: &Variation) -> Vec<String> {
+    let used = |level: &&crate::model::Level| {
+        let name = Some(&level.name);
+        case.trials
+            .iter()
+            .any(|trial| trial.varied.get(&variation.name) == name)
+    };
+    let levels = variation.varied.iter();
+    let tried: Vec<String> = levels
+        .clone()
+        .filter(used)
+        .map(|level| level.name.clone())
+        .collect();
+    if tried.is_empty() {
+        levels.map(|level| level.name.clone()).collect()
+    } else {
+        tried
+    }
+}
+
+fn breaks(plan: &Plan, breaker: &Breaker) -> String {
+    let levels: Vec<String> = breaker
+        .set
+        .iter()
+        .zip(&breaker.levels)
+        .filter_map(|(factor, level)| {
+            let variation = plan.variations.get(*factor)?;
+            Some(format!(
+                "{}={}",
+                variation.name,
+                variation.level(*level)?.name
+            ))
+        })
+        .collect();
+    let then = if breaker.replaced {
+        "the next level was used instead"
+    } else {
+        "left out from then on"
+    };
+    format!(
+        "the build fails with {} (trials {}); {then}",
+        levels.join(" and "),
+        list(&breaker.failed)
+    )
+}
+
+fn list(trials: &[TrialId]) -> String {
+    trials
+        .iter()
+        .map(|trial| trial.0.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// A note of the search, in words.
+pub(super) fn note(plan: &Plan, note: &Note) -> String {
+    match note {
+        Note::FlakyBuild { failed, built } => format!(
+            "the build is flaky: trial {} failed and trial {} built in the same environment",
+            failed.0, built.0
+        ),
+        Note::BudgetUsed => "the budget of trials was used up before everything was settled".into(),
+        Note::NeverTogether(factors) => {
+            let names = factors
+                .iter()
+                .filter_map(|factor| plan.variations.get(*factor));
+            let names: Vec<&str> = names.map(|variation| variation.name.as_str()).collect();
+            format!(
+                "{} were varied only apart: together they break the build",
+                names.join(" and ")
+            )
+        }
+        Note::UnexplainedFailures(trials) => format!(
+            "the build failed in trials {}, and no set of variations could be shown to be the reason",
+            list(trials)
+        ),
+    }
+}

@@ -1,0 +1,118 @@
+//! The verdict, and the one sentence that says why.
+
+use std::collections::BTreeSet;
+
+use super::Case;
+use crate::model::{Artifact, ArtifactVerdict, VariationRecord, VariationStatus, Verdict};
+use crate::search::Control;
+
+/// Decides: a difference is a difference whatever else went wrong; without one, everything that was
+/// asked for by name must have been tested.
+pub(super) fn decide(
+    case: &Case<'_>,
+    artifacts: &[Artifact],
+    variations: &[VariationRecord],
+) -> (Verdict, String) {
+    if let Some(reason) = no_ground(case) {
+        return (Verdict::Inconclusive, reason);
+    }
+    let judged: Vec<&Artifact> = artifacts
+        .iter()
+        .filter(|artifact| artifact.decides)
+        .collect();
+    let differing = judged
+        .iter()
+        .filter(|a| a.verdict != ArtifactVerdict::Same)
+        .count();
+    if differing > 0 {
+        return (Verdict::NotReproducible, why_not(differing, &judged));
+    }
+    if judged.is_empty() {
+        return (
+            Verdict::Inconclusive,
+            "the build made nothing that decides".into(),
+        );
+    }
+    let untested = untested(case, variations);
+    if !untested.is_empty() {
+        let names = untested.join(", ");
+        return (
+            Verdict::Inconclusive,
+            format!("asked for, and not tested: {names}"),
+        );
+    }
+    let varied = variations
+        .iter()
+        .filter(|v| v.status == VariationStatus::Cleared)
+        .count();
+    if varied == 0 {
+        return (Verdict::Inconclusive, "nothing could be varied".into());
+    }
+    let (controls, all) = case.search.repeats;
+    let outputs = plural(judged.len(), "output");
+    let are = if judged.len() == 1 { "is" } else { "are" };
+    let why = format!(
+        "{outputs} {are} identical in {} ({controls} unvaried, {all} with everything varied)",
+        plural(case.trials.len(), "trial")
+    );
+    (Verdict::Reproducible, why)
+}
+
+fn no_ground(case: &Case<'_>) -> Option<String> {
+    if let Some(reason) = &case.spoiled {
+        return Some(reason.clone());
+    }
+    match case.search.control {
+        Control::NotRun => Some("the unvaried build was not run".into()),
+        Control::Fails => Some("the unvaried build fails".into()),
+        Control::Builds | Control::Flaky => None,
+    }
+}
+
+fn why_not(differing: usize, judged: &[&Artifact]) -> String {
+    let sets: BTreeSet<&Vec<String>> = judged.iter().flat_map(|a| &a.culprits).collect();
+    let names: Vec<String> = sets.into_iter().map(|set| set.join(" with ")).collect();
+    let unstable = judged.iter().any(|artifact| artifact.unstable_elements > 0);
+    let unsettled = judged
+        .iter()
+        .any(|artifact| artifact.unsettled_elements > 0);
+    let mut reasons = Vec::new();
+    if !names.is_empty() {
+        reasons.push(format!("because of {}", names.join(", ")));
+    }
+    if unstable {
+        reasons.push("between builds of the same environment".to_owned());
+    }
+    if unsettled {
+        reasons.push("for reasons that could not be settled".to_owned());
+    }
+    let outputs = plural(judged.len(), "output");
+    let verb = if differing == 1 { "differs" } else { "differ" };
+    format!("{differing} of {outputs} {verb} {}", reasons.join(", and "))
+        .trim_end()
+        .to_owned()
+}
+
+fn untested(case: &Case<'_>, variations: &[VariationRecord]) -> Vec<String> {
+    let asked = case.plan.left_out.iter().filter(|left_out| left_out.asked);
+    let mut asked: BTreeSet<&String> = asked.map(|left_out| &left_out.name).collect();
+    asked.extend(&case.required);
+    let tested = [
+        VariationStatus::Culprit,
+        VariationStatus::Cleared,
+        VariationStatus::Unsettled,
+    ];
+    let missing = variations.iter().filter(|v| !tested.contains(&v.status));
+    missing
+        .filter(|v| asked.contains(&v.name))
+        .map(|v| v.name.clone())
+        .collect()
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    if count == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{count} {noun}s")
+    }
+}

@@ -1,0 +1,228 @@
+//! The control trial: it decides how clocks are held and whether there is anything to compare. Its
+//! failure is the user's first encounter with the sandbox, so the words about it are chosen here.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use super::run::Session;
+use super::{Error, Options, Progress, keep};
+use crate::diff::Judged;
+use crate::explain::Ledger;
+use tempfile::TempDir;
+
+use crate::model::{Clock, Outcome, OutputSelection, Row, Snapshot, TrialId};
+use crate::plan::{self, Hold, Plan};
+use crate::sandbox::{Sandbox, TrialReport, TrialSpec};
+use crate::search::{self, Search};
+use crate::store::{self, Event, Journal, Start};
+
+/// How long the control may take where the user set no limit.
+const CONTROL_LIMIT: Duration = Duration::from_hours(1);
+/// The others may take so many times as long as the control, ...
+const FACTOR: u32 = 10;
+/// ... and at least this.
+const SHORTEST_LIMIT: Duration = Duration::from_mins(1);
+/// Lines of a failed build's log that are shown.
+const TAIL: usize = 15;
+
+/// Plans, runs the control, and opens the session that it leads to.
+pub(super) fn open<'a>(
+    options: &'a Options,
+    sandbox: &'a Sandbox,
+    cancelled: &'a AtomicBool,
+    progress: &'a mut dyn FnMut(&Progress),
+) -> Result<Session<'a>, Error> {
+    let mut notes = Vec::new();
+    let staging = keep::stage(options)?;
+    let (plan, started, report) =
+        hold_clocks(options, sandbox, staging.as_ref(), progress, &mut notes)?;
+    notes.extend(report.notes.iter().cloned());
+    let mut journal = options.journal.as_deref().map(Journal::open).transpose()?;
+    if let Some(journal) = &mut journal {
+        journal.append(&Event::Started(Box::new(Start {
+            version: store::JOURNAL,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            build: options.build.clone(),
+            outputs_from: options.outputs_from,
+            plan: plan.clone(),
+            metadata: options.metadata,
+        })))?;
+    }
+    let by_control = Duration::from_secs_f64(report.seconds).saturating_mul(FACTOR);
+    Ok(Session {
+        options,
+        sandbox,
+        cancelled,
+        progress,
+        search: Search::new(search_options(options, &plan)),
+        ledger: Ledger::new(Judged {
+            metadata: options.metadata,
+        }),
+        journal,
+        limit: options
+            .timeout
+            .unwrap_or_else(|| by_control.max(SHORTEST_LIMIT)),
+        control: Some((started, report)),
+        control_started: None,
+        trials: Vec::new(),
+        staging,
+        notes,
+        rounds: 0,
+        introduced: 0,
+        spoiled: None,
+        plan,
+    })
+}
+
+/// Tries the ways of holding clocks, the best first, until the build gets along with one.
+fn hold_clocks(
+    options: &Options,
+    sandbox: &Sandbox,
+    staging: Option<&TempDir>,
+    progress: &mut dyn FnMut(&Progress),
+    notes: &mut Vec<String>,
+) -> Result<(Plan, Instant, TrialReport), Error> {
+    let mut hold = options.request.clock;
+    loop {
+        let request = plan::Request {
+            clock: hold,
+            ..options.request.clone()
+        };
+        let plan = plan::plan(&options.catalog, &options.host, &request)?;
+        progress(&Progress::Planned {
+            plan: Box::new(plan.clone()),
+        });
+        let started = Instant::now();
+        let report = sandbox.run(&TrialSpec {
+            environment: plan.environment(&Row::control(plan.variations.len())),
+            build: options.build.clone(),
+            timeout: options.timeout.unwrap_or(CONTROL_LIMIT),
+            keep_outputs: staging.map(|staging| keep::place(staging, TrialId(0))),
+            log: None,
+        })?;
+        let next = if plan.control.clock == Clock::Host {
+            None
+        } else {
+            after(hold)
+        };
+        match (&report.outcome, next) {
+            (Outcome::Built { .. }, _) | (_, None) => return Ok((plan, started, report)),
+            (Outcome::Failed { .. } | Outcome::TimedOut, Some(next)) => {
+                let text = format!(
+                    "the build does not get along with a {} clock; trying a {} one",
+                    word(hold),
+                    word(next)
+                );
+                progress(&Progress::Note { text: text.clone() });
+                notes.push(text);
+                hold = next;
+            }
+        }
+    }
+}
+
+fn after(hold: Hold) -> Option<Hold> {
+    match hold {
+        Hold::Stepped => Some(Hold::Creeping),
+        Hold::Creeping => Some(Hold::Running),
+        Hold::Running => None,
+    }
+}
+
+fn word(hold: Hold) -> &'static str {
+    match hold {
+        Hold::Stepped => "stepped",
+        Hold::Creeping => "creeping",
+        Hold::Running => "running",
+    }
+}
+
+fn search_options(options: &Options, plan: &Plan) -> search::Options {
+    let factors = plan.variations.iter().zip(&plan.weights);
+    let opening = plan
+        .opening
+        .iter()
+        .enumerate()
+        .filter(|(_, level)| **level != 1);
+    search::Options {
+        factors: factors
+            .map(|(variation, weight)| search::Factor {
+                levels: u8::try_from(variation.varied.len()).unwrap_or(u8::MAX),
+                weight: f64::from(*weight),
+                volatile: variation
+                    .varied
+                    .iter()
+                    .map(|level| level.volatile)
+                    .collect(),
+            })
+            .collect(),
+        first_levels: opening.map(|(factor, level)| (factor, *level)).collect(),
+        workers: options.workers,
+        budget_trials: options.budget,
+        repeats: options.repeats,
+        thorough: options.thorough,
+        clock_runs: matches!(plan.control.clock, Clock::Host | Clock::Running { .. }),
+        seed: plan.seed,
+    }
+}
+
+/// What to say of a build that made nothing.
+pub(super) fn no_outputs(options: &Options, snapshot: &Snapshot) -> String {
+    let wanted = match &options.build.outputs {
+        OutputSelection::Tree => "in the build tree".to_owned(),
+        OutputSelection::Globs { patterns } => format!("that matches {}", patterns.join(" or ")),
+    };
+    let mut text = format!("the build created or changed nothing {wanted}");
+    if let Some(first) = snapshot.near_misses.first() {
+        let more = match snapshot.near_misses.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        text = format!(
+            "{text}; {first}{more} stood in the source already and was left as it was: remove \
+             earlier products, or hide them with --clean if git ignores them"
+        );
+    } else if matches!(options.build.outputs, OutputSelection::Globs { .. }) {
+        text.push_str("; name what the build makes with -o, relative to the source tree");
+    }
+    text
+}
+
+/// What to say of a trial that failed: how, the end of its log, and where the rest is.
+pub(super) fn failure(
+    options: &Options,
+    id: TrialId,
+    varied: &BTreeMap<String, String>,
+    how: &str,
+    report: &TrialReport,
+    log: Option<&Path>,
+) -> String {
+    let mut text = if varied.is_empty() {
+        format!("the unvaried build failed (trial {}): {how}", id.0)
+    } else {
+        let levels: Vec<String> = varied
+            .iter()
+            .map(|(name, level)| format!("{name}={level}"))
+            .collect();
+        format!("trial {} failed with {}: {how}", id.0, levels.join(" "))
+    };
+    if varied.is_empty() && !options.request.network {
+        text.push_str(
+            "\nThe network was closed to it: let --prepare COMMAND fetch what the build needs \
+             first, or open it with --network.",
+        );
+    }
+    let tail = keep::tail(&report.log, TAIL);
+    if tail.is_empty() {
+        text.push_str("\nIt printed nothing.");
+    } else if varied.is_empty() {
+        text.push_str("\nThe last lines of its log:\n");
+        text.push_str(&tail);
+    }
+    if let Some(log) = log {
+        text = format!("{text}\nIts log: {}", log.display());
+    }
+    text
+}

@@ -1,0 +1,112 @@
+//! What outlives a session: the logs of failed builds, and the outputs of the trials that prove
+//! something, where the user asked for them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::{Error, Options};
+use crate::model::{Findings, TrialId, TrialKind, escape_bytes};
+use crate::sandbox::TrialReport;
+use crate::snapshot::walk;
+
+/// No more than this is read from the end of a log.
+const TAIL_BYTES: u64 = 16 * 1024;
+
+/// Copies the log of a failed trial beside the journal; where it went. A session without a
+/// directory keeps none.
+pub(super) fn log(options: &Options, id: TrialId, report: &TrialReport) -> Option<PathBuf> {
+    let directory = options.journal.as_deref()?.parent()?;
+    let path = directory.join(format!("trial-{}.log", id.0));
+    fs::copy(&report.log, &path).ok()?;
+    Some(path)
+}
+
+/// The last lines of a log, escaped where they are not UTF-8; empty where there is nothing.
+pub(super) fn tail(log: &Path, lines: usize) -> String {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = fs::File::open(log)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let text = escape_bytes(&read().unwrap_or_default());
+    let all: Vec<&str> = text.trim_end().lines().collect();
+    let last = all
+        .get(all.len().saturating_sub(lines)..)
+        .unwrap_or_default();
+    last.iter()
+        .map(|line| format!("  {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Makes the place where outputs wait until it is known which of them prove something; none where
+/// the user did not ask for any.
+pub(super) fn stage(options: &Options) -> Result<Option<TempDir>, Error> {
+    let Some(directory) = &options.keep else {
+        return Ok(None);
+    };
+    let scratch = &options.sandbox.scratch;
+    let staging = tempfile::Builder::new()
+        .prefix("reprobe-keep-")
+        .tempdir_in(scratch);
+    staging.map(Some).map_err(|source| Error::Keep {
+        path: directory.clone(),
+        source,
+    })
+}
+
+/// Where the outputs of one trial wait.
+pub(super) fn place(staging: &TempDir, id: TrialId) -> PathBuf {
+    staging.path().join(id.0.to_string())
+}
+
+/// Copies the outputs of the control and of every trial of a certificate to `directory/<trial>/`.
+pub(super) fn deliver(
+    staging: &TempDir,
+    findings: &Findings,
+    directory: &Path,
+) -> Result<(), Error> {
+    let proofs = findings
+        .findings
+        .iter()
+        .flat_map(|finding| &finding.culprits);
+    let mut wanted: BTreeSet<TrialId> = proofs
+        .flat_map(|culprit| &culprit.certificate)
+        .map(|step| step.trial)
+        .collect();
+    let unvaried = findings
+        .trials
+        .iter()
+        .filter(|trial| trial.kind == TrialKind::Control);
+    wanted.extend(unvaried.map(|trial| trial.id));
+    for id in wanted {
+        let (from, to) = (place(staging, id), directory.join(id.0.to_string()));
+        if from.exists() {
+            copy_tree(&from, &to).map_err(|source| Error::Keep { path: to, source })?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies files, links and directories; the outputs that are kept hold nothing else.
+fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in walk::sorted_entries(from)? {
+        let target = to.join(&entry.name);
+        if entry.kind.is_dir() {
+            copy_tree(&entry.path, &target)?;
+        } else if entry.kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(&entry.path)?, &target)?;
+        } else {
+            fs::copy(&entry.path, &target)?;
+        }
+    }
+    Ok(())
+}

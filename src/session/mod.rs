@@ -1,0 +1,206 @@
+//! The one loop: the search says what to try, the sandbox runs it, the ledger takes down what was
+//! seen, until the search is done; then everything is explained. Nothing is decided here about
+//! variations, elements or culprits.
+
+mod control;
+mod keep;
+mod run;
+mod source;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use crate::catalog::Catalog;
+use crate::explain;
+use crate::model::{
+    Build, BuildInfo, Capabilities, Findings, Host, OutputSelection, OutputsFrom, TrialId,
+    TrialKind, TrialResult,
+};
+use crate::plan::{self, Plan};
+use crate::sandbox::{self, Sandbox};
+use crate::store;
+
+/// What to check, and how.
+#[derive(Debug)]
+pub struct Options {
+    /// All variations.
+    pub catalog: Catalog,
+    /// What the host allows.
+    pub host: Capabilities,
+    /// What the user asked for. Its `clock` is the best way of holding clocks; the session falls
+    /// back to others where the build does not get along with it.
+    pub request: plan::Request,
+    /// The build.
+    pub build: Build,
+    /// Who selected the outputs.
+    pub outputs_from: OutputsFrom,
+    /// Variations without which there is no verdict, by name.
+    pub required: BTreeSet<String>,
+    /// What the sandbox needs to know.
+    pub sandbox: sandbox::SessionOptions,
+    /// The longest time of one trial; by default an hour for the control, and for the others a
+    /// multiple of its time.
+    pub timeout: Option<Duration>,
+    /// Modes of the outputs themselves count.
+    pub metadata: bool,
+    /// Where the outputs of the control and of all certificates go, one directory per trial.
+    pub keep: Option<PathBuf>,
+    /// Trials at the same time.
+    pub workers: usize,
+    /// At most so many trials.
+    pub budget: Option<u32>,
+    /// Trials of the control and of everything varied that stand behind "reproducible".
+    pub repeats: u32,
+    /// Look for culprits that another variation masks.
+    pub thorough: bool,
+    /// Where events are written down, if anywhere.
+    pub journal: Option<PathBuf>,
+}
+
+/// What happens while it happens.
+#[derive(Debug, Clone)]
+pub enum Progress {
+    /// What will be varied.
+    Planned {
+        /// The plan.
+        plan: Box<Plan>,
+    },
+    /// A trial starts.
+    Started {
+        /// Its number.
+        trial: TrialId,
+        /// Why it is run.
+        kind: TrialKind,
+        /// What it varies, as `name=level`.
+        varied: Vec<String>,
+        /// About how many trials will follow.
+        left: u32,
+    },
+    /// A trial ended.
+    Ended {
+        /// Its number.
+        trial: TrialId,
+        /// What became of it.
+        result: TrialResult,
+        /// Its wall time.
+        seconds: f64,
+        /// How many judged elements differ from the control's.
+        differing: usize,
+    },
+    /// Something a person should know at once.
+    Note {
+        /// In words.
+        text: String,
+    },
+}
+
+/// Why a session ends without findings.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request cannot be planned.
+    #[error(transparent)]
+    Plan(#[from] plan::Error),
+    /// The sandbox does not work.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
+    /// The journal cannot be written.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The source tree cannot be read.
+    #[error("cannot read the source tree {}: {source}", path.display())]
+    Source {
+        /// The tree.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Outputs could not be kept.
+    #[error("cannot keep outputs in {}: {source}", path.display())]
+    Keep {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The caller wants to stop.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+/// Checks a build: runs trials until every difference is explained or the budget is used up.
+///
+/// `cancelled` is looked at between trials; a running trial ends when the caller's process group
+/// is signalled.
+pub fn check(
+    options: &Options,
+    cancelled: &AtomicBool,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<Findings, Error> {
+    let began = Instant::now();
+    let sandbox = Sandbox::new(options.sandbox.clone())?;
+    let before = fingerprint(options)?;
+    let mut session = control::open(options, &sandbox, cancelled, progress)?;
+    session.run()?;
+    if fingerprint(options)? != before {
+        let text = "the source tree was changed while it was being built; leave it alone and run \
+                    reprobe again";
+        session.spoiled = Some(text.to_owned());
+    }
+    let verdict = session.search.verdict();
+    let findings = explain::findings(explain::Case {
+        plan: &session.plan,
+        search: &verdict,
+        ledger: &session.ledger,
+        build: build_info(options),
+        source_date_epoch: options.build.variables.get("SOURCE_DATE_EPOCH").cloned(),
+        host: host(&options.host),
+        trials: std::mem::take(&mut session.trials),
+        required: options.required.clone(),
+        spoiled: session.spoiled.take(),
+        notes: std::mem::take(&mut session.notes),
+        seconds: began.elapsed().as_secs_f64(),
+        rounds: session.rounds,
+    });
+    if let (Some(directory), Some(staging)) = (&options.keep, &session.staging) {
+        keep::deliver(staging, &findings, directory)?;
+    }
+    drop(session);
+    sandbox.close()?;
+    Ok(findings)
+}
+
+fn fingerprint(options: &Options) -> Result<[u8; 32], Error> {
+    let tree = &options.build.source;
+    source::fingerprint(tree).map_err(|source| Error::Source {
+        path: tree.clone(),
+        source,
+    })
+}
+
+fn build_info(options: &Options) -> BuildInfo {
+    BuildInfo {
+        command: options.build.command.clone(),
+        source: crate::model::escape_bytes(options.build.source.as_os_str().as_encoded_bytes()),
+        outputs: match &options.build.outputs {
+            OutputSelection::Tree => Vec::new(),
+            OutputSelection::Globs { patterns } => patterns.clone(),
+        },
+        outputs_from: options.outputs_from,
+    }
+}
+
+fn host(capabilities: &Capabilities) -> Host {
+    let missing = capabilities.missing.values().chain(&capabilities.notes);
+    Host {
+        kernel: capabilities.kernel.clone(),
+        user: if capabilities.root {
+            "root"
+        } else {
+            "ordinary"
+        }
+        .into(),
+        missing: missing.cloned().collect(),
+    }
+}

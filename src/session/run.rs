@@ -1,0 +1,254 @@
+//! Running what the search asks for: batches of trials, their numbers, their records.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::{Error, Options, Progress, control, keep};
+use crate::explain::Ledger;
+use crate::model::{Outcome, TrialId, TrialRecord, TrialResult};
+use crate::plan::Plan;
+use crate::sandbox::{Sandbox, TrialReport, TrialSpec};
+use crate::search::{Observation, Search, Seen, Step, Try};
+use crate::store::{Event, Journal, TrialEvent};
+
+/// A session that is under way.
+pub(super) struct Session<'a> {
+    pub(super) options: &'a Options,
+    pub(super) sandbox: &'a Sandbox,
+    pub(super) cancelled: &'a AtomicBool,
+    pub(super) progress: &'a mut dyn FnMut(&Progress),
+    pub(super) plan: Plan,
+    pub(super) search: Search,
+    pub(super) ledger: Ledger,
+    pub(super) journal: Option<Journal>,
+    /// The control trial, run before the search asked for it.
+    pub(super) control: Option<(Instant, TrialReport)>,
+    /// When the latest control was started.
+    pub(super) control_started: Option<Instant>,
+    /// The longest time of a trial.
+    pub(super) limit: Duration,
+    pub(super) trials: Vec<TrialRecord>,
+    /// Where the outputs of all trials are kept until it is known which of them prove something.
+    pub(super) staging: Option<TempDir>,
+    pub(super) notes: Vec<String>,
+    pub(super) rounds: u32,
+    /// How many elements the search knows of.
+    pub(super) introduced: usize,
+    /// What makes a verdict impossible.
+    pub(super) spoiled: Option<String>,
+}
+
+impl Session<'_> {
+    /// Runs trials until the search is done.
+    pub(super) fn run(&mut self) -> Result<(), Error> {
+        while self.spoiled.is_none() {
+            let tries = match self.search.next() {
+                Step::Done => break,
+                Step::Run(tries) => tries,
+            };
+            self.rounds += 1;
+            for batch in tries.chunks(self.options.workers.max(1)) {
+                self.batch(batch)?;
+            }
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.append(&Event::Finished)?;
+        }
+        Ok(())
+    }
+
+    /// Runs trials at the same time, and records them in their order.
+    fn batch(&mut self, tries: &[Try]) -> Result<(), Error> {
+        let first = self.next_id();
+        let numbered: Vec<(TrialId, &Try)> = (first..).map(TrialId).zip(tries).collect();
+        for (id, one) in &numbered {
+            self.wait_for(one.after_seconds)?;
+            self.announce(*id, one);
+        }
+        let reports = self.run_all(&numbered)?;
+        for ((id, one), (started, report)) in numbered.into_iter().zip(reports) {
+            if one.row.is_control() {
+                self.control_started = Some(started);
+            }
+            self.record(id, one, &report)?;
+        }
+        if self.cancelled.load(Ordering::Relaxed) {
+            Err(Error::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn next_id(&self) -> u32 {
+        u32::try_from(self.trials.len()).unwrap_or(u32::MAX)
+    }
+
+    fn announce(&mut self, id: TrialId, one: &Try) {
+        let started = Progress::Started {
+            trial: id,
+            kind: one.kind,
+            varied: self
+                .varied(one)
+                .into_iter()
+                .map(|(name, level)| format!("{name}={level}"))
+                .collect(),
+            left: self.search.estimate(),
+        };
+        (self.progress)(&started);
+    }
+
+    fn run_all(&mut self, tries: &[(TrialId, &Try)]) -> Result<Vec<(Instant, TrialReport)>, Error> {
+        if let [(_, one)] = tries
+            && one.row.is_control()
+            && let Some(done) = self.control.take()
+        {
+            return Ok(vec![done]);
+        }
+        let specs: Vec<TrialSpec> = tries.iter().map(|(id, one)| self.spec(*id, one)).collect();
+        let sandbox = self.sandbox;
+        let run = |spec: &TrialSpec| {
+            let started = Instant::now();
+            sandbox
+                .run(spec)
+                .map(|report| (started, report))
+                .map_err(Error::from)
+        };
+        if let [spec] = specs.as_slice() {
+            return Ok(vec![run(spec)?]);
+        }
+        thread::scope(|scope| {
+            let threads: Vec<_> = specs.iter().map(|spec| scope.spawn(|| run(spec))).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or(Err(Error::Cancelled)))
+                .collect()
+        })
+    }
+
+    fn spec(&self, id: TrialId, one: &Try) -> TrialSpec {
+        TrialSpec {
+            environment: self.plan.environment(&one.row),
+            build: self.options.build.clone(),
+            timeout: self.limit,
+            keep_outputs: self
+                .staging
+                .as_ref()
+                .map(|staging| keep::place(staging, id)),
+            log: None,
+        }
+    }
+
+    /// Takes down what became of a trial, everywhere.
+    fn record(&mut self, id: TrialId, one: &Try, report: &TrialReport) -> Result<(), Error> {
+        if let Some(journal) = &mut self.journal {
+            journal.append(&Event::Trial(Box::new(TrialEvent {
+                id,
+                row: one.row.clone(),
+                kind: one.kind,
+                environment: self.plan.environment(&one.row),
+                outcome: report.outcome.clone(),
+                seconds: report.seconds,
+                cpu_seconds: report.cpu_seconds,
+                passed: report.passed_variables.clone(),
+            })))?;
+        }
+        let (result, observation, differing) = match &report.outcome {
+            Outcome::Built { snapshot } => {
+                if self.ledger.control().is_none() && snapshot.outputs.is_empty() {
+                    self.spoiled = Some(control::no_outputs(self.options, snapshot));
+                }
+                let seen = self.ledger.observe(id, snapshot);
+                let differing = seen.iter().filter(|seen| differs(**seen)).count();
+                (TrialResult::Built, Observation::Built(seen), differing)
+            }
+            Outcome::Failed { how } => {
+                self.note_failure(id, one, how, report);
+                (TrialResult::Failed, Observation::Failed, 0)
+            }
+            Outcome::TimedOut => {
+                let how = format!("did not end within {} s", self.limit.as_secs());
+                self.note_failure(id, one, &how, report);
+                (TrialResult::TimedOut, Observation::TimedOut, 0)
+            }
+        };
+        self.introduce_elements();
+        self.search.record(id, one, observation);
+        self.trials.push(TrialRecord {
+            id,
+            kind: one.kind,
+            varied: self.varied(one),
+            result,
+            seconds: report.seconds,
+        });
+        (self.progress)(&Progress::Ended {
+            trial: id,
+            result,
+            seconds: report.seconds,
+            differing,
+        });
+        Ok(())
+    }
+
+    fn note_failure(&mut self, id: TrialId, one: &Try, how: &str, report: &TrialReport) {
+        let varied = self.varied(one);
+        let log = keep::log(self.options, id, report);
+        let text = control::failure(self.options, id, &varied, how, report, log.as_deref());
+        if self.ledger.control().is_none() && one.row.is_control() {
+            self.spoiled = Some(text);
+        } else {
+            (self.progress)(&Progress::Note { text: text.clone() });
+            self.notes.push(text);
+        }
+    }
+
+    /// Tells the search of elements that it has not seen yet: the trials before them agreed with
+    /// the control, and no trial is spent on what does not decide.
+    fn introduce_elements(&mut self) {
+        for number in self.introduced..self.ledger.elements().len() {
+            let Ok(element) = u32::try_from(number) else {
+                continue;
+            };
+            self.search.earlier(element, Seen::Value(0));
+            if !self.ledger.decides(number) {
+                self.search.passive(element);
+            }
+        }
+        self.introduced = self.ledger.elements().len();
+    }
+
+    fn varied(&self, one: &Try) -> BTreeMap<String, String> {
+        let levels = self.plan.variations.iter().zip(&one.row.0);
+        levels
+            .filter(|(_, level)| **level != 0)
+            .filter_map(|(variation, level)| {
+                Some((
+                    variation.name.clone(),
+                    variation.level(*level)?.name.clone(),
+                ))
+            })
+            .collect()
+    }
+
+    /// Waits until the given time after the latest control's start.
+    fn wait_for(&self, after: Option<f64>) -> Result<(), Error> {
+        let (Some(after), Some(control)) = (after, self.control_started) else {
+            return Ok(());
+        };
+        let until = control + Duration::from_secs_f64(after.max(0.0));
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            if self.cancelled.load(Ordering::Relaxed) {
+                return Err(Error::Cancelled);
+            }
+            thread::sleep(left.min(Duration::from_millis(50)));
+        }
+        Ok(())
+    }
+}
+
+fn differs(seen: Seen) -> bool {
+    !matches!(seen, Seen::Value(0) | Seen::Unobserved)
+}

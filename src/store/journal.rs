@@ -1,0 +1,257 @@
+//! The journal: one JSON event per line. A line is written whole and flushed to disk before the
+//! session goes on, so that a kill at any moment loses at most the trial that was running; a torn
+//! last line is what such a kill leaves, and is dropped.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Build, Environment, Outcome, OutputsFrom, Row, TrialId, TrialKind};
+use crate::plan::Plan;
+
+/// The version of the format; a journal of another version is refused.
+pub const JOURNAL: u32 = 1;
+
+/// What happened in a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Event {
+    /// The session began: everything that its trials need.
+    Started(Box<Start>),
+    /// A trial ended.
+    Trial(Box<TrialEvent>),
+    /// Everything that was to be tried was tried.
+    Finished,
+}
+
+/// How a session began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// [`JOURNAL`].
+    pub version: u32,
+    /// The reprobe that wrote it.
+    pub tool_version: String,
+    /// The build.
+    pub build: Build,
+    /// Who selected the outputs.
+    pub outputs_from: OutputsFrom,
+    /// All levels, resolved.
+    pub plan: Plan,
+    /// Modes of the outputs themselves count.
+    pub metadata: bool,
+}
+
+/// One trial that ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrialEvent {
+    /// Its number.
+    pub id: TrialId,
+    /// The level of each variation of the plan.
+    pub row: Row,
+    /// Why it was run.
+    pub kind: TrialKind,
+    /// Its environment, resolved: a replay reads this alone.
+    pub environment: Environment,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Wall time.
+    pub seconds: f64,
+    /// CPU time of the build and everything it started.
+    pub cpu_seconds: f64,
+    /// Variables passed on from the caller: SHA-256 of each value.
+    pub passed: BTreeMap<String, String>,
+}
+
+/// A journal that is being written.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+}
+
+/// Why a journal cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system refused.
+    #[error("cannot {step} {}: {source}; is there room, and may you write there?", path.display())]
+    Io {
+        /// What was tried.
+        step: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A line that is not the last is no event.
+    #[error("{}, line {line}: {reason}", path.display())]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The format is another one.
+    #[error(
+        "{} is a journal of format {found}, and this reprobe reads format {JOURNAL}: \
+         use the reprobe that wrote it, or start over",
+        path.display()
+    )]
+    Version {
+        /// The journal.
+        path: PathBuf,
+        /// Its format.
+        found: u64,
+    },
+}
+
+impl Journal {
+    /// Creates an empty journal, or opens one to go on behind its last whole line.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let fail = |step| {
+            move |source| Error::Io {
+                step,
+                path: path.to_owned(),
+                source,
+            }
+        };
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(fail("open"))?;
+        let end = whole_lines(&file).map_err(fail("read"))?;
+        file.set_len(end).map_err(fail("cut"))?;
+        file.seek(io::SeekFrom::End(0)).map_err(fail("read"))?;
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Appends one event; when this returns, it is on disk.
+    pub fn append(&mut self, event: &Event) -> Result<(), Error> {
+        let fail = |source| Error::Io {
+            step: "write",
+            path: self.path.clone(),
+            source,
+        };
+        let mut line = serde_json::to_vec(event).map_err(|e| fail(e.into()))?;
+        line.push(b'\n');
+        self.file
+            .write_all(&line)
+            .and_then(|()| self.file.sync_data())
+            .map_err(fail)
+    }
+}
+
+/// Where the last whole line ends, in bytes.
+fn whole_lines(file: &File) -> io::Result<u64> {
+    let mut reader = BufReader::new(file);
+    let mut end = 0;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let length = reader.read_until(b'\n', &mut line)?;
+        if length == 0 || line.last() != Some(&b'\n') {
+            return Ok(end);
+        }
+        end += length as u64;
+    }
+}
+
+/// All events of a journal; a torn last line is none.
+pub fn read(path: &Path) -> Result<Vec<Event>, Error> {
+    let fail = |source| Error::Io {
+        step: "read",
+        path: path.to_owned(),
+        source,
+    };
+    let bytes = std::fs::read(path).map_err(fail)?;
+    let mut events = Vec::new();
+    let whole = bytes
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |last| last + 1);
+    let lines = bytes
+        .get(..whole)
+        .unwrap_or_default()
+        .split(|byte| *byte == b'\n');
+    for (index, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
+        if index == 0 {
+            check_version(path, line)?;
+        }
+        events.push(
+            serde_json::from_slice(line).map_err(|error| Error::Damaged {
+                path: path.to_owned(),
+                line: index + 1,
+                reason: error.to_string(),
+            })?,
+        );
+    }
+    Ok(events)
+}
+
+fn check_version(path: &Path, line: &[u8]) -> Result<(), Error> {
+    let first: serde_json::Value = serde_json::from_slice(line).unwrap_or_default();
+    let version = first.get("version").and_then(serde_json::Value::as_u64);
+    match version {
+        Some(found) if found != u64::from(JOURNAL) => Err(Error::Version {
+            path: path.to_owned(),
+            found,
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_last_line_is_dropped_and_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let mut journal = Journal::open(&path).unwrap();
+        journal.append(&Event::Finished).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for cut in 0..whole.len() {
+            let mut torn = whole.clone();
+            torn.extend(&whole[..cut]);
+            std::fs::write(&path, torn).unwrap();
+            assert_eq!(read(&path).unwrap(), [Event::Finished]);
+            Journal::open(&path)
+                .unwrap()
+                .append(&Event::Finished)
+                .unwrap();
+            assert_eq!(read(&path).unwrap(), [Event::Finished, Event::Finished]);
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_in_the_middle_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        std::fs::write(
+            &path,
+            "{\"event\":\"finished\"}\nnonsense\n{\"event\":\"finished\"}\n",
+        )
+        .unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("line 2"));
+    }
+
+    #[test]
+    fn a_journal_of_another_format_is_refused_by_its_number() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        std::fs::write(&path, "{\"event\":\"started\",\"version\":7}\n").unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("format 7"));
+    }
+}

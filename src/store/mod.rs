@@ -1,0 +1,7 @@
+//! Where sessions live on disk: one directory each, with an append-only journal of events. Every
+//! report, resume and replay is a fold over the journal; nothing is kept beside it that could not
+//! be computed again.
+
+mod journal;
+
+pub use journal::{Error, Event, JOURNAL, Journal, Start, TrialEvent, read};
