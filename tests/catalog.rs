@@ -218,9 +218,9 @@ fn the_levels_read_like_this() {
       other-case: LANG=tr_TR.UTF-8 LC_ALL=tr_TR.UTF-8 LANGUAGE=tr_TR:tr (compiled for the session)
       C: LANG=C LC_ALL=C
     umask
-      0022: umask 0022
-      0077: umask 0077
-      0002: umask 0002
+      022: umask 0022
+      077: umask 0077
+      002: umask 0002
     build-path
       control: /reprobe/ctrl-pathkivu/<its own name>
       deeper: /reprobe/vary-pathzoqa/deeper-juxo/wyqe/vary-treezoqa-of-another-name
@@ -498,6 +498,23 @@ fn what_is_required_cannot_be_left_out() {
     wanted.require = words("fileordering");
     wanted.skip = words("file-order");
     assert_snapshot!(refused(&wanted), @"`file-order` is required, but --skip file-order leaves it out");
+}
+
+#[test]
+fn one_environment_can_be_named_in_words() {
+    let plan = planned(&lacking(&[Need::ClockHook, Need::Uname26]), &request());
+    let row = plan.vary(&["umask=002", "locales"]).unwrap();
+    let varied = plan.varied(&row);
+    assert_eq!(varied["umask"], "002");
+    assert_eq!(varied["locale"], "other-collation");
+    assert_eq!(varied.len(), 2);
+    let all = plan.vary(&["all", "umask=022"]).unwrap();
+    assert_eq!(plan.varied(&all).len(), plan.variations.len() - 1);
+    let refusal = |word: &str| plan.vary(&[word]).unwrap_err().to_string();
+    assert_snapshot!(refusal("umsk"), @"no variation is named `umsk`; did you mean `umask`?");
+    assert_snapshot!(refusal("umask=07"), @"`umask` has no level `07`; did you mean `077`?");
+    assert_snapshot!(refusal("clock"), @"`time` cannot be varied here: ClockHook is refused here; ask the administrator");
+    assert_snapshot!(refusal("kernel=uname26"), @"`kernel=uname26` cannot be varied here: Uname26 is refused here; ask the administrator");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod describe;
 mod moments;
 mod resolve;
 mod select;
+mod vary;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,6 +19,8 @@ use crate::model::{
 };
 
 pub use describe::{describe, describe_level};
+pub use vary::VaryError;
+
 use resolve::Resolver;
 use select::Selection;
 
@@ -84,6 +87,8 @@ pub struct Plan {
 pub struct LeftOut {
     /// Its name.
     pub name: String,
+    /// Names under which other tools know it.
+    pub aliases: Vec<String>,
     /// Why.
     pub why: Why,
     /// Why, as a sentence's fragment.
@@ -303,6 +308,7 @@ impl Plan {
         }
         self.left_out.push(LeftOut {
             name: entry.name.clone(),
+            aliases: entry.aliases.clone(),
             why: refusal.why,
             reason: refusal.missing.reason,
             hint: refusal.missing.hint,
