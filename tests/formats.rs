@@ -423,8 +423,11 @@ fn static_libraries_have_times_and_owners() {
 #[test]
 fn an_initramfs_has_inodes_and_times() {
     let directory = tempfile::tempdir().unwrap();
-    let line = format!("{TREE}; find t | sort | cpio --quiet -o -H newc >x.cpio");
-    if !run(directory.path(), &["cpio"], &line) {
+    let line = format!(
+        "{TREE}; find t | sort | cpio --quiet -o -H newc >x.cpio
+        gzip -k x.cpio; cat x.cpio x.cpio.gz >x.img"
+    );
+    if !run(directory.path(), &["cpio", "gzip"], &line) {
         return;
     }
     let examined = examine(directory.path(), "x.cpio");
@@ -433,6 +436,10 @@ fn an_initramfs_has_inodes_and_times() {
     assert_eq!(texts["x.cpio!/t/d/a cpio.mtime"], "1690001000");
     assert_eq!(texts["x.cpio!/t/d/a cpio.mode"], "100640");
     assert_ne!(texts["x.cpio!/t/d/a cpio.ino"], "0");
+    let examined = examine(directory.path(), "x.img");
+    assert_eq!(examined.problems, []);
+    let texts = self::texts(&examined);
+    assert!(texts.contains_key("x.img!/data!/data!/t/d/a cpio.mtime"));
 }
 
 #[test]

@@ -20,6 +20,13 @@ const NAME: u64 = 64 << 10;
 /// The name of the last member.
 const TRAILER: &[u8] = b"TRAILER!!!";
 
+/// What to do after a member.
+enum Next {
+    Member,
+    Trailer,
+    Stop,
+}
+
 /// A member's header: thirteen numbers of eight hexadecimal digits.
 struct Header {
     bytes: [u8; 110],
@@ -44,46 +51,75 @@ fn read(stream: &mut Stream<'_>, place: &mut Place<'_>) {
             ));
             break;
         };
-        if !member(stream, place, &mut names, &header) {
-            break;
+        match member(stream, place, &mut names, &header) {
+            Next::Member => {}
+            Next::Trailer => {
+                behind(stream, place);
+                break;
+            }
+            Next::Stop => break,
         }
     }
     place.field(Field::new("cpio.order"), names.order(), None);
 }
 
-/// Reads a member; false at the end, or where the reading must stop.
+/// What follows the last member after its padding: in an initramfs often another archive, for
+/// example a compressed one behind the microcode.
+fn behind(stream: &mut Stream<'_>, place: &mut Place<'_>) {
+    while stream.peek(1) == [0] {
+        let zeros = stream
+            .peek(512)
+            .iter()
+            .take_while(|byte| **byte == 0)
+            .count();
+        stream.skip(zeros as u64);
+    }
+    let at = stream.offset();
+    if !stream.peek(1).is_empty() {
+        let whole = place.payload(&[]).content(stream, at);
+        if let Some(error) = whole.error {
+            place.problem(error.to_string());
+        }
+    }
+}
+
+/// Reads a member.
 fn member(
     stream: &mut Stream<'_>,
     place: &mut Place<'_>,
     names: &mut Names,
     header: &Header,
-) -> bool {
+) -> Next {
     let offset = header.offset;
     let lengths = header.number(6).zip(header.number(11));
     let Some((size, name_length)) = lengths.filter(|(_, length)| *length <= NAME) else {
         place.problem(format!("no valid lengths in the header at offset {offset}"));
-        return false;
+        return Next::Stop;
     };
     let name = stream.exactly(name_length);
     let Some(name) = name.filter(|_| stream.skip(padding(110 + name_length))) else {
         place.problem(format!("truncated in the header at offset {offset}"));
-        return false;
+        return Next::Stop;
     };
     let name = until_nul(&name);
     if name == TRAILER {
-        return false;
+        return Next::Trailer;
     }
     let Some(mut member) = place.member(names, name) else {
-        return false;
+        return Next::Stop;
     };
     fields(&mut member, header);
     let at = stream.offset();
     let whole = member.content(&mut stream.by_ref().take(size), at);
     if whole.size < size {
         member.problem(format!("truncated: {} of {size} bytes", whole.size));
-        return false;
+        return Next::Stop;
     }
-    stream.skip(padding(size))
+    if stream.skip(padding(size)) {
+        Next::Member
+    } else {
+        Next::Stop
+    }
 }
 
 fn fields(member: &mut Place<'_>, header: &Header) {
