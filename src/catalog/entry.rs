@@ -93,6 +93,9 @@ const NEEDS: &[(&str, Need)] = &[
     ("clock-hook", Need::ClockHook),
     ("file-times", Need::FileTimes),
     ("directory-entries", Need::DirectoryEntries),
+    ("random-bytes", Need::RandomBytes),
+    ("kernel-names", Need::KernelNames),
+    ("inode-numbers", Need::InodeNumbers),
 ];
 
 /// Reads one file. `None` where too much is missing to go on; whatever is wrong joins `found`.

@@ -40,6 +40,12 @@ pub enum Need {
     FileTimes,
     /// Directory entries answered by the supervisor.
     DirectoryEntries,
+    /// Random bytes answered by the supervisor.
+    RandomBytes,
+    /// `uname` and the files that repeat it answered by the supervisor.
+    KernelNames,
+    /// Inode and device numbers answered by the supervisor.
+    InodeNumbers,
 }
 
 /// One thing that this host does not allow.
