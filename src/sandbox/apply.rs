@@ -225,7 +225,7 @@ impl Stage {
         for dir in premade {
             fs::create_dir_all(upper.join(dir)).map_err(failed(step.as_str()))?;
         }
-        if let Some(top) = layers.first() {
+        if let Some(top) = layers.last() {
             look_like(&upper, top).map_err(failed(step.as_str()))?;
         }
         if at == Path::new("/") {

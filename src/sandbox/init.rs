@@ -56,6 +56,9 @@ pub(super) fn run(request: &Request, mut legacy: Legacy) {
     }
 }
 
+/// The step that needs pseudo-terminals.
+pub(super) const TERMINAL_STEP: &str = "open a terminal";
+
 fn refusal(op: Option<usize>, error: StepError, notes: Vec<String>) -> Reply {
     Reply {
         ending: Ending::Refused { op, error },
@@ -78,6 +81,12 @@ fn trial(request: &Request, legacy: &mut Legacy) -> Reply {
         request.namespaces.user,
         std::mem::take(&mut legacy.owner_maps),
     );
+    if !request.namespaces.mount_and_pid {
+        // Orphans of the build become our children, so that they can be found and ended.
+        if let Err(errno) = nix::sys::prctl::set_child_subreaper(true) {
+            return refusal(None, StepError::new("adopt orphans", errno), stage.notes);
+        }
+    }
     for (number, op) in request.ops.iter().enumerate() {
         if op.is_of_build() {
             continue;
@@ -169,9 +178,8 @@ fn streams(request: &Request, legacy: &mut Legacy) -> Result<Ends, StepError> {
                 .ok_or_else(|| StepError::new("open the log", Errno::EBADF))?,
         },
         Streams::Terminal { rows, columns } => {
-            let master =
-                open("/dev/ptmx", flags, Mode::empty()).map_err(step("open a terminal"))?;
-            let terminal = sys::open_terminal(&master).map_err(step("open a terminal"))?;
+            let master = open("/dev/ptmx", flags, Mode::empty()).map_err(step(TERMINAL_STEP))?;
+            let terminal = sys::open_terminal(&master).map_err(step(TERMINAL_STEP))?;
             sys::set_terminal_size(&master, rows, columns).map_err(step("size the terminal"))?;
             give_stream(&terminal, request);
             legacy
@@ -310,13 +318,36 @@ fn wait_for(child: Pid) -> Ending {
 
 /// Whatever the build left running ends with it, or it would write while we read.
 fn end_all() {
-    // Outside of a process namespace "all" would be the host's: the supervisor sees to it there.
+    // Outside of a process namespace "all" would be the host's.
     if nix::unistd::getpid() != Pid::from_raw(1) {
-        return;
+        return end_children();
     }
     // Without processes to kill there is nothing to do.
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
     while !matches!(waitpid(None, None), Err(Errno::ECHILD)) {}
+}
+
+/// Kills one generation after the other: whose parent dies becomes our child.
+pub(super) fn end_children() {
+    loop {
+        for child in children() {
+            // It may have ended meanwhile.
+            let _ = kill(child, Signal::SIGKILL);
+        }
+        if matches!(waitpid(None, None), Err(Errno::ECHILD)) {
+            return;
+        }
+    }
+}
+
+fn children() -> Vec<Pid> {
+    let path = format!("/proc/self/task/{}/children", nix::unistd::gettid());
+    std::fs::read_to_string(path)
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .map(Pid::from_raw)
+        .collect()
 }
 
 /// All descendants have been waited for: their times add up here.

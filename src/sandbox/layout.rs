@@ -122,11 +122,7 @@ impl Inputs<'_> {
 
     /// Where the files of the place `name` go.
     fn backing(&self, name: &str) -> Backing {
-        let name: String = name
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-            .collect();
-        let dir = self.trial.join("layers").join(name);
+        let dir = self.trial.join("layers").join(file_name(name));
         if self.in_memory {
             Backing::Memory {
                 dir,
@@ -139,7 +135,7 @@ impl Inputs<'_> {
 
     /// A writable view of `lower` at `at`.
     fn overlay(&self, name: &str, at: &Path, lower: &Path, mapped: Option<usize>) -> SetupOp {
-        let prepared = self.prepared.get(name).cloned();
+        let prepared = self.prepared.get(&file_name(name)).cloned();
         SetupOp::Overlay {
             at: at.to_owned(),
             lower: prepared.into_iter().chain([lower.to_owned()]).collect(),
@@ -152,7 +148,7 @@ impl Inputs<'_> {
 
     /// An empty directory of the build's user, or what a preparation left in it.
     fn fresh(&self, name: &str, at: &Path, mode: u32, owned: bool) -> SetupOp {
-        match self.prepared.get(name) {
+        match self.prepared.get(&file_name(name)) {
             Some(prepared) => SetupOp::Overlay {
                 at: at.to_owned(),
                 lower: vec![prepared.clone()],
@@ -338,7 +334,8 @@ impl Inputs<'_> {
             directory.clone(),
             self.overlay("source", &directory, self.lower, self.source_map),
         );
-        for mount in self.host.mounts_below(self.source) {
+        let original = self.lower == self.source;
+        for mount in self.host.mounts_below(self.source).filter(|_| original) {
             if let Ok(inside) = mount.at.strip_prefix(self.source) {
                 let at = directory.join(inside);
                 let op = self.mount_over(&mount.at, &at, mount.is_dir);
@@ -415,6 +412,14 @@ impl Inputs<'_> {
             at: directory.to_owned(),
         });
     }
+}
+
+/// The name of a place as that of a directory.
+fn file_name(place: &str) -> String {
+    place
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect()
 }
 
 /// The steps that need no sandbox at all.

@@ -34,25 +34,24 @@ pub(super) fn loopback_up() -> Result<(), Errno> {
 }
 
 /// Makes an interface with these addresses (CIDR notation): a dummy where the kernel has it, else
-/// a bridge without ports, else one end of a pair.
+/// a bridge without ports, else one end of a pair, else the loopback takes the addresses.
 pub(super) fn add_interface(name: &str, addresses: &[String]) -> Result<(), Errno> {
     let create = NLM_F_CREATE | NLM_F_EXCL;
     let made = ["dummy", "bridge"]
         .into_iter()
         .any(|kind| request(RTM_NEWLINK, create, &single_message(name, kind)).is_ok());
-    if !made {
-        request(RTM_NEWLINK, create, &pair_message(name))?;
-        request(
-            RTM_NEWLINK,
-            0,
-            &link_message(index_of(&peer_of(name))?, IFF_UP),
-        )?;
-    }
-    let index = index_of(name)?;
+    let made = made || add_pair(name).is_ok();
+    let index = index_of(if made { name } else { "lo" })?;
     for address in addresses {
         request(RTM_NEWADDR, create, &address_message(index, address)?)?;
     }
     request(RTM_NEWLINK, 0, &link_message(index, IFF_UP))
+}
+
+fn add_pair(name: &str) -> Result<(), Errno> {
+    request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &pair_message(name))?;
+    let peer = index_of(&peer_of(name))?;
+    request(RTM_NEWLINK, 0, &link_message(peer, IFF_UP))
 }
 
 fn index_of(name: &str) -> Result<u32, Errno> {

@@ -3,21 +3,30 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::apply::MAP_STEP;
 use super::error::Error;
-use super::host::{Host, refuses_uppers};
-use super::identity::{self, IdMaps, Ids};
-use super::layout::{Inputs, Layout};
-use super::op::{Limits, SetupOp};
-use super::protocol::{Ending, Namespaces, Reply, Request, Streams, files};
+use super::host::{Host, refuses_uppers, sorted_names};
+use super::interrupt::Interrupt;
+use super::locales::Locales;
+use super::op::{Backing, Limits, SetupOp};
+use super::protocol::{Ending, Reply, Request, Streams, files};
 use super::scratch::{Scratch, remove_tree};
-use super::supervise;
+use super::source::{Copies, SourceFingerprint};
 use super::variables::{self, Passed};
-use crate::model::{Build, Capabilities, Environment, Need, Network, Outcome, UserIdentity};
+use super::{delta, supervise, sys};
+use crate::model::{Build, Capabilities, Environment, Need, Outcome};
 
 /// What all trials of a session have in common.
 #[derive(Debug, Clone)]
@@ -32,6 +41,17 @@ pub struct SessionOptions {
     pub program: PathBuf,
     /// Resource limits of every build.
     pub limits: Limits,
+    /// Ends trials when a signal asks for it; `None` leaves signals alone.
+    pub interrupt: Option<Arc<Interrupt>>,
+}
+
+/// Which tree trials see as the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LowerSource {
+    /// The host's own, through an overlay.
+    Host,
+    /// A copy made once, through an overlay: for builds that an overlay over the original breaks.
+    Copy,
 }
 
 /// One trial to run.
@@ -43,7 +63,7 @@ pub struct TrialSpec {
     pub build: Build,
     /// After which time it is killed.
     pub timeout: Duration,
-    /// A directory that gets a copy of every output.
+    /// An existing directory that gets a copy of every output.
     pub keep_outputs: Option<PathBuf>,
     /// Where its output goes; `None` leaves it in the trial's directory, which goes with the
     /// session.
@@ -65,17 +85,25 @@ pub struct TrialReport {
     pub notes: Vec<String>,
     /// Variables of the caller that reached the build: name to SHA-256 of the value.
     pub passed_variables: BTreeMap<String, String>,
+    /// What the supervisor of system calls did, where there was one.
+    pub supervisor: Option<super::supervisor::Report>,
 }
 
 /// A session of trials.
 #[derive(Debug)]
 pub struct Sandbox {
-    options: SessionOptions,
-    host: Host,
-    passed: Passed,
-    scratch: Scratch,
+    pub(super) options: SessionOptions,
+    pub(super) host: Host,
+    pub(super) passed: Passed,
+    pub(super) scratch: Scratch,
     /// Why upper layers go into memory, if they do.
-    in_memory: Option<String>,
+    pub(super) in_memory: Option<String>,
+    pub(super) copies: Copies,
+    pub(super) locales: Locales,
+    /// Whether the file systems here show files under mapped owners.
+    pub(super) maps_owners: AtomicBool,
+    copied: AtomicBool,
+    prepared: Mutex<BTreeMap<String, PathBuf>>,
     trials: AtomicU32,
 }
 
@@ -107,30 +135,27 @@ impl Sandbox {
             options,
             host,
             passed,
+            copies: Copies::new(scratch.dir()),
+            locales: Locales::new(scratch.dir()),
             scratch,
             in_memory,
+            maps_owners: AtomicBool::new(true),
+            copied: AtomicBool::new(false),
+            prepared: Mutex::default(),
             trials: AtomicU32::new(0),
         })
     }
 
     /// Runs one trial to its end.
     pub fn run(&self, spec: &TrialSpec) -> Result<TrialReport, Error> {
-        let dir = self.trial_dir()?;
-        let request = self.request(spec, &dir, Streams::Log)?;
-        let reply = self.supervise(&dir, &request)?;
-        let removed = remove_tree(&dir.join("layers"));
-        removed.map_err(Error::file("remove layers of", &dir))?;
+        let (reply, request) = self.attempt(spec)?;
         self.report(reply, &request)
     }
 
     /// Runs one command with the caller's own streams, for a person to look around; returns its
-    /// exit code, 128 and the signal's number where one killed it.
+    /// exit code, 128 and the signal's number where one killed it, 124 after the time-out.
     pub fn exec(&self, spec: &TrialSpec) -> Result<u8, Error> {
-        let dir = self.trial_dir()?;
-        let request = self.request(spec, &dir, Streams::Caller)?;
-        let reply = self.supervise(&dir, &request)?;
-        let removed = remove_tree(&dir.join("layers"));
-        removed.map_err(Error::file("remove layers of", &dir))?;
+        let (reply, _) = self.attempt_with(spec, Streams::Caller)?;
         if let Some(error) = reply.snapshot_error {
             return Err(Error::Outputs(error));
         }
@@ -143,10 +168,113 @@ impl Sandbox {
         }
     }
 
+    /// Runs a command whose traces all later trials find: what it wrote becomes a lower layer.
+    /// Nothing is kept of one that fails, nor of what it did to the system outside of the source,
+    /// the home and the toolchains, which the report notes. Before any other trial, alone.
+    pub fn prepare(&self, spec: &TrialSpec) -> Result<TrialReport, Error> {
+        let lacks = |need: Need| self.options.capabilities.missing.contains_key(&need);
+        if self.in_memory.is_some() || lacks(Need::Mounts) {
+            return Err(Error::Unusable(
+                "a preparation needs namespaces, and a scratch directory on a disk for what it leaves: set TMPDIR, or run the command yourself before".into(),
+            ));
+        }
+        let dir = self.trial_dir()?;
+        let request = self.request(spec, &dir, Streams::Log)?;
+        let reply = self.supervise(&dir, &request)?;
+        let mut note = None;
+        if reply.ending == (Ending::Exited { code: 0 }) {
+            note = changed_system(&request);
+            self.keep_layers(&request);
+        }
+        let mut report = self.report(reply, &request)?;
+        report.notes.extend(note);
+        Ok(report)
+    }
+
+    fn keep_layers(&self, request: &Request) {
+        let mut kept = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        for op in &request.ops {
+            let (SetupOp::Overlay { backing, .. } | SetupOp::Fresh { backing, .. }) = op else {
+                continue;
+            };
+            let (Backing::Disk { dir }, Some(name)) = (backing, backing.dir().file_name()) else {
+                continue;
+            };
+            let name = name.to_string_lossy().into_owned();
+            let layer = match op {
+                SetupOp::Overlay { .. } => dir.join("upper"),
+                _ => dir.clone(),
+            };
+            if let (SetupOp::Fresh { .. }, Some(leaf)) = (op, request.directory.file_name()) {
+                // Only the mount point of the source, if it is empty.
+                let _ = fs::remove_dir(layer.join(leaf));
+            }
+            // A layer cannot lie inside another one, as this one does inside the host's root.
+            let system = name == "root";
+            let passing = name == "tmp" || name == "var_tmp" || name.starts_with("below_");
+            if !passing && !system && sorted_names(&layer).is_ok_and(|names| !names.is_empty()) {
+                kept.insert(name, layer);
+            }
+        }
+    }
+
+    pub(super) fn prepared(&self) -> BTreeMap<String, PathBuf> {
+        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        prepared.clone()
+    }
+
     /// The steps that would set up a trial in this environment.
     pub fn plan_ops(&self, environment: &Environment) -> Result<Vec<SetupOp>, Error> {
         let trial = self.scratch.dir().join("trial");
         Ok(self.layout(environment, &trial)?.ops)
+    }
+
+    /// Which tree the next trials see as the source.
+    pub fn set_lower_source(&self, lower: LowerSource) {
+        self.copied
+            .store(lower == LowerSource::Copy, Ordering::Relaxed);
+    }
+
+    /// Which tree trials see as the source.
+    pub fn lower_source(&self) -> LowerSource {
+        if self.copied.load(Ordering::Relaxed) {
+            LowerSource::Copy
+        } else {
+            LowerSource::Host
+        }
+    }
+
+    /// Why a failed trial may work on a copy of the source: its log speaks of what an overlay
+    /// cannot do with files that it did not make itself.
+    pub fn copy_may_help(&self, report: &TrialReport) -> Option<&'static str> {
+        let log = fs::read(&report.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        [
+            (
+                "Invalid cross-device link",
+                "directories of the source cannot be renamed (EXDEV)",
+            ),
+            (
+                "Value too large for defined data type",
+                "files of the source belong to others (EOVERFLOW)",
+            ),
+            (
+                "EXDEV",
+                "directories of the source cannot be renamed (EXDEV)",
+            ),
+            (
+                "EOVERFLOW",
+                "files of the source belong to others (EOVERFLOW)",
+            ),
+        ]
+        .into_iter()
+        .find(|(said, _)| log.contains(said) && self.lower_source() == LowerSource::Host)
+        .map(|(_, why)| why)
+    }
+
+    /// What the source looks like now, to be compared with later.
+    pub fn source_fingerprint(&self) -> Result<SourceFingerprint, Error> {
+        SourceFingerprint::of(&self.options.source)
     }
 
     /// Removes the session's scratch directory.
@@ -161,112 +289,63 @@ impl Sandbox {
         Ok(dir)
     }
 
-    fn layout(&self, environment: &Environment, trial: &Path) -> Result<Layout, Error> {
-        let mapped = self.options.capabilities.root && environment.user != UserIdentity::Caller;
-        let prepared = BTreeMap::new();
-        let inputs = Inputs {
-            host: &self.host,
-            capabilities: &self.options.capabilities,
-            environment,
-            passed: &self.passed,
-            source: &self.options.source,
-            lower: &self.options.source,
-            source_map: mapped.then_some(0),
-            caller_map: mapped.then_some(1),
-            scratch: self.scratch.dir(),
-            trial,
-            in_memory: self.in_memory.is_some(),
-            prepared: &prepared,
-            locales: None,
-            limits: self.options.limits,
-        };
-        inputs.layout()
+    pub(super) fn attempt(&self, spec: &TrialSpec) -> Result<(Reply, Request), Error> {
+        self.attempt_with(spec, Streams::Log)
     }
 
-    fn request(&self, spec: &TrialSpec, dir: &Path, streams: Streams) -> Result<Request, Error> {
-        let environment = &spec.environment;
-        let layout = self.layout(environment, dir)?;
-        let root = self.options.capabilities.root;
-        let ids = identity::ids(&self.host, &environment.user);
-        let own = Ids {
-            uid: self.host.uid,
-            gid: self.host.gid,
-        };
-        let other = root && environment.user != UserIdentity::Caller;
-        let source_owner = owner_of(&self.options.source)?;
-        let owner_maps = if other {
-            vec![IdMaps::swap(source_owner, ids), IdMaps::swap(own, ids)]
-        } else {
-            Vec::new()
-        };
-        let terminal = &environment.terminal;
-        Ok(Request {
-            environment: environment.clone(),
-            ops: layout.ops,
-            namespaces: self.namespaces(environment),
-            user_map: (!root).then(|| IdMaps::single(ids, own)),
-            owner_maps,
-            ids,
-            root: dir.join("root"),
-            command: spec.build.command.clone(),
-            variables: variables::of_build(
-                &self.host,
-                &self.passed,
-                environment,
-                &spec.build.variables,
-            ),
-            directory: layout.directory,
-            streams: match streams {
-                Streams::Log if terminal.tty => Streams::Terminal {
-                    rows: 24,
-                    columns: terminal.columns.unwrap_or(80),
-                },
-                streams => streams,
-            },
-            timeout: spec.timeout.as_secs_f64(),
-            outputs: Some(spec.build.outputs.clone())
-                .filter(|_| streams != Streams::Caller || spec.keep_outputs.is_some()),
-            copy_of: None,
-            keep: spec.keep_outputs.clone(),
-            log: spec.log.clone().unwrap_or_else(|| dir.join(files::LOG)),
-            supervised: !self
-                .options
-                .capabilities
-                .missing
-                .contains_key(&Need::Supervisor),
-            ours: layout.ours,
-        })
-    }
-
-    fn namespaces(&self, environment: &Environment) -> Namespaces {
-        let has = |need: Need| !self.options.capabilities.missing.contains_key(&need);
-        Namespaces {
-            user: !self.options.capabilities.root,
-            mount_and_pid: true,
-            uts: has(Need::HostName),
-            ipc: true,
-            net: has(Need::PrivateNetwork) && environment.network != Network::Host,
-            cgroup: true,
-            time: has(Need::MonotonicClocks),
+    /// Runs a trial; once more with a copy of the source where owners cannot be mapped.
+    fn attempt_with(&self, spec: &TrialSpec, streams: Streams) -> Result<(Reply, Request), Error> {
+        loop {
+            let dir = self.trial_dir()?;
+            let request = self.request(spec, &dir, streams)?;
+            let reply = self.supervise(&dir, &request);
+            for name in ["layers", "layers-home"] {
+                let layers = dir.join(name);
+                remove_tree(&layers).map_err(Error::file("remove", &layers))?;
+            }
+            let reply = reply?;
+            match &reply.ending {
+                Ending::Refused { error, .. } if error.step.starts_with(MAP_STEP) => {
+                    if !self.maps_owners.swap(false, Ordering::Relaxed) {
+                        return Ok((reply, request));
+                    }
+                }
+                _ => return Ok((reply, request)),
+            }
         }
     }
 
     /// Starts the supervisor and waits for its answer.
     fn supervise(&self, dir: &Path, request: &Request) -> Result<Reply, Error> {
         let path = dir.join(files::REQUEST);
-        let text = serde_json::to_vec(request).map_err(|error| Error::Program {
-            program: "request",
-            message: error.to_string(),
-        })?;
+        let text =
+            serde_json::to_vec(request).map_err(|error| Error::Unusable(error.to_string()))?;
         fs::write(&path, text).map_err(Error::file("write", &path))?;
         let mut child = self.spawn(dir, request.streams)?;
-        let ended = child.wait();
-        let status = ended.map_err(Error::file("wait for the supervisor of", dir))?;
+        let status = self.wait(&mut child, dir)?;
         let text = fs::read(dir.join(files::REPLY)).unwrap_or_default();
         serde_json::from_slice(&text).map_err(|_| {
             let said = fs::read_to_string(dir.join(files::STDERR)).unwrap_or_default();
             Error::Died(format!("{status}: {}", said.trim()))
         })
+    }
+
+    /// Waits for the supervisor; ends it when a signal asks for it.
+    fn wait(&self, child: &mut Child, dir: &Path) -> Result<ExitStatus, Error> {
+        let failed = || Error::file("wait for the supervisor of", dir);
+        if let Some(interrupt) = &self.options.interrupt {
+            let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
+            let ended = sys::pidfd_open(pid).map_err(|errno| failed()(errno.into()))?;
+            while !poll_either(&ended, interrupt).map_err(|errno| failed()(errno.into()))? {
+                if let Some(signal) = interrupt.signal() {
+                    // It ends the whole trial before itself.
+                    kill(pid, Signal::SIGTERM).map_err(|errno| failed()(errno.into()))?;
+                    child.wait().map_err(failed())?;
+                    return Err(Error::Interrupted(signal));
+                }
+            }
+        }
+        child.wait().map_err(failed())
     }
 
     fn spawn(&self, dir: &Path, streams: Streams) -> Result<Child, Error> {
@@ -278,9 +357,7 @@ impl Sandbox {
             .arg(dir)
             .arg(std::process::id().to_string())
             .current_dir("/");
-        if streams == Streams::Caller {
-            command.stdin(Stdio::inherit());
-        } else {
+        if streams != Streams::Caller {
             let path = dir.join(files::STDERR);
             let stderr = File::create(&path).map_err(Error::file("create", &path))?;
             // A terminal's interrupt goes to the front end, which ends the trial.
@@ -315,7 +392,8 @@ impl Sandbox {
         notes.extend(self.in_memory.clone());
         notes.extend(self.passed.notes.clone());
         let mut passed = self.passed.variables.clone();
-        passed.retain(|name, value| request.variables.get(name) == Some(value));
+        passed.extend(self.passed.of_the_network.clone());
+        passed.retain(|name, _| request.variables.contains_key(name));
         Ok(TrialReport {
             outcome,
             seconds: reply.seconds,
@@ -323,44 +401,67 @@ impl Sandbox {
             log: request.log.clone(),
             notes,
             passed_variables: variables::fingerprints(&passed),
+            supervisor: reply.supervisor,
         })
     }
 }
 
+/// Waits until the supervisor has ended or a signal came; whether it was the former. Another trial
+/// may take the signal off first, so that the wait is short.
+fn poll_either(ended: impl AsFd, interrupt: &Interrupt) -> Result<bool, Errno> {
+    let watch = |fd| PollFd::new(fd, PollFlags::POLLIN);
+    let mut fds = [watch(ended.as_fd()), watch(interrupt.as_fd())];
+    match poll(&mut fds, 100_u16) {
+        Ok(_) | Err(Errno::EINTR) => Ok(fds[0].any().unwrap_or(false)),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// What a preparation did to root's copy of the system, which no trial will see.
+fn changed_system(request: &Request) -> Option<String> {
+    let root = request.ops.iter().find_map(|op| match op {
+        SetupOp::Overlay { at, backing, .. } if at == Path::new("/") => Some(backing.dir()),
+        _ => None,
+    })?;
+    let host = Path::new("/");
+    let changes = delta::changes(&root.join("upper"), Some(host), host).ok()?;
+    let mut paths = changes
+        .created
+        .into_iter()
+        .chain(changes.changed)
+        .map(|path| host.join(path))
+        .filter(|path| !request.ours.iter().any(|ours| ours.starts_with(path)));
+    let first = paths.next()?;
+    Some(format!(
+        "the preparation changed {} and {} more paths of the system, which trials do not see: do that on the host itself",
+        first.display(),
+        paths.count()
+    ))
+}
+
 fn signal_name(signal: i32) -> String {
-    nix::sys::signal::Signal::try_from(signal).map_or_else(
+    Signal::try_from(signal).map_or_else(
         |_| format!("signal {signal}"),
         |name| name.as_str().to_owned(),
     )
 }
 
 fn check_source(source: &Path) -> Result<(), Error> {
+    let unusable = |text: String| Err(Error::Unusable(text));
     if !source.is_dir() {
-        return Err(Error::Unusable(format!(
+        return unusable(format!(
             "the source {} is not a directory",
             source.display()
-        )));
-    }
-    if source.parent().is_none() {
-        return Err(Error::Unusable(
-            "the source is /: give a directory below".into(),
         ));
     }
+    if source.parent().is_none() {
+        return unusable("the source is /: give a directory below".into());
+    }
     if source.to_str().is_none() {
-        return Err(Error::Unusable(format!(
+        return unusable(format!(
             "the path of the source {} is not UTF-8: rename the directory",
             source.display()
-        )));
+        ));
     }
     Ok(())
-}
-
-fn owner_of(path: &Path) -> Result<Ids, Error> {
-    use std::os::unix::fs::MetadataExt as _;
-
-    let metadata = path.metadata().map_err(Error::file("look at", path))?;
-    Ok(Ids {
-        uid: metadata.uid(),
-        gid: metadata.gid(),
-    })
 }

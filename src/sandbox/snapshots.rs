@@ -19,6 +19,21 @@ pub(super) fn take(
         return;
     };
     let mut changes = Vec::new();
+    if let Some(original) = &request.copy_of {
+        match delta::changes(&request.directory, Some(original), &request.directory) {
+            Ok(found) => changes.extend(
+                found
+                    .created
+                    .into_iter()
+                    .chain(found.changed)
+                    .map(|path| request.directory.join(path)),
+            ),
+            Err(error) => {
+                reply.snapshot_error = Some(format!("changes of the source: {error}"));
+                return;
+            }
+        }
+    }
     for layer in layers {
         let upper = path_of(&layer.upper);
         let lower = layer.lower.as_ref().map(path_of);

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getppid, pipe2};
 
@@ -33,9 +34,11 @@ const LOG_LIMIT: u64 = 256 << 20;
 /// Lives the life of a supervisor: reads the request in `dir`, leaves the reply there. `parent` is
 /// the front end that it dies with; a trial that is run again by hand has none.
 pub(super) fn run(dir: &Path, parent: Option<Pid>) -> Result<(), String> {
-    let front_end = follow(parent).map_err(|errno| format!("follow the front end: {errno}"))?;
     let text = fs::read(dir.join(files::REQUEST)).map_err(|error| error.to_string())?;
     let request: Request = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    // Without a process namespace it must survive the front end to end the build.
+    let front_end = follow(parent, request.namespaces.mount_and_pid)
+        .map_err(|errno| format!("follow the front end: {errno}"))?;
     let reply = Supervisor::start(dir, &request, front_end)
         .and_then(Supervisor::watch)
         .unwrap_or_else(refusal);
@@ -47,11 +50,13 @@ pub(super) fn run(dir: &Path, parent: Option<Pid>) -> Result<(), String> {
 }
 
 /// Dies when the front end dies. The descriptor closes the gap: the front end may be dead already.
-fn follow(parent: Option<Pid>) -> Result<Option<OwnedFd>, Errno> {
+fn follow(parent: Option<Pid>, dies_with_it: bool) -> Result<Option<OwnedFd>, Errno> {
     let Some(parent) = parent else {
         return Ok(None);
     };
-    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if dies_with_it {
+        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    }
     if getppid() != parent {
         return Err(Errno::ESRCH);
     }
@@ -77,6 +82,10 @@ fn refusal(error: StepError) -> Reply {
 
 struct Supervisor {
     front_end: Option<OwnedFd>,
+    /// Somebody asks for an end.
+    signals: SignalFd,
+    /// Without a process namespace, ending the first process does not end the others.
+    alone: bool,
     link: Link,
     init: Pid,
     init_fd: OwnedFd,
@@ -106,7 +115,14 @@ impl Supervisor {
     fn start(dir: &Path, request: &Request, front_end: Option<OwnedFd>) -> Result<Self, StepError> {
         // A terminal's interrupt is meant for the build, if it has the terminal, or for the front
         // end, which ends us.
-        let _ = SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]).thread_block();
+        let mut blocked = SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]);
+        let end = SigSet::from_iter([Signal::SIGTERM, Signal::SIGHUP]);
+        blocked.extend(&end);
+        blocked.thread_set_mask().map_err(step("block signals"))?;
+        let signals = SignalFd::with_flags(&end, SfdFlags::SFD_CLOEXEC).map_err(step("signals"))?;
+        if !request.namespaces.mount_and_pid {
+            nix::sys::prctl::set_child_subreaper(true).map_err(step("adopt orphans"))?;
+        }
         let owner_maps = request
             .owner_maps
             .iter()
@@ -124,7 +140,7 @@ impl Supervisor {
         let keep = request.keep.as_deref().map(open_dir).transpose()?;
         match sys::fork_into(request.namespaces.flags()).map_err(namespaces_refused)? {
             Fork::Child => {
-                drop((link, output, log, front_end));
+                drop((link, output, log, front_end, signals));
                 init::run(
                     request,
                     Legacy {
@@ -144,6 +160,8 @@ impl Supervisor {
                 let timeout = Duration::try_from_secs_f64(request.timeout).ok();
                 let supervisor = Self {
                     front_end,
+                    signals,
+                    alone: !request.namespaces.mount_and_pid,
                     link,
                     init,
                     init_fd,
@@ -186,10 +204,8 @@ impl Supervisor {
         let mut timed_out = false;
         loop {
             let ready = self.poll()?;
-            if ready.front_end {
-                // Nobody waits for an answer any more.
-                let _ = sys::pidfd_kill(&self.init_fd);
-                std::process::exit(1)
+            if ready.end {
+                self.end_unheard();
             }
             if ready.output {
                 self.pump();
@@ -210,6 +226,9 @@ impl Supervisor {
             }
         }
         waitpid(self.init, None).map_err(step("wait for the trial"))?;
+        if self.alone {
+            init::end_children();
+        }
         self.pump();
         let report = self.answering.take().map(supervisor::Running::finish);
         if let Some(error) = self.mute.take() {
@@ -221,6 +240,17 @@ impl Supervisor {
         }
         reply.supervisor = report;
         Ok(reply)
+    }
+
+    /// Nobody waits for an answer any more.
+    fn end_unheard(&self) -> ! {
+        // If it is gone already, so much the better.
+        let _ = sys::pidfd_kill(&self.init_fd);
+        let _ = waitpid(self.init, None);
+        if self.alone {
+            init::end_children();
+        }
+        std::process::exit(1)
     }
 
     /// Without answers the build would wait for ever.
@@ -263,8 +293,9 @@ impl Supervisor {
                 PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
             }
         };
-        let watched: [Option<BorrowedFd<'_>>; 4] = [
+        let watched: [Option<BorrowedFd<'_>>; 5] = [
             self.front_end.as_ref().map(AsFd::as_fd),
+            Some(self.signals.as_fd()),
             self.output.as_ref().map(AsFd::as_fd),
             Some(self.link.as_fd()),
             Some(self.init_fd.as_fd()),
@@ -281,7 +312,7 @@ impl Supervisor {
         let mut states = fds.iter().map(|fd| fd.any().unwrap_or(false));
         let mut next = |present: bool| present && states.next().unwrap_or(false);
         Ok(Ready {
-            front_end: next(self.front_end.is_some()),
+            end: next(self.front_end.is_some()) | next(true),
             output: next(self.output.is_some()),
             link: next(true),
             init: next(true),
@@ -350,7 +381,7 @@ fn output_pipe(request: &Request) -> Result<(Option<OwnedFd>, Option<OwnedFd>), 
 /// Who has something to say.
 #[expect(clippy::struct_excessive_bools, reason = "one for each descriptor")]
 struct Ready {
-    front_end: bool,
+    end: bool,
     output: bool,
     link: bool,
     init: bool,

@@ -1,0 +1,50 @@
+//! Ctrl-C, SIGTERM and SIGHUP of the front end: held back, so that a session ends its trials and
+//! removes what it left before the program goes.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// The signals that ask for an end.
+const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+
+/// Holds the signals back and says when one came.
+#[derive(Debug)]
+pub struct Interrupt {
+    signals: SignalFd,
+    came: AtomicI32,
+}
+
+impl Interrupt {
+    /// Blocks the signals for the calling thread and all that it will start: call it before any
+    /// other thread exists.
+    pub fn catch() -> Result<Self, Errno> {
+        let set = SigSet::from_iter(SIGNALS);
+        set.thread_block()?;
+        Ok(Self {
+            signals: SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
+            came: AtomicI32::new(0),
+        })
+    }
+
+    /// The number of the signal that came first, if one did.
+    pub fn signal(&self) -> Option<i32> {
+        if let Ok(Some(signal)) = self.signals.read_signal() {
+            let number = i32::try_from(signal.ssi_signo).unwrap_or(libc::SIGTERM);
+            // A second signal changes nothing.
+            let _ = self
+                .came
+                .compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
+        }
+        Some(self.came.load(Ordering::SeqCst)).filter(|number| *number != 0)
+    }
+}
+
+impl AsFd for Interrupt {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.signals.as_fd()
+    }
+}

@@ -1,0 +1,215 @@
+//! One trial's request: its layout, its variables, its namespaces, from the session and the
+//! environment.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use super::error::Error;
+use super::host::Host;
+use super::identity::{self, IdMaps, Ids};
+use super::layout::{Inputs, Layout, process_ops};
+use super::op::SetupOp;
+use super::protocol::{Namespaces, Request, Streams, files};
+use super::session::{LowerSource, Sandbox, TrialSpec};
+use super::source::{self, Variant};
+use super::variables;
+use crate::model::{Environment, Need, Network, SourceMode, SourceMtime, UserIdentity};
+
+/// Where the build directory and the home are when there is no sandbox.
+struct Places {
+    directory: PathBuf,
+    home: PathBuf,
+}
+
+impl Sandbox {
+    fn has(&self, need: Need) -> bool {
+        !self.options.capabilities.missing.contains_key(&need)
+    }
+
+    fn is_other_user(&self, environment: &Environment) -> bool {
+        self.options.capabilities.root && environment.user != UserIdentity::Caller
+    }
+
+    /// The tree that a trial sees as the source, and whether its owner is yet to be mapped.
+    fn lower(&self, environment: &Environment) -> Result<(PathBuf, bool), Error> {
+        let other = self.is_other_user(environment);
+        let mapped = other && self.maps_owners.load(Ordering::Relaxed);
+        let given = environment.source_mtime == SourceMtime::AsGiven
+            && environment.source_mode == SourceMode::AsGiven;
+        let from_host = self.lower_source() == LowerSource::Host && given;
+        if from_host && mapped == other {
+            return Ok((self.options.source.clone(), mapped));
+        }
+        let variant = Variant {
+            mtime: environment.source_mtime,
+            mode: environment.source_mode,
+            owner: (other && !mapped).then(|| identity::ids(&self.host, &environment.user)),
+        };
+        let copy = self.copies.get(&self.options.source, variant)?;
+        Ok((copy, mapped))
+    }
+
+    /// The steps of a trial in namespaces.
+    pub(super) fn layout(&self, environment: &Environment, trial: &Path) -> Result<Layout, Error> {
+        let (lower, mapped) = self.lower(environment)?;
+        let locales = self.locales.provide(&environment.locale)?;
+        let prepared = self.prepared();
+        let inputs = Inputs {
+            host: &self.host,
+            capabilities: &self.options.capabilities,
+            environment,
+            passed: &self.passed,
+            source: &self.options.source,
+            lower: &lower,
+            source_map: mapped.then_some(0),
+            caller_map: mapped.then_some(1),
+            scratch: self.scratch.dir(),
+            trial,
+            in_memory: self.in_memory.is_some(),
+            prepared: &prepared,
+            locales: locales.as_deref(),
+            limits: self.options.limits,
+        };
+        inputs.layout()
+    }
+
+    /// The steps of a trial where the host forbids namespaces: on a copy of the source.
+    fn bare_layout(&self, environment: &Environment, places: &Places) -> Layout {
+        let mut ops = Vec::new();
+        let capabilities = &self.options.capabilities;
+        process_ops(
+            &self.host,
+            capabilities,
+            environment,
+            self.options.limits,
+            &mut ops,
+        );
+        ops.push(SetupOp::Enter {
+            at: places.directory.clone(),
+        });
+        Layout {
+            ops,
+            directory: places.directory.clone(),
+            ours: Vec::new(),
+        }
+    }
+
+    fn bare_places(&self, environment: &Environment, dir: &Path) -> Result<Places, Error> {
+        let leaf = self.options.source.file_name().unwrap_or_default();
+        let places = Places {
+            directory: dir.join("layers").join(leaf),
+            home: dir.join("layers-home"),
+        };
+        let parent = dir.join("layers");
+        for made in [&parent, &places.home] {
+            fs::create_dir_all(made).map_err(Error::file("make", made))?;
+        }
+        let variant = Variant {
+            mtime: environment.source_mtime,
+            mode: environment.source_mode,
+            owner: None,
+        };
+        source::copy(&self.options.source, &places.directory, variant)?;
+        Ok(places)
+    }
+
+    pub(super) fn request(
+        &self,
+        spec: &TrialSpec,
+        dir: &Path,
+        streams: Streams,
+    ) -> Result<Request, Error> {
+        let mut environment = spec.environment.clone();
+        let namespaces = self.namespaces(&environment);
+        let mut copy_of = None;
+        let layout = if namespaces.mount_and_pid {
+            self.layout(&environment, dir)?
+        } else {
+            let places = self.bare_places(&environment, dir)?;
+            copy_of = Some(self.lower(&environment)?.0);
+            environment.home = places.home.clone();
+            environment.user = UserIdentity::Caller;
+            environment.exec_path.clear();
+            self.bare_layout(&environment, &places)
+        };
+        let ids = identity::ids(&self.host, &environment.user);
+        let own = own_ids(&self.host);
+        let owner_maps = if self.is_other_user(&environment) && namespaces.mount_and_pid {
+            let owner = owner_of(&self.options.source)?;
+            vec![IdMaps::swap(owner, ids), IdMaps::swap(own, ids)]
+        } else {
+            Vec::new()
+        };
+        let given = &spec.build.variables;
+        let variables = variables::of_build(&self.host, &self.passed, &environment, given);
+        let interactive = streams == Streams::Caller;
+        Ok(Request {
+            ops: layout.ops,
+            namespaces,
+            user_map: namespaces.user.then(|| IdMaps::single(ids, own)),
+            owner_maps: owner_maps
+                .into_iter()
+                .filter(|_| self.maps_owners.load(Ordering::Relaxed))
+                .collect(),
+            ids,
+            root: dir.join("root"),
+            command: spec.build.command.clone(),
+            variables,
+            directory: layout.directory,
+            streams: self.streams(&environment, streams),
+            timeout: spec.timeout.as_secs_f64(),
+            outputs: Some(spec.build.outputs.clone())
+                .filter(|_| !interactive || spec.keep_outputs.is_some()),
+            copy_of,
+            keep: spec.keep_outputs.clone(),
+            log: spec.log.clone().unwrap_or_else(|| dir.join(files::LOG)),
+            supervised: self.has(Need::Supervisor),
+            ours: layout.ours,
+            environment,
+        })
+    }
+
+    fn streams(&self, environment: &Environment, streams: Streams) -> Streams {
+        let terminal = &environment.terminal;
+        match streams {
+            Streams::Log if terminal.tty && self.has(Need::Terminals) => Streams::Terminal {
+                rows: 24,
+                columns: terminal.columns.unwrap_or(80),
+            },
+            streams => streams,
+        }
+    }
+
+    fn namespaces(&self, environment: &Environment) -> Namespaces {
+        if !self.has(Need::Mounts) {
+            return Namespaces::default();
+        }
+        Namespaces {
+            user: !self.options.capabilities.root,
+            mount_and_pid: true,
+            uts: self.has(Need::HostName),
+            ipc: true,
+            net: self.has(Need::PrivateNetwork) && environment.network != Network::Host,
+            cgroup: true,
+            time: self.has(Need::MonotonicClocks),
+        }
+    }
+}
+
+fn own_ids(host: &Host) -> Ids {
+    Ids {
+        uid: host.uid,
+        gid: host.gid,
+    }
+}
+
+fn owner_of(path: &Path) -> Result<Ids, Error> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let metadata = path.metadata().map_err(Error::file("look at", path))?;
+    Ok(Ids {
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+    })
+}

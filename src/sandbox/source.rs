@@ -1,0 +1,267 @@
+//! The source tree as a trial finds it: the host's own, or a copy made once per session and
+//! combination of times, modes and owner; and whether somebody edited it meanwhile.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use nix::sys::stat::{Mode, SFlag, UtimensatFlags, mknod, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{Gid, Uid, fchownat};
+
+use super::error::Error;
+use super::host::sorted_names;
+use super::identity::Ids;
+use super::scratch::remove_tree;
+use super::sys;
+use crate::model::{SourceMode, SourceMtime};
+
+/// What a tree looks like, cheaply: kind and mode, size, and the times of content and inode of
+/// every entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFingerprint(BTreeMap<PathBuf, [i64; 6]>);
+
+impl SourceFingerprint {
+    /// Looks at every entry of the tree; reads no content.
+    pub fn of(source: &Path) -> Result<Self, Error> {
+        let mut entries = BTreeMap::new();
+        stamp(source, &mut entries)?;
+        Ok(Self(entries))
+    }
+
+    /// The first entry that differs from `later`, if the tree was changed meanwhile.
+    pub fn first_change<'a>(&'a self, later: &'a Self) -> Option<&'a Path> {
+        let here = self
+            .0
+            .iter()
+            .find(|(path, stamp)| later.0.get(*path) != Some(stamp));
+        let there = later.0.keys().find(|path| !self.0.contains_key(*path));
+        here.map(|(path, _)| path).or(there).map(PathBuf::as_path)
+    }
+}
+
+fn stamp(path: &Path, entries: &mut BTreeMap<PathBuf, [i64; 6]>) -> Result<(), Error> {
+    let metadata = path
+        .symlink_metadata()
+        .map_err(Error::file("look at", path))?;
+    let stamp = [
+        i64::from(metadata.mode()),
+        i64::try_from(metadata.len()).unwrap_or(i64::MAX),
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+        metadata.ctime(),
+        metadata.ctime_nsec(),
+    ];
+    entries.insert(path.to_owned(), stamp);
+    if metadata.is_dir() {
+        for name in sorted_names(path).map_err(Error::file("read directory", path))? {
+            self::stamp(&path.join(name), entries)?;
+        }
+    }
+    Ok(())
+}
+
+/// How a copy differs from the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Variant {
+    pub(super) mtime: SourceMtime,
+    pub(super) mode: SourceMode,
+    /// Who owns all of it; `None` keeps the owners.
+    pub(super) owner: Option<Ids>,
+}
+
+/// The copies of a session.
+#[derive(Debug)]
+pub(super) struct Copies {
+    dir: PathBuf,
+    made: Mutex<BTreeMap<String, PathBuf>>,
+}
+
+impl Copies {
+    pub(super) fn new(scratch: &Path) -> Self {
+        Self {
+            dir: scratch.join("source"),
+            made: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// The copy of `source` with this variant; made when first asked for.
+    pub(super) fn get(&self, source: &Path, variant: Variant) -> Result<PathBuf, Error> {
+        let key = format!("{variant:?}");
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = made.get(&key) {
+            return Ok(path.clone());
+        }
+        fs::create_dir_all(&self.dir).map_err(Error::file("make", &self.dir))?;
+        let to = self.dir.join(made.len().to_string());
+        let copied = copy(source, &to, variant);
+        if copied.is_err() {
+            // What is left of it is in the way of the next attempt.
+            let _ = remove_tree(&to);
+        }
+        copied?;
+        made.insert(key, to.clone());
+        Ok(to)
+    }
+}
+
+/// Copies a tree: contents (shared where the file system can), kinds, links, hard links, modes,
+/// owners where the caller may give files away, and times.
+pub(super) fn copy(from: &Path, to: &Path, variant: Variant) -> Result<(), Error> {
+    let mut copier = Copier {
+        variant,
+        linked: BTreeMap::new(),
+    };
+    copier.entry(from, to)
+}
+
+struct Copier {
+    variant: Variant,
+    /// Copies of files with several names, by device and inode.
+    linked: BTreeMap<(u64, u64), PathBuf>,
+}
+
+impl Copier {
+    fn entry(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
+        let metadata = from
+            .symlink_metadata()
+            .map_err(Error::file("look at", from))?;
+        let identity = (metadata.dev(), metadata.ino());
+        if metadata.is_dir() {
+            fs::create_dir(to).map_err(Error::file("make", to))?;
+            for name in sorted_names(from).map_err(Error::file("read directory", from))? {
+                self.entry(&from.join(&name), &to.join(&name))?;
+            }
+        } else if let Some(first) = self.linked.get(&identity) {
+            return fs::hard_link(first, to).map_err(Error::file("link", to));
+        } else {
+            copy_one(from, to, &metadata)?;
+            if metadata.nlink() > 1 {
+                self.linked.insert(identity, to.to_owned());
+            }
+        }
+        self.dress(to, &metadata)
+            .map_err(Error::file("set metadata of", to))
+    }
+
+    fn dress(&self, to: &Path, metadata: &Metadata) -> io::Result<()> {
+        let here = nix::fcntl::AT_FDCWD;
+        let owner = self.variant.owner.unwrap_or(Ids {
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+        });
+        let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+        let no_follow = nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW;
+        // An ordinary user keeps what he copies.
+        let _ = fchownat(here, to, Some(uid), Some(gid), no_follow);
+        if !metadata.is_symlink() {
+            let mode = self.mode(metadata);
+            fs::set_permissions(to, Permissions::from_mode(mode))?;
+        }
+        let (seconds, nanoseconds) = match self.variant.mtime {
+            SourceMtime::AsGiven => (metadata.mtime(), metadata.mtime_nsec()),
+            SourceMtime::Shifted { seconds } => (
+                metadata.mtime().saturating_add(seconds),
+                metadata.mtime_nsec(),
+            ),
+            SourceMtime::Equal { at } => (at, 0),
+        };
+        let time = TimeSpec::new(seconds, nanoseconds);
+        utimensat(here, to, &time, &time, UtimensatFlags::NoFollowSymlink)?;
+        Ok(())
+    }
+
+    fn mode(&self, metadata: &Metadata) -> u32 {
+        let given = metadata.mode() & 0o7777;
+        let regular = metadata.is_file() || metadata.is_dir();
+        match self.variant.mode {
+            SourceMode::Checkout { umask } if regular => {
+                let runs = metadata.is_dir() || given & 0o100 != 0;
+                (if runs { 0o777 } else { 0o666 }) & !umask
+            }
+            _ => given,
+        }
+    }
+}
+
+fn copy_one(from: &Path, to: &Path, metadata: &Metadata) -> Result<(), Error> {
+    let kind = metadata.file_type();
+    if kind.is_symlink() {
+        let target = fs::read_link(from).map_err(Error::file("read link", from))?;
+        return std::os::unix::fs::symlink(target, to).map_err(Error::file("link", to));
+    }
+    if kind.is_file() {
+        let mut source = File::open(from).map_err(Error::file("read", from))?;
+        let mut target = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(to)
+            .map_err(Error::file("write", to))?;
+        if sys::share_extents(&source, &target).is_err() {
+            io::copy(&mut source, &mut target).map_err(Error::file("copy", from))?;
+        }
+        return Ok(());
+    }
+    let flag = if kind.is_fifo() {
+        SFlag::S_IFIFO
+    } else if kind.is_socket() {
+        SFlag::S_IFSOCK
+    } else if kind.is_char_device() {
+        SFlag::S_IFCHR
+    } else {
+        SFlag::S_IFBLK
+    };
+    mknod(to, flag, Mode::from_bits_truncate(0o600), metadata.rdev())
+        .map_err(|errno| Error::file("make the special file", to)(errno.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_keeps_links_and_order_of_times_and_takes_the_modes_of_a_checkout() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("source");
+        fs::create_dir(&source).unwrap();
+        for name in ["a", "b"] {
+            fs::write(source.join(name), name).unwrap();
+        }
+        fs::set_permissions(source.join("b"), Permissions::from_mode(0o700)).unwrap();
+        fs::hard_link(source.join("a"), source.join("c")).unwrap();
+        std::os::unix::fs::symlink("nowhere", source.join("d")).unwrap();
+        let copies = Copies::new(dir.path());
+        let variant = Variant {
+            mtime: SourceMtime::Shifted { seconds: -1000 },
+            mode: SourceMode::Checkout { umask: 0o027 },
+            owner: None,
+        };
+        let copy = copies.get(&source, variant).unwrap();
+        assert_eq!(copies.get(&source, variant).unwrap(), copy);
+        let of = |base: &Path, name: &str| base.join(name).symlink_metadata().unwrap();
+        assert_eq!(of(&copy, "a").ino(), of(&copy, "c").ino());
+        assert_eq!(of(&copy, "a").mode() & 0o7777, 0o640);
+        assert_eq!(of(&copy, "b").mode() & 0o7777, 0o750);
+        assert_eq!(of(&copy, ".").mode() & 0o7777, 0o750);
+        for name in ["a", "b", "d", "."] {
+            let (given, copied) = (of(&source, name), of(&copy, name));
+            assert_eq!(given.mtime() - 1000, copied.mtime());
+            assert_eq!(given.mtime_nsec(), copied.mtime_nsec());
+        }
+    }
+
+    #[test]
+    fn an_edit_of_the_source_is_noticed_and_named() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), "one").unwrap();
+        let before = SourceFingerprint::of(dir.path()).unwrap();
+        assert_eq!(before.first_change(&before), None);
+        fs::write(dir.path().join("a"), "two!").unwrap();
+        let after = SourceFingerprint::of(dir.path()).unwrap();
+        assert_eq!(before.first_change(&after), Some(&*dir.path().join("a")));
+    }
+}
