@@ -1,7 +1,7 @@
 //! What this host allows, found out by running a throw-away trial with everything in it, and again
 //! without what failed: what is missing here fails in a real trial at the same step.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,8 +17,8 @@ use super::session::{Sandbox, SessionOptions, TrialSpec};
 use super::supervise::NAMESPACES_STEP;
 use super::variables::Passed;
 use crate::model::{
-    Build, Capabilities, Clock, Cpus, DirectoryOrder, Environment, Kernel, Missing, Need, Network,
-    OutputSelection, Shell, Terminal, UserIdentity,
+    Build, Capabilities, Clock, Cpus, DirectoryOrder, Environment, Inodes, Kernel, Missing, Need,
+    Network, OutputSelection, Randomness, Shell, Terminal, UserIdentity,
 };
 
 /// A clock that no host has: 2100-01-01.
@@ -34,6 +34,24 @@ const OF_NAMESPACES: [Need; 7] = [
     Need::SecondShell,
     Need::MonotonicClocks,
 ];
+
+/// Needs that only the supervisor of system calls can meet.
+const OF_SUPERVISOR: [Need; 7] = [
+    Need::Supervisor,
+    Need::ClockHook,
+    Need::FileTimes,
+    Need::DirectoryEntries,
+    Need::RandomBytes,
+    Need::KernelNames,
+    Need::InodeNumbers,
+];
+
+/// What a build is asked to say, one line each; then the entries of its directory.
+const QUESTIONS: &str = "date +%s; touch new; stat -c %Y new; uname -r; \
+    od -An -N8 -tx8 /dev/urandom; stat -c %i a; ls -1U; true";
+
+/// The name of a kernel that no host has.
+const RELEASE: &str = "9.9.9-probe";
 
 /// Looks what this host allows. `program` plays the roles of [`super::role`], `scratch` is where
 /// sessions will keep their files.
@@ -208,22 +226,62 @@ struct Prober<'a> {
 impl Prober<'_> {
     fn find_missing(&self, capabilities: &mut Capabilities) -> Result<(), Error> {
         // Each round learns of one more thing, so there are no more rounds than needs.
-        for _ in 0..16 {
-            match self.attempt(capabilities)? {
-                Attempt::Ran(said) => {
-                    self.look(&said, capabilities);
+        for _ in 0..20 {
+            let environment = self.environment(capabilities);
+            match self.attempt(capabilities, environment)? {
+                Attempt::Refused(op, error) => Self::learn(op.as_ref(), &error, capabilities),
+                Attempt::Ran(_) => break,
+            }
+        }
+        if !capabilities.missing.contains_key(&Need::Supervisor) {
+            self.look_at_answers(capabilities)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the supervisor's answers arrive in a build: two builds are asked that differ in
+    /// their inode numbers and the order of directories, but not in clock, kernel and random bytes.
+    fn look_at_answers(&self, capabilities: &mut Capabilities) -> Result<(), Error> {
+        let mut said = Vec::new();
+        for reverse in [false, true] {
+            let mut environment = self.environment(capabilities);
+            environment.terminal.tty = false;
+            environment.clock = Clock::Stepped { start: FAR };
+            environment.randomness = Randomness::Seeded { seed: 1 };
+            environment.directory_order = DirectoryOrder::Keyed { key: 0, reverse };
+            environment.inodes = Inodes::Numbered {
+                key: u64::from(reverse),
+            };
+            environment.kernel = Kernel::Named {
+                release: RELEASE.into(),
+                version: "#1 probe".into(),
+            };
+            match self.attempt(capabilities, environment)? {
+                Attempt::Ran(text) => said.push(Answers::new(&text)),
+                Attempt::Refused(op, error) => {
+                    Self::learn(op.as_ref(), &error, capabilities);
                     return Ok(());
                 }
-                Attempt::Refused(op, error) => Self::learn(op.as_ref(), &error, capabilities),
             }
-            if capabilities.missing.contains_key(&Need::Mounts) {
-                return Ok(());
+        }
+        if let [one, other] = said.as_slice() {
+            for (need, works) in one.arrived(other) {
+                if !works {
+                    let reason = "a build that was to see it saw the host's";
+                    let hint = "this version's supervisor does not answer it on this host";
+                    let missing = missing(name_of(need), reason, hint);
+                    capabilities.missing.insert(need, missing);
+                }
             }
         }
         Ok(())
     }
 
-    fn attempt(&self, capabilities: &Capabilities) -> Result<Attempt, Error> {
+    fn attempt(
+        &self,
+        capabilities: &Capabilities,
+        environment: Environment,
+    ) -> Result<Attempt, Error> {
         let sandbox = Sandbox::new(SessionOptions {
             scratch: self.scratch.clone(),
             source: self.source.clone(),
@@ -233,15 +291,9 @@ impl Prober<'_> {
             interrupt: None,
         })?;
         let spec = TrialSpec {
-            environment: self.environment(capabilities),
+            environment,
             build: Build {
-                command: [
-                    "sh",
-                    "-c",
-                    "date +%s; touch new; stat -c %Y new; ls -1U; true",
-                ]
-                .map(str::to_owned)
-                .to_vec(),
+                command: ["sh", "-c", QUESTIONS].map(str::to_owned).to_vec(),
                 source: self.source.clone(),
                 outputs: OutputSelection::Tree,
                 variables: BTreeMap::new(),
@@ -251,19 +303,12 @@ impl Prober<'_> {
             log: None,
         };
         let (reply, request) = sandbox.attempt(&spec)?;
-        Ok(match reply.ending {
-            Ending::Refused { op, error } => {
-                let op = op.and_then(|number| request.ops.get(number).cloned());
-                Attempt::Refused(op, error)
-            }
-            ending => {
-                let text = fs::read(&request.log).unwrap_or_default();
-                let mut said = String::from_utf8_lossy(&text).into_owned();
-                if ending != (Ending::Exited { code: 0 }) {
-                    said = format!("{ending:?}: {said}");
-                }
-                Attempt::Ran(said)
-            }
+        Ok(if let Ending::Refused { op, error } = reply.ending {
+            let op = op.and_then(|number| request.ops.get(number).cloned());
+            Attempt::Refused(op, error)
+        } else {
+            let text = fs::read(&request.log).unwrap_or_default();
+            Attempt::Ran(String::from_utf8_lossy(&text).into_owned())
         })
     }
 
@@ -288,7 +333,6 @@ impl Prober<'_> {
                 key: 0,
                 reverse: false,
             },
-            clock: Clock::Stepped { start: FAR },
             ..Environment::default()
         };
         if has(Need::OtherUser) {
@@ -349,47 +393,11 @@ impl Prober<'_> {
             }
             capabilities.root = nix::unistd::geteuid().is_root();
         } else if need == Need::Supervisor {
-            for need in [
-                Need::Supervisor,
-                Need::ClockHook,
-                Need::FileTimes,
-                Need::DirectoryEntries,
-            ] {
+            for need in OF_SUPERVISOR {
                 capabilities.missing.insert(need, reason.clone());
             }
         } else {
             capabilities.missing.insert(need, reason);
-        }
-    }
-
-    /// Whether the supervisor's answers arrive in a build.
-    fn look(&self, said: &str, capabilities: &mut Capabilities) {
-        if capabilities.missing.contains_key(&Need::Supervisor) {
-            return;
-        }
-        let mut lines = said.lines().map(str::trim);
-        let near = |line: Option<&str>| {
-            line.and_then(|line| line.parse::<i64>().ok())
-                .is_some_and(|time| (FAR..FAR + 60).contains(&time))
-        };
-        let observed = [
-            (Need::ClockHook, near(lines.next())),
-            (Need::FileTimes, near(lines.next())),
-        ];
-        let listed: BTreeSet<&str> = lines.collect();
-        let entries = ["a", "b", "c", "new"]
-            .iter()
-            .all(|name| listed.contains(name));
-        for (need, works) in observed
-            .into_iter()
-            .chain([(Need::DirectoryEntries, entries)])
-        {
-            if !works {
-                let reason = format!("a build that was to see it saw: {}", said.trim());
-                capabilities
-                    .missing
-                    .insert(need, missing(name_of(need), &reason, ""));
-            }
         }
     }
 }
@@ -399,6 +407,51 @@ enum Attempt {
     Ran(String),
     /// By this step.
     Refused(Option<SetupOp>, StepError),
+}
+
+/// What one build said to [`QUESTIONS`].
+struct Answers {
+    lines: Vec<String>,
+}
+
+impl Answers {
+    fn new(text: &str) -> Self {
+        Self {
+            lines: text.lines().map(|line| line.trim().to_owned()).collect(),
+        }
+    }
+
+    fn line(&self, number: usize) -> Option<&str> {
+        self.lines.get(number).map(String::as_str)
+    }
+
+    fn is_far(&self, number: usize) -> bool {
+        self.line(number)
+            .and_then(|line| line.parse::<i64>().ok())
+            .is_some_and(|time| (FAR..FAR + 60).contains(&time))
+    }
+
+    /// What of all that was asked for arrived.
+    fn arrived(&self, other: &Self) -> [(Need, bool); 6] {
+        let same = |number| self.line(number).is_some() && self.line(number) == other.line(number);
+        let differs = |number| {
+            self.line(number)
+                .is_some_and(|line| other.line(number).is_some_and(|other| other != line))
+        };
+        let entries = self.lines.get(5..).unwrap_or_default();
+        let reversed = other.lines.get(5..).unwrap_or_default().iter().rev();
+        [
+            (Need::ClockHook, self.is_far(0) && other.is_far(0)),
+            (Need::FileTimes, self.is_far(1) && other.is_far(1)),
+            (Need::KernelNames, self.line(2) == Some(RELEASE) && same(2)),
+            (Need::RandomBytes, same(3)),
+            (Need::InodeNumbers, differs(4)),
+            (
+                Need::DirectoryEntries,
+                entries.len() == 4 && entries.iter().eq(reversed),
+            ),
+        ]
+    }
 }
 
 fn name_of(need: Need) -> &'static str {
@@ -419,5 +472,8 @@ fn name_of(need: Need) -> &'static str {
         Need::FileTimes => "file times of its own",
         Need::DirectoryEntries => "a chosen order of directories",
         Need::TimeZones => "time zones",
+        Need::RandomBytes => "random bytes of its own",
+        Need::KernelNames => "another name of the kernel",
+        Need::InodeNumbers => "inode numbers of its own",
     }
 }

@@ -128,7 +128,7 @@ impl Sandbox {
         } else {
             let places = self.bare_places(&environment, dir)?;
             copy_of = Some(self.lower(&environment)?.0);
-            environment.home = places.home.clone();
+            environment.home.clone_from(&places.home);
             environment.user = UserIdentity::Caller;
             environment.exec_path.clear();
             self.bare_layout(&environment, &places)

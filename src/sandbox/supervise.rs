@@ -113,13 +113,7 @@ fn file_step(step: &'static str) -> impl FnOnce(std::io::Error) -> StepError {
 
 impl Supervisor {
     fn start(dir: &Path, request: &Request, front_end: Option<OwnedFd>) -> Result<Self, StepError> {
-        // A terminal's interrupt is meant for the build, if it has the terminal, or for the front
-        // end, which ends us.
-        let mut blocked = SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]);
-        let end = SigSet::from_iter([Signal::SIGTERM, Signal::SIGHUP]);
-        blocked.extend(&end);
-        blocked.thread_set_mask().map_err(step("block signals"))?;
-        let signals = SignalFd::with_flags(&end, SfdFlags::SFD_CLOEXEC).map_err(step("signals"))?;
+        let signals = hold_signals()?;
         if !request.namespaces.mount_and_pid {
             nix::sys::prctl::set_child_subreaper(true).map_err(step("adopt orphans"))?;
         }
@@ -365,6 +359,16 @@ impl Supervisor {
             Ok(None) => std::thread::sleep(Duration::from_millis(1)),
         }
     }
+}
+
+/// A terminal's interrupt is meant for the build, if it has the terminal, or for the front end,
+/// which ends us: by the signals that the descriptor tells of.
+fn hold_signals() -> Result<SignalFd, StepError> {
+    let mut blocked = SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]);
+    let end = SigSet::from_iter([Signal::SIGTERM, Signal::SIGHUP]);
+    blocked.extend(&end);
+    blocked.thread_set_mask().map_err(step("block signals"))?;
+    SignalFd::with_flags(&end, SfdFlags::SFD_CLOEXEC).map_err(step("signals"))
 }
 
 /// The build's output where it has no terminal; our end does not block.
