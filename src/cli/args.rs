@@ -55,10 +55,11 @@ pub enum Command {
 
 /// Build under variations: are the outputs identical, and if not, what makes them differ?
 ///
-/// The build runs twice unchanged, then with everything varied. If the outputs are identical, that
+/// The build runs once unvaried and once with everything varied. If the outputs are identical, that
 /// is all. If they differ, further builds find out which variations are behind each difference, and
 /// prove it: with the named set alone the difference appears, without any one of its members it
-/// does not.
+/// does not. What differs between builds of the same environment is called unstable, and nothing
+/// is blamed for it.
 ///
 /// Without a COMMAND, `reprobe.toml` in DIR says what to build; else the project is recognised by
 /// its files (debian/, pyproject.toml or setup.py, Cargo.toml, package.json, go.mod, a Makefile with
@@ -146,6 +147,25 @@ pub struct CheckArgs {
     /// Variations that --only names are required anyway.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = name, help_heading = "Variations")]
     pub require: Vec<String>,
+
+    /// Run up to this many builds at the same time [default: 1]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Search")]
+    pub jobs: Option<u16>,
+
+    /// Stop after this many builds; what is not settled by then is said to be unsettled
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..), help_heading = "Search")]
+    pub budget: Option<u32>,
+
+    /// Call outputs reproducible only after N builds unvaried and N with everything varied
+    ///
+    /// For outputs that differ rarely, whatever is varied: what differs in one build of two goes
+    /// unnoticed by N = 1 in one of four sessions, by N = 4 hardly ever.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Search")]
+    pub repeat: u32,
+
+    /// Look for culprits that another variation hides, too; takes more builds
+    #[arg(long, help_heading = "Search")]
+    pub thorough: bool,
 
     /// Let the modes of the outputs themselves decide, too
     ///

@@ -3,6 +3,7 @@
 
 mod group;
 pub mod json;
+pub mod page;
 #[cfg(test)]
 mod samples;
 pub mod terminal;

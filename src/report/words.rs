@@ -189,7 +189,7 @@ pub(super) fn varied_in(findings: &Findings, trial: TrialId) -> String {
         "nothing varied".to_owned()
     } else if left_alone.is_empty() && names.len() > 1 {
         "everything varied".to_owned()
-    } else if left_alone.len() < names.len() && left_alone.len() <= 4 {
+    } else if !left_alone.is_empty() && left_alone.len() < names.len() && left_alone.len() <= 4 {
         format!("everything varied but {}", left_alone.join(", "))
     } else if names.len() <= 4 {
         names.join(", ")

@@ -34,7 +34,7 @@ pub(super) fn open<'a>(
     cancelled: &'a AtomicBool,
     progress: &'a mut dyn FnMut(&Progress),
 ) -> Result<Session<'a>, Error> {
-    let mut notes = Vec::new();
+    let mut notes = super::prepare::run(options, sandbox)?;
     let staging = keep::stage(options)?;
     let (plan, started, report) =
         hold_clocks(options, sandbox, staging.as_ref(), progress, &mut notes)?;
@@ -139,7 +139,7 @@ fn word(hold: Hold) -> &'static str {
     }
 }
 
-fn search_options(options: &Options, plan: &Plan) -> search::Options {
+pub(super) fn search_options(options: &Options, plan: &Plan) -> search::Options {
     let factors = plan.variations.iter().zip(&plan.weights);
     let opening = plan
         .opening

@@ -4,6 +4,7 @@
 
 mod control;
 mod keep;
+mod prepare;
 mod run;
 mod source;
 
@@ -20,6 +21,7 @@ use crate::model::{
 };
 use crate::plan::{self, Plan};
 use crate::sandbox::{self, Sandbox};
+use crate::search::Search;
 use crate::store;
 
 /// What to check, and how.
@@ -36,6 +38,8 @@ pub struct Options {
     pub build: Build,
     /// Who selected the outputs.
     pub outputs_from: OutputsFrom,
+    /// A shell line to run once before, with the network open.
+    pub prepare: Option<String>,
     /// Variations without which there is no verdict, by name.
     pub required: BTreeSet<String>,
     /// What the sandbox needs to know.
@@ -124,6 +128,14 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// The preparation failed.
+    #[error("the preparation failed: {how}\n{tail}")]
+    Prepare {
+        /// In words.
+        how: String,
+        /// The end of its log.
+        tail: String,
+    },
     /// The caller wants to stop.
     #[error("interrupted")]
     Cancelled,
@@ -169,6 +181,11 @@ pub fn check(
     drop(session);
     sandbox.close()?;
     Ok(findings)
+}
+
+/// About how many trials a session takes if something differs.
+pub fn estimate(options: &Options, plan: &Plan) -> u32 {
+    Search::new(control::search_options(options, plan)).estimate()
 }
 
 fn fingerprint(options: &Options) -> Result<[u8; 32], Error> {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::super::group::{Artifacts, Group, groups, output_of};
+use super::super::page::{Look, Page, Text};
 use super::super::words::{alternatives, count, printable, sets, varied_in};
-use super::page::{Look, Page, Text};
 use crate::model::{ArtifactVerdict, CertificateStep, Expect, Finding, FindingState, Findings};
 
 /// How many groups a section lists.
@@ -160,28 +160,8 @@ fn unproven(page: &mut Page, artifacts: &Artifacts<'_>, deciding: &[&Finding]) {
     }
 }
 
-/// The rate and the reasons of a group.
+/// The reasons of a group, or else how often its elements differed; and how sure that is.
 fn comment(group: &Group<'_>) -> String {
-    let mut parts = Vec::new();
-    let rates: Vec<_> = group
-        .findings
-        .iter()
-        .filter_map(|finding| finding.rate)
-        .collect();
-    if let Some(rate) = rates.iter().max_by_key(|rate| rate.differing) {
-        let most = if rates.iter().any(|other| other.differing != rate.differing) {
-            "at most "
-        } else {
-            ""
-        };
-        parts.push(format!(
-            "differed in {most}{} of {} (95 % interval {:.0} to {:.0} %)",
-            rate.differing,
-            count(rate.trials, "repeat"),
-            rate.low * 100.0,
-            rate.high * 100.0
-        ));
-    }
     let mut reasons: Vec<&str> = group
         .findings
         .iter()
@@ -189,7 +169,21 @@ fn comment(group: &Group<'_>) -> String {
         .collect();
     reasons.sort_unstable();
     reasons.dedup();
-    parts.extend(reasons.into_iter().take(3).map(printable));
+    let mut parts: Vec<String> = reasons.into_iter().take(3).map(printable).collect();
+    let rates = || group.findings.iter().filter_map(|finding| finding.rate);
+    if let Some(rate) = rates().max_by_key(|rate| rate.differing) {
+        let most = if rates().any(|other| other.differing != rate.differing) {
+            "at most "
+        } else {
+            ""
+        };
+        if parts.is_empty() {
+            let repeats = count(rate.trials, "repeat");
+            parts.push(format!("differed in {most}{} of {repeats}", rate.differing));
+        }
+        let [low, high] = [rate.low, rate.high].map(|bound| bound * 100.0);
+        parts.push(format!("95 % interval {low:.0} to {high:.0} %"));
+    }
     parts.join("; ")
 }
 

@@ -2,7 +2,6 @@
 //! because of what, what that rests on, what was not tested, and what to do next.
 
 mod differences;
-mod page;
 #[cfg(test)]
 mod tests;
 mod variations;
@@ -10,37 +9,18 @@ mod variations;
 use std::collections::BTreeMap;
 
 use super::group::{Artifacts, artifacts};
+use super::page::{Layout, Look, Page, Text};
 use super::words::{and, count, printable, seconds, set};
 use crate::model::{
     Artifact, ArtifactVerdict, Findings, OutputsFrom, TrialKind, TrialResult, Verdict,
 };
-use page::{Look, Page, Text};
 
 /// How many outputs are listed of each kind.
 const OUTPUTS_LISTED: usize = 20;
 
-/// How the page is laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
-    /// Columns; at least 40 are used.
-    pub width: usize,
-    /// Whether to colour by ANSI escape sequences.
-    pub colour: bool,
-}
-
-impl Default for Layout {
-    /// For files and pipes.
-    fn default() -> Self {
-        Self {
-            width: 100,
-            colour: false,
-        }
-    }
-}
-
 /// The summary, ending in a line feed.
 pub fn render(findings: &Findings, layout: Layout) -> String {
-    let mut page = Page::new(layout.width.max(40), layout.colour);
+    let mut page = Page::new(layout);
     let artifacts = artifacts(findings);
     verdict(&mut page, findings);
     variations::breakers(&mut page, findings);
@@ -66,8 +46,14 @@ fn verdict(page: &mut Page, findings: &Findings) {
         Verdict::NotReproducible => (Look::Bad, "NOT REPRODUCIBLE:"),
         Verdict::Inconclusive => (Look::Doubtful, "COULD NOT DECIDE:"),
     };
-    let text = Text::new(look, word).and(Look::Strong, &printable(&findings.why));
+    let mut lines = findings.why.lines();
+    let first = lines.next().unwrap_or_default();
+    let text = Text::new(look, word).and(Look::Strong, &printable(first));
     page.paragraph(0, 2, &text);
+    // Further lines are the end of a log.
+    for line in lines {
+        page.verbatim(2, Look::Plain, &printable(line));
+    }
 }
 
 fn build(page: &mut Page, findings: &Findings) {
@@ -234,14 +220,15 @@ fn trials(page: &mut Page, findings: &Findings) {
     let trials = &findings.trials;
     let of_kind = |kind| trials.iter().filter(|trial| trial.kind == kind).count() as u64;
     let kinds: Vec<String> = [
-        (TrialKind::Control, "control"),
-        (TrialKind::Repeat, "repeat"),
-        (TrialKind::Search, "for the search"),
-        (TrialKind::Certificate, "for certificates"),
+        (TrialKind::Control, "control", "controls"),
+        (TrialKind::Repeat, "repeat", "repeats"),
+        (TrialKind::Search, "search", "search"),
+        (TrialKind::Certificate, "certificate", "certificates"),
     ]
     .into_iter()
-    .filter(|(kind, _)| of_kind(*kind) > 0)
-    .map(|(kind, name)| format!("{} {name}", of_kind(kind)))
+    .map(|(kind, one, several)| (of_kind(kind), one, several))
+    .filter(|(number, ..)| *number > 0)
+    .map(|(number, one, several)| format!("{number} {}", if number == 1 { one } else { several }))
     .collect();
     let mut parts = vec![if kinds.is_empty() {
         count(trials.len() as u64, "trial")

@@ -27,10 +27,9 @@ fn a_reproducible_build_says_so_first_and_lists_what_was_not_tested() {
 
     Other variations
       cleared           build-path, locale, umask, user
-      not tested        time
-        time: clocks are not varied by this version
+      not tested        time – clocks are not varied by this version
 
-    3 trials (1 control, 1 repeat, 1 for the search); 2.15 s; seed 17446744073709551615; as an
+    3 trials (1 control, 1 repeat, 1 search); 2.15 s; seed 17446744073709551615; as an
       ordinary user
     "#);
 }
@@ -72,17 +71,16 @@ fn an_sdist_names_its_culprits_and_groups_their_members() {
 
     Unstable: differs between trials of the same environment
       gzip.mtime  dist/six-1.16.0.tar.gz: 1763833440 -> 1763833443 – differed in 2 of 2
-                  repeats (95 % interval 34 to 100 %)
+                  repeats; 95 % interval 34 to 100 %
       in dist/six-1.16.0.tar.gz
         tar.mtime   2 of 32 members: 1763833440 -> 1763833443 (e.g. six-1.16.0/PKG-INFO) –
-                    differed in 2 of 2 repeats (95 % interval 34 to 100 %)
+                    differed in 2 of 2 repeats; 95 % interval 34 to 100 %
 
     Other variations
       cleared           locale, build-path
-      not tested        time, file-order, network
-        time, file-order: this version cannot hold a build's clock
-        network: network namespaces: unshare: EPERM; sysctl kernel.unprivileged_userns_clone=1
-          allows them
+      not tested        time, file-order – this version cannot hold a build's clock
+                        network – network namespaces: unshare: EPERM; sysctl
+                        kernel.unprivileged_userns_clone=1 allows them
 
     Notes
       - the build ran without a network in every trial
@@ -90,7 +88,7 @@ fn an_sdist_names_its_culprits_and_groups_their_members() {
     What to change
       umask: set the modes when packing: tar --mode='a+rX,u+w,go-w'
 
-    9 trials (1 control, 1 repeat, 3 for the search, 4 for certificates); 13.4 s; seed
+    9 trials (1 control, 1 repeat, 3 search, 4 certificates); 13.4 s; seed
       17446744073709551615; as an ordinary user
     "#);
 }
@@ -140,7 +138,7 @@ fn pairs_alternatives_breakers_and_doubts_are_told_apart() {
           conf: 12: Bad substitution
           make: *** [conf] Error 2
 
-    7 trials (1 control, 1 for the search, 5 for certificates); trial 9 failed; 13.4 s; seed
+    7 trials (1 control, 1 search, 5 certificates); trial 9 failed; 13.4 s; seed
       17446744073709551615; as an ordinary user
     "#);
 }
@@ -161,9 +159,6 @@ fn a_build_that_fails_shows_the_end_of_its_log() {
     Source    /home/ada/hello
     Judged    *.tar.gz *.zip (from --output)
     Dates     SOURCE_DATE_EPOCH was 1700000000; the clock was running as usual
-
-    Other variations
-      not tested        time, build-path, locale, umask, user
 
     1 trial (1 control); trial 0 failed; 2.15 s; seed 17446744073709551615; as an ordinary
       user

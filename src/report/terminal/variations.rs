@@ -1,10 +1,8 @@
 //! The part of the summary about variations: what breaks the build, what was cleared, and what was
 //! not tested, with the way out.
 
-use std::collections::BTreeMap;
-
+use super::super::page::{Look, Page, Text};
 use super::super::words::printable;
-use super::page::{Look, Page, Text};
 use crate::model::{Findings, VariationRecord, VariationStatus};
 
 /// Variations that break the build, right below the verdict: they count as not tested.
@@ -29,77 +27,76 @@ pub(super) fn breakers(page: &mut Page, findings: &Findings) {
     }
 }
 
-/// What is said about each variation that is no culprit.
+/// What is said about each variation that is no culprit. Where nothing but the control ran, there
+/// is nothing to say.
 pub(super) fn write(page: &mut Page, findings: &Findings) {
-    let names = |status| -> Vec<&str> {
-        of(findings, status)
-            .map(|variation| variation.name.as_str())
-            .collect()
+    let said = |variation: &VariationRecord| {
+        variation.status != VariationStatus::Culprit || variation.reason.is_some()
     };
-    let cleared = names(VariationStatus::Cleared);
-    let unsettled = names(VariationStatus::Unsettled);
-    let broken = names(VariationStatus::BreaksBuild);
-    let untested = names(VariationStatus::NotTested);
-    if cleared.is_empty() && unsettled.is_empty() && untested.is_empty() && broken.is_empty() {
+    if findings.trials.len() < 2 || !findings.variations.iter().any(said) {
         return;
     }
     page.heading("Other variations");
     let column = "breaks the build".len();
-    for (look, label, names) in [
-        (Look::Good, "cleared", &cleared),
-        (Look::Doubtful, "unsettled", &unsettled),
-        (Look::Doubtful, "breaks the build", &broken),
+    for (look, label, status) in [
+        (Look::Good, "cleared", VariationStatus::Cleared),
+        (Look::Doubtful, "unsettled", VariationStatus::Unsettled),
+        (
+            Look::Doubtful,
+            "breaks the build",
+            VariationStatus::BreaksBuild,
+        ),
     ] {
+        let names: Vec<&str> = of(findings, status)
+            .map(|variation| variation.name.as_str())
+            .collect();
         if !names.is_empty() {
             page.row(2, (look, label), column, &names.join(", ").into());
         }
     }
-    if !untested.is_empty() {
-        page.row(
-            2,
-            (Look::Doubtful, "not tested"),
-            column,
-            &untested.join(", ").into(),
-        );
-        reasons(page, 4, of(findings, VariationStatus::NotTested));
+    let mut label = "not tested";
+    for (names, reason) in by_reason(of(findings, VariationStatus::NotTested)) {
+        let reason = if reason.is_empty() {
+            String::new()
+        } else {
+            format!("– {}", printable(reason))
+        };
+        let text = Text::new(Look::Strong, &names.join(", ")).and(Look::Plain, &reason);
+        page.row(2, (Look::Doubtful, label), column, &text);
+        label = "";
     }
     remarks(page, findings);
 }
 
-/// Why, each reason once.
-fn reasons<'a>(
-    page: &mut Page,
-    indent: usize,
+/// Names with their reason, each reason once, in the order of the variations.
+fn by_reason<'a>(
     variations: impl Iterator<Item = &'a VariationRecord>,
-) {
-    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let mut order: Vec<&str> = Vec::new();
+) -> Vec<(Vec<&'a str>, &'a str)> {
+    let mut groups: Vec<(Vec<&str>, &str)> = Vec::new();
     for variation in variations {
-        let Some(reason) = variation.reason.as_deref() else {
-            continue;
-        };
-        if !by_reason.contains_key(reason) {
-            order.push(reason);
+        let reason = variation.reason.as_deref().unwrap_or_default();
+        match groups.iter_mut().find(|(_, known)| *known == reason) {
+            Some((names, _)) => names.push(&variation.name),
+            None => groups.push((vec![&variation.name], reason)),
         }
-        by_reason.entry(reason).or_default().push(&variation.name);
     }
-    for reason in order {
-        let names = by_reason.get(reason).map(|names| names.join(", "));
-        let text = Text::new(Look::Strong, &format!("{}:", names.unwrap_or_default()))
-            .and(Look::Plain, &printable(reason));
-        page.paragraph(indent, 2, &text);
-    }
+    groups
 }
 
-/// What is worth knowing about a variation that was tested.
+/// What is worth knowing about variations that were tested.
 fn remarks(page: &mut Page, findings: &Findings) {
     let tested = findings.variations.iter().filter(|variation| {
-        !matches!(
-            variation.status,
-            VariationStatus::NotTested | VariationStatus::BreaksBuild
-        )
+        variation.reason.is_some()
+            && !matches!(
+                variation.status,
+                VariationStatus::NotTested | VariationStatus::BreaksBuild
+            )
     });
-    reasons(page, 2, tested);
+    for (names, reason) in by_reason(tested) {
+        let text = Text::new(Look::Strong, &format!("{}:", names.join(", ")))
+            .and(Look::Plain, &printable(reason));
+        page.paragraph(2, 2, &text);
+    }
 }
 
 fn of(findings: &Findings, status: VariationStatus) -> impl Iterator<Item = &VariationRecord> {

@@ -1,30 +1,55 @@
-//! Lines of a page: words with styles, wrapped to a width, with hanging indents and columns.
+//! Lines of a page: words with styles, wrapped to a width, with hanging indents and columns. Bytes
+//! come out; who shows them decides about width and colour.
 
 use anstyle::{AnsiColor, Style};
 
 /// How a piece of text looks where colour is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
+pub enum Look {
+    /// As everything else.
     Plain,
+    /// A heading or a name.
     Strong,
+    /// Good news.
     Good,
+    /// Bad news.
     Bad,
+    /// What needs attention.
     Doubtful,
+    /// What may be skipped.
     Dim,
 }
 
 /// Text in pieces.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Text {
+pub struct Text {
     words: Vec<(Look, String)>,
+}
+
+/// How a page is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Columns; at least 40 are used.
+    pub width: usize,
+    /// Whether to colour by ANSI escape sequences.
+    pub colour: bool,
 }
 
 /// A page that grows downwards.
 #[derive(Debug)]
-pub(super) struct Page {
+pub struct Page {
     bytes: String,
-    width: usize,
-    colour: bool,
+    layout: Layout,
+}
+
+impl Default for Layout {
+    /// For files and pipes.
+    fn default() -> Self {
+        Self {
+            width: 100,
+            colour: false,
+        }
+    }
 }
 
 impl Look {
@@ -42,12 +67,13 @@ impl Look {
 
 impl Text {
     /// Text of one look.
-    pub(super) fn new(look: Look, text: &str) -> Self {
+    pub fn new(look: Look, text: &str) -> Self {
         Self::default().and(look, text)
     }
 
     /// The same, with more text after a space.
-    pub(super) fn and(mut self, look: Look, text: &str) -> Self {
+    #[must_use]
+    pub fn and(mut self, look: Look, text: &str) -> Self {
         if !text.is_empty() {
             self.words
                 .extend(text.split(' ').map(|word| (look, word.to_owned())));
@@ -70,38 +96,40 @@ impl From<String> for Text {
 
 impl Page {
     /// An empty page.
-    pub(super) fn new(width: usize, colour: bool) -> Self {
+    pub fn new(layout: Layout) -> Self {
         Self {
             bytes: String::new(),
-            width,
-            colour,
+            layout: Layout {
+                width: layout.width.max(40),
+                ..layout
+            },
         }
     }
 
     /// What stands on it.
-    pub(super) fn finish(self) -> String {
+    pub fn finish(self) -> String {
         self.bytes
     }
 
     /// An empty line.
-    pub(super) fn gap(&mut self) {
+    pub fn gap(&mut self) {
         self.bytes.push('\n');
     }
 
     /// A heading after an empty line.
-    pub(super) fn heading(&mut self, text: &str) {
+    pub fn heading(&mut self, text: &str) {
         self.gap();
         self.paragraph(0, 0, &Text::new(Look::Strong, text));
     }
 
     /// Text from column `indent`, its further lines from `hang` columns further right.
-    pub(super) fn paragraph(&mut self, indent: usize, hang: usize, text: &Text) {
+    pub fn paragraph(&mut self, indent: usize, hang: usize, text: &Text) {
         self.bytes.push_str(&" ".repeat(indent));
         self.flow(indent, indent + hang, text);
     }
 
     /// A label in a column of `column` characters from `indent`, and text beside it.
-    pub(super) fn row(&mut self, indent: usize, label: (Look, &str), column: usize, text: &Text) {
+    pub fn row(&mut self, indent: usize, label: (Look, &str), column: usize, text: &Text) {
         let (look, label) = label;
         self.bytes.push_str(&" ".repeat(indent));
         self.styled(look, label);
@@ -117,7 +145,7 @@ impl Page {
     }
 
     /// Lines as they stand, indented.
-    pub(super) fn verbatim(&mut self, indent: usize, look: Look, text: &str) {
+    pub fn verbatim(&mut self, indent: usize, look: Look, text: &str) {
         for line in text.lines() {
             self.bytes.push_str(&" ".repeat(indent));
             self.styled(look, line);
@@ -132,7 +160,7 @@ impl Page {
         let mut fresh = true;
         for (look, word) in &text.words {
             let length = word.chars().count();
-            let broken = !fresh && at + 1 + length > self.width;
+            let broken = !fresh && at + 1 + length > self.layout.width;
             let before = match (fresh, broken) {
                 (true, _) => String::new(),
                 (false, true) => format!("\n{}", " ".repeat(hang)),
@@ -163,7 +191,7 @@ impl Page {
     fn styled(&mut self, look: Look, text: &str) {
         use std::fmt::Write as _;
 
-        if self.colour && look != Look::Plain {
+        if self.layout.colour && look != Look::Plain {
             let style = look.style();
             // Writing to a String cannot fail.
             let _ = write!(self.bytes, "{style}{text}{style:#}");
@@ -177,23 +205,32 @@ impl Page {
 mod tests {
     use super::*;
 
+    fn narrow(colour: bool) -> Layout {
+        Layout { width: 40, colour }
+    }
+
     #[test]
     fn words_wrap_under_their_own_column() {
-        let mut page = Page::new(20, false);
-        page.row(2, (Look::Plain, "a"), 4, &"one two three four".into());
+        let mut page = Page::new(narrow(false));
+        page.row(
+            2,
+            (Look::Plain, "a"),
+            4,
+            &"one two three four five six seven eight".into(),
+        );
         page.row(2, (Look::Plain, "longer"), 4, &"five".into());
-        insta::assert_snapshot!(page.finish(), @r"
-          a     one two
-                three four
-          longer
-                five
-        ");
+        insta::assert_snapshot!(page.finish(), @r#"
+    a     one two three four five six
+          seven eight
+    longer
+          five
+    "#);
     }
 
     #[test]
     fn colour_changes_no_letter() {
         let write = |colour| {
-            let mut page = Page::new(20, colour);
+            let mut page = Page::new(narrow(colour));
             page.heading("Heading");
             page.paragraph(
                 0,

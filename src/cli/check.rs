@@ -1,0 +1,236 @@
+//! `reprobe check`: puts the job together, lets the session run it, and shows what it found.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::args::CheckArgs;
+use super::destination::{Destination, empty_directory};
+use super::exit::{Exit, Failure};
+use super::job::Job;
+use super::progress::Reporter;
+use super::screen::{Stream, say};
+use super::{clean, config, dry_run, inputs, preset};
+use crate::catalog::Catalog;
+use crate::model::{Capabilities, Element, Field, Findings, escape_bytes};
+use crate::plan::{self, Plan, Why, plan};
+use crate::report;
+use crate::sandbox::Interrupt;
+use crate::session;
+
+/// Runs the command. What goes wrong after a signal went wrong because of it.
+pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
+    let interrupt = Interrupt::catch()
+        .map_err(|errno| Failure::undecided(&format!("take over signals: {errno}")))?;
+    let interrupt = Arc::new(interrupt);
+    let outcome = check(args, &interrupt);
+    match (interrupt.signal(), outcome) {
+        // Findings that were shown before stand.
+        (Some(_), Ok(exit)) => Ok(exit),
+        (Some(number), Err(_)) => {
+            say("reprobe: interrupted; nothing is decided");
+            Ok(Exit::Signal(number))
+        }
+        (None, outcome) => outcome,
+    }
+}
+
+fn check(args: &CheckArgs, interrupt: &Arc<Interrupt>) -> Result<Exit, Failure> {
+    let job = job(args)?;
+    let json = args.json.as_deref().map(Destination::open).transpose()?;
+    if let Some(keep) = &args.keep {
+        empty_directory(keep)?;
+    }
+    let catalog = {
+        let named = &args.variations.directories;
+        inputs::catalog(&inputs::variation_directories(named, &job.build.source))?
+    };
+    let host = inputs::capabilities()?;
+    let request = request(args, &job)?;
+    let planned = plan(&catalog, &host, &request).map_err(|error| wrong_names(args, &error))?;
+    announce(args, &job, &planned);
+    let cleaned = if job.clean {
+        Some(clean::copy(&job.build.source)?)
+    } else {
+        None
+    };
+    let mut options = options(args, &job, catalog, host, request, &planned)?;
+    if let Some(cleaned) = &cleaned {
+        options.build.source.clone_from(&cleaned.source);
+        options.sandbox.source.clone_from(&cleaned.source);
+    }
+    options.sandbox.interrupt = Some(Arc::clone(interrupt));
+    if args.dry_run {
+        return dry_run::show(&options, &planned);
+    }
+    let mut reporter = Reporter::new(args.verbose);
+    let found = session::check(&options, &AtomicBool::new(false), &mut |event| {
+        reporter.event(event);
+    });
+    reporter.clear();
+    let mut findings = found.map_err(|error| Failure::undecided(&error))?;
+    findings.build.source = escape_bytes(job.build.source.as_os_str().as_encoded_bytes());
+    findings.notes.extend(job.notes.iter().cloned());
+    findings.notes.extend(known_limits(&job, &findings));
+    show(args, json, &findings)?;
+    Ok(findings.verdict.into())
+}
+
+fn job(args: &CheckArgs) -> Result<Job, Failure> {
+    let source = inputs::source(&args.directory)?;
+    let config = config::read(&source)
+        .map_err(|error| Failure::undecided(&error))?
+        .unwrap_or_default();
+    let recognise =
+        |source: &Path| preset::recognise(source).map_err(|error| Failure::undecided(&error));
+    Job::new(args, source, config, recognise, |name| {
+        std::env::var_os(name)
+    })
+}
+
+fn request(args: &CheckArgs, job: &Job) -> Result<plan::Request, Failure> {
+    let seed = inputs::seed(args.variations.seed)?;
+    Ok(plan::Request {
+        only: job.only.clone(),
+        skip: job.skip.clone(),
+        require: job.require.clone(),
+        network: job.network,
+        ..inputs::request(&job.build.source, seed)
+    })
+}
+
+/// Names on the command line make it wrong; names in `reprobe.toml` make that unusable.
+fn wrong_names(args: &CheckArgs, error: &plan::Error) -> Failure {
+    let own = &args.variations;
+    if own.only.is_empty() && own.skip.is_empty() && args.require.is_empty() {
+        Failure::undecided(&format!("{}: {error}", config::FILE))
+    } else {
+        Failure::usage(&error)
+    }
+}
+
+/// Says what was chosen for the user, and which variations take part where a choice was made.
+fn announce(args: &CheckArgs, job: &Job, planned: &Plan) {
+    if let Some(chosen) = &job.chosen {
+        say(&format!("reprobe: {chosen}"));
+    }
+    let narrowed = planned.left_out.iter().any(|left| left.why == Why::Chosen);
+    if narrowed || args.verbose {
+        let names: Vec<&str> = planned.variations.iter().map(|v| v.name.as_str()).collect();
+        say(&format!("reprobe: varying {}", names.join(", ")));
+    }
+    if args.verbose {
+        say(&format!("reprobe: seed {}", planned.seed));
+    }
+}
+
+fn options(
+    args: &CheckArgs,
+    job: &Job,
+    catalog: Catalog,
+    host: Capabilities,
+    request: plan::Request,
+    planned: &Plan,
+) -> Result<session::Options, Failure> {
+    Ok(session::Options {
+        required: required(job, &catalog, planned),
+        catalog,
+        sandbox: inputs::sandbox(job.build.source.clone(), &host)?,
+        host,
+        request,
+        build: job.build.clone(),
+        outputs_from: job.outputs_from,
+        timeout: job.timeout,
+        metadata: args.metadata,
+        keep: args.keep.clone(),
+        prepare: job.prepare.clone(),
+        workers: args.jobs.map_or(1, usize::from),
+        budget: args.budget,
+        repeats: args.repeat,
+        thorough: args.thorough,
+        journal: None,
+    })
+}
+
+/// The variations that were asked for by name: without them there is no verdict.
+fn required(job: &Job, catalog: &Catalog, planned: &Plan) -> BTreeSet<String> {
+    let mut required: BTreeSet<String> = planned.unmet().map(|left| left.name.clone()).collect();
+    if job.require.iter().any(|name| name == "all") {
+        required.extend(planned.variations.iter().map(|tried| tried.name.clone()));
+    }
+    let named = job.only.iter().flatten().chain(&job.require);
+    let found = named.filter_map(|name| catalog.find(name).ok());
+    let tried = |name: &str| planned.variations.iter().any(|tried| tried.name == name);
+    required.extend(
+        found
+            .map(|entry| entry.name.clone())
+            .filter(|name| tried(name)),
+    );
+    required
+}
+
+/// One note for each known limit that something differing falls under.
+fn known_limits(job: &Job, findings: &Findings) -> Vec<String> {
+    job.known
+        .iter()
+        .filter_map(|limit| {
+            let covered = findings.findings.iter().filter(|finding| {
+                let field = Field::from(finding.field.as_str());
+                limit.covers(&Element::new(finding.element.as_str(), field))
+            });
+            let number = covered.count();
+            (number > 0).then(|| {
+                format!(
+                    "known: {number} of the differing elements fall under `{}` of {}: {}",
+                    limit.element,
+                    config::FILE,
+                    limit.reason
+                )
+            })
+        })
+        .collect()
+}
+
+/// Writes the JSON where it was asked for, and the summary.
+fn show(args: &CheckArgs, json: Option<Destination>, findings: &Findings) -> Result<(), Failure> {
+    let taken = json.as_ref().is_some_and(Destination::is_standard);
+    let stream = if taken { Stream::Err } else { Stream::Out };
+    if let Some(json) = json {
+        json.write(&report::json::render(findings))?;
+    }
+    let mut page = report::terminal::render(findings, stream.layout());
+    if let Some(hint) = hint(args, findings) {
+        page.push_str(&hint);
+        page.push('\n');
+    }
+    stream.write(page.as_bytes())
+}
+
+/// How to look at the bytes.
+fn hint(args: &CheckArgs, findings: &Findings) -> Option<String> {
+    let differing = findings
+        .artifacts
+        .iter()
+        .find(|artifact| artifact.decides && !artifact.culprits.is_empty())?;
+    let proof = findings
+        .findings
+        .iter()
+        .flat_map(|finding| &finding.culprits)
+        .flat_map(|culprit| &culprit.certificate)
+        .find(|step| step.expect == crate::model::Expect::Differs)?;
+    Some(match &args.keep {
+        Some(keep) => {
+            let keep = escape_bytes(keep.as_os_str().as_encoded_bytes());
+            format!(
+                "The outputs are in {keep}/: diffoscope {keep}/0/{path} {keep}/{trial}/{path}",
+                path = differing.path,
+                trial = proof.trial.0
+            )
+        }
+        None => format!(
+            "To look at the bytes, keep them: the same command with --keep DIR --seed {}",
+            findings.seed
+        ),
+    })
+}

@@ -1,0 +1,87 @@
+//! `reprobe exec`: one command in one environment, with the caller's own terminal, to look around
+//! and to reproduce by hand.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, Signal};
+
+use super::args::ExecArgs;
+use super::destination::empty_directory;
+use super::exit::{Exit, Failure};
+use super::job::{given, shell};
+use super::{clean, config, inputs};
+use crate::model::{Build, OutputSelection};
+use crate::plan::{self, plan};
+use crate::sandbox::{Sandbox, TrialSpec};
+
+/// A person may look around for as long as he likes; the sandbox wants a number.
+const NO_LIMIT: Duration = Duration::from_hours(24 * 365);
+
+/// Runs the command.
+pub(super) fn run(args: &ExecArgs) -> Result<Exit, Failure> {
+    // The terminal's signals are for the command. Others end this process, and with it the trial.
+    SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT])
+        .thread_block()
+        .map_err(|errno| Failure::undecided(&format!("take over signals: {errno}")))?;
+    let source = inputs::source(&args.directory)?;
+    if let Some(keep) = &args.keep {
+        empty_directory(keep)?;
+        std::fs::create_dir_all(keep)
+            .map_err(|error| Failure::usage(&format!("--keep {}: {error}", keep.display())))?;
+    }
+    let cleaned = if args.clean {
+        Some(clean::copy(&source)?)
+    } else {
+        None
+    };
+    let source = cleaned
+        .as_ref()
+        .map_or(source, |cleaned| cleaned.source.clone());
+    let catalog = inputs::catalog(&inputs::variation_directories(&args.directories, &source))?;
+    let host = inputs::capabilities()?;
+    let request = plan::Request {
+        network: args.network,
+        ..inputs::request(&source, inputs::seed(args.seed)?)
+    };
+    let plan = plan(&catalog, &host, &request).map_err(|error| Failure::undecided(&error))?;
+    let row = plan.vary(&args.vary).map_err(|error| match error {
+        plan::VaryError::Unable { .. } => Failure::undecided(&error),
+        _ => Failure::usage(&error),
+    })?;
+    let spec = TrialSpec {
+        environment: plan.environment(&row),
+        build: Build {
+            command: shell(&args.command).unwrap_or_default(),
+            source: source.clone(),
+            outputs: OutputSelection::Tree,
+            variables: variables(args, &source)?,
+        },
+        timeout: args.timeout.unwrap_or(NO_LIMIT),
+        keep_outputs: args.keep.clone(),
+        log: None,
+    };
+    let sandbox = Sandbox::new(inputs::sandbox(source, &host)?)
+        .map_err(|error| Failure::undecided(&error))?;
+    let code = sandbox.exec(&spec);
+    let closed = sandbox.close();
+    let code = code.map_err(|error| Failure::undecided(&error))?;
+    closed.map_err(|error| Failure::undecided(&error))?;
+    Ok(Exit::Command(code))
+}
+
+/// What the builds of this project are given, and what the options add.
+fn variables(args: &ExecArgs, source: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let config = config::read(source)
+        .map_err(|error| Failure::undecided(&error))?
+        .unwrap_or_default();
+    let mut variables = config.variables;
+    for name in config.pass.iter().chain(&args.pass_env) {
+        if let Some(value) = given(name, |name| std::env::var_os(name))? {
+            variables.insert(name.clone(), value);
+        }
+    }
+    variables.extend(args.env.iter().cloned());
+    Ok(variables)
+}

@@ -1,0 +1,116 @@
+//! What several commands read before they start: the source directory, the catalogue with the
+//! user's own variations, the moment, and a seed.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::config;
+use super::exit::Failure;
+use crate::catalog::Catalog;
+use crate::model::{Capabilities, escape_bytes};
+use crate::plan;
+use crate::sandbox::{self, Limits, SessionOptions};
+
+/// The source directory, absolute and without links.
+pub(super) fn source(directory: &Path) -> Result<PathBuf, Failure> {
+    let shown = escape_bytes(directory.as_os_str().as_encoded_bytes());
+    let found = directory
+        .canonicalize()
+        .map_err(|error| Failure::usage(&format!("find the source directory {shown}: {error}")))?;
+    if found.is_dir() {
+        Ok(found)
+    } else {
+        Err(Failure::usage(&format!(
+            "{shown} is not a directory; to build something, put the command after --"
+        )))
+    }
+}
+
+/// Where variations of the user's own are read from: the directories that are named, and
+/// `variations/` beside `reprobe.toml`.
+pub(super) fn variation_directories(named: &[PathBuf], source: &Path) -> Vec<PathBuf> {
+    let mut directories = named.to_vec();
+    let beside = source.join("variations");
+    if source.join(config::FILE).is_file() && beside.is_dir() {
+        directories.push(beside);
+    }
+    directories
+}
+
+/// The shipped variations and those of the files in `directories`.
+pub(super) fn catalog(directories: &[PathBuf]) -> Result<Catalog, Failure> {
+    let mut files = Vec::new();
+    for directory in directories {
+        files.extend(
+            config::variation_files(directory).map_err(|error| Failure::undecided(&error))?,
+        );
+    }
+    Catalog::with_own(&files).map_err(|error| Failure::undecided(&error))
+}
+
+/// The moment: whole seconds since 1970 (UTC), rounded down.
+pub(super) fn now() -> i64 {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the command line reads the clock; the plan gets a number"
+    )]
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_secs()).ok())
+        .unwrap_or(0)
+}
+
+/// The seed that was given, or a new one: 32 bits, short enough to be typed.
+pub(super) fn seed(given: Option<u64>) -> Result<u64, Failure> {
+    if let Some(seed) = given {
+        return Ok(seed);
+    }
+    let mut bytes = [0; 4];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(|error| {
+            Failure::undecided(&format!(
+                "read a seed from /dev/urandom: {error}; give --seed"
+            ))
+        })?;
+    Ok(u32::from_le_bytes(bytes).into())
+}
+
+/// A request for everything, unless the caller narrows it.
+pub(super) fn request(source: &Path, seed: u64) -> plan::Request {
+    plan::Request {
+        only: None,
+        skip: Vec::new(),
+        require: Vec::new(),
+        seed,
+        now: now(),
+        network: false,
+        clock: plan::Hold::default(),
+        source_name: source.file_name().unwrap_or("source".as_ref()).to_owned(),
+    }
+}
+
+/// What the host allows.
+pub(super) fn capabilities() -> Result<Capabilities, Failure> {
+    sandbox::probe(&program()?, &std::env::temp_dir()).map_err(|error| Failure::undecided(&error))
+}
+
+/// What all trials of this source have in common.
+pub(super) fn sandbox(source: PathBuf, host: &Capabilities) -> Result<SessionOptions, Failure> {
+    Ok(SessionOptions {
+        scratch: std::env::temp_dir(),
+        source,
+        capabilities: host.clone(),
+        program: program()?,
+        limits: Limits::default(),
+        interrupt: None,
+    })
+}
+
+/// The running program, which plays the roles inside the sandbox as well.
+fn program() -> Result<PathBuf, Failure> {
+    std::env::current_exe()
+        .map_err(|error| Failure::undecided(&format!("find the running program: {error}")))
+}
