@@ -181,6 +181,7 @@ fn remedies(case: &Case<'_>, field: &Field, culprits: &[Certified]) -> Vec<Remed
         let special = of(field.as_str());
         let chosen = if special.is_empty() { of("") } else { special };
         remedies.extend(chosen.into_iter().map(|r| Remedy {
+            variation: Some(variation.name.clone()),
             text: r.text.clone(),
             verified: false,
         }));

@@ -71,14 +71,18 @@ fn no_ground(case: &Case<'_>) -> Option<String> {
 
 fn why_not(differing: usize, judged: &[&Artifact]) -> String {
     let sets: BTreeSet<&Vec<String>> = judged.iter().flat_map(|a| &a.culprits).collect();
-    let names: Vec<String> = sets.into_iter().map(|set| set.join(" with ")).collect();
+    let alone = sets.iter().all(|set| set.len() == 1);
+    let names: Vec<String> = sets.into_iter().map(|set| together(set)).collect();
     let unstable = judged.iter().any(|artifact| artifact.unstable_elements > 0);
     let unsettled = judged
         .iter()
         .any(|artifact| artifact.unsettled_elements > 0);
     let mut reasons = Vec::new();
     if !names.is_empty() {
-        reasons.push(format!("because of {}", names.join(", ")));
+        reasons.push(format!(
+            "because of {}",
+            names.join(if alone { ", " } else { "; " })
+        ));
     }
     if unstable {
         reasons.push("between builds of the same environment".to_owned());
@@ -91,6 +95,13 @@ fn why_not(differing: usize, judged: &[&Artifact]) -> String {
     format!("{differing} of {outputs} {verb} {}", reasons.join(", and "))
         .trim_end()
         .to_owned()
+}
+
+fn together(set: &[String]) -> String {
+    match set {
+        [name] => name.clone(),
+        several => format!("{} together", several.join(" and ")),
+    }
 }
 
 fn untested(case: &Case<'_>, variations: &[VariationRecord]) -> Vec<String> {

@@ -285,6 +285,9 @@ pub enum Expect {
 /// What to change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remedy {
+    /// The variation against which it helps.
+    #[serde(default)]
+    pub variation: Option<String>,
     /// In words or as a command.
     pub text: String,
     /// Whether a trial with it came out the same.

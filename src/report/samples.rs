@@ -242,6 +242,7 @@ fn sdist_findings() -> Vec<Finding> {
         };
         let mut mode = finding(&member(name), "tar.mode", mode);
         mode.remedies = vec![Remedy {
+            variation: Some("umask".to_owned()),
             text: "set the modes when packing: tar --mode='a+rX,u+w,go-w'".to_owned(),
             verified: false,
         }];

@@ -186,14 +186,10 @@ fn remedies(page: &mut Page, findings: &Findings) {
     let mut remedies: BTreeMap<(bool, &str), std::collections::BTreeSet<&str>> = BTreeMap::new();
     for finding in &findings.findings {
         for remedy in &finding.remedies {
-            let names = finding
-                .culprits
-                .iter()
-                .flat_map(|culprit| &culprit.variations);
             remedies
                 .entry((!remedy.verified, remedy.text.as_str()))
                 .or_default()
-                .extend(names.map(String::as_str));
+                .extend(remedy.variation.as_deref());
         }
     }
     if remedies.is_empty() {
