@@ -336,7 +336,11 @@ fn pure_modules_stand_before_the_ones_with_effects() {
 #[test]
 fn only_the_command_line_prints() {
     let mut problems = Vec::new();
-    for source in sources().iter().filter(|source| source.module != "cli") {
+    // The roles of a trial are programs of their own; what they say on standard error goes into a
+    // file that the front end reads.
+    let is_role = |path: &Path| path.ends_with("sandbox/supervise.rs");
+    let silent = |source: &&Source| source.module != "cli" && !is_role(&source.path);
+    for source in sources().iter().filter(silent) {
         for printer in PRINTERS {
             let word = printer.trim_end_matches(['!', '(', ')']);
             let found = find_word(&source.code, word)

@@ -149,7 +149,11 @@ fn options(
         budget: args.budget,
         repeats: args.repeat,
         thorough: args.thorough,
-        journal: None,
+        journal: if args.dry_run {
+            None
+        } else {
+            inputs::session_directory().map(|directory| directory.join("journal"))
+        },
     })
 }
 

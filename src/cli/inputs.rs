@@ -11,6 +11,7 @@ use crate::catalog::Catalog;
 use crate::model::{Capabilities, escape_bytes};
 use crate::plan;
 use crate::sandbox::{self, Limits, SessionOptions};
+use crate::store;
 
 /// The source directory, absolute and without links.
 pub(super) fn source(directory: &Path) -> Result<PathBuf, Failure> {
@@ -47,6 +48,18 @@ pub(super) fn catalog(directories: &[PathBuf]) -> Result<Catalog, Failure> {
         );
     }
     Catalog::with_own(&files).map_err(|error| Failure::undecided(&error))
+}
+
+/// A directory for the journal of this session and the logs of its failed builds, where the caller
+/// keeps state; none where he has no place for it.
+pub(super) fn session_directory() -> Option<PathBuf> {
+    let of = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let state = of("XDG_STATE_HOME").or_else(|| Some(of("HOME")?.join(".local/state")))?;
+    store::create(&state.join("reprobe")).ok()
 }
 
 /// The moment: whole seconds since 1970 (UTC), rounded down.

@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn a_copy_keeps_links_and_order_of_times_and_takes_the_modes_of_a_checkout() {
         let dir = tempfile::tempdir().unwrap();
-        let source = dir.path().join("source");
+        let source = dir.path().join("tree");
         fs::create_dir(&source).unwrap();
         for name in ["a", "b"] {
             fs::write(source.join(name), name).unwrap();
@@ -248,9 +248,9 @@ mod tests {
         assert_eq!(of(&copy, "b").mode() & 0o7777, 0o750);
         assert_eq!(of(&copy, ".").mode() & 0o7777, 0o750);
         for name in ["a", "b", "d", "."] {
-            let (given, copied) = (of(&source, name), of(&copy, name));
-            assert_eq!(given.mtime() - 1000, copied.mtime());
-            assert_eq!(given.mtime_nsec(), copied.mtime_nsec());
+            let (given, after) = (of(&source, name), of(&copy, name));
+            assert_eq!(given.mtime() - 1000, after.mtime());
+            assert_eq!(given.mtime_nsec(), after.mtime_nsec());
         }
     }
 

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::model::{Clock, Outcome, OutputSelection, Row, Snapshot, TrialId};
 use crate::plan::{self, Hold, Plan};
-use crate::sandbox::{Sandbox, TrialReport, TrialSpec};
+use crate::sandbox::{LowerSource, Sandbox, TrialReport, TrialSpec};
 use crate::search::{self, Search};
 use crate::store::{self, Event, Journal, Start};
 
@@ -102,24 +102,32 @@ fn hold_clocks(
             keep_outputs: staging.map(|staging| keep::place(staging, TrialId(0))),
             log: None,
         })?;
+        if matches!(report.outcome, Outcome::Built { .. }) {
+            return Ok((plan, started, report));
+        }
         let next = if plan.control.clock == Clock::Host {
             None
         } else {
             after(hold)
         };
-        match (&report.outcome, next) {
-            (Outcome::Built { .. }, _) | (_, None) => return Ok((plan, started, report)),
-            (Outcome::Failed { .. } | Outcome::TimedOut, Some(next)) => {
-                let text = format!(
-                    "the build does not get along with a {} clock; trying a {} one",
-                    word(hold),
-                    word(next)
-                );
-                progress(&Progress::Note { text: text.clone() });
-                notes.push(text);
-                hold = next;
-            }
-        }
+        let text = if let Some(why) = sandbox.copy_may_help(&report) {
+            sandbox.set_lower_source(LowerSource::Copy);
+            format!(
+                "the build failed, and {why} in an overlay; all trials use copies of the source"
+            )
+        } else if let Some(next) = next {
+            let text = format!(
+                "the build does not get along with a {} clock; trying a {} one",
+                word(hold),
+                word(next)
+            );
+            hold = next;
+            text
+        } else {
+            return Ok((plan, started, report));
+        };
+        progress(&Progress::Note { text: text.clone() });
+        notes.push(text);
     }
 }
 

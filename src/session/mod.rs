@@ -6,7 +6,6 @@ mod control;
 mod keep;
 mod prepare;
 mod run;
-mod source;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -112,14 +111,6 @@ pub enum Error {
     /// The journal cannot be written.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The source tree cannot be read.
-    #[error("cannot read the source tree {}: {source}", path.display())]
-    Source {
-        /// The tree.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
     /// Outputs could not be kept.
     #[error("cannot keep outputs in {}: {source}", path.display())]
     Keep {
@@ -152,13 +143,15 @@ pub fn check(
 ) -> Result<Findings, Error> {
     let began = Instant::now();
     let sandbox = Sandbox::new(options.sandbox.clone())?;
-    let before = fingerprint(options)?;
+    let before = sandbox.source_fingerprint()?;
     let mut session = control::open(options, &sandbox, cancelled, progress)?;
     session.run()?;
-    if fingerprint(options)? != before {
-        let text = "the source tree was changed while it was being built; leave it alone and run \
-                    reprobe again";
-        session.spoiled = Some(text.to_owned());
+    if let Some(path) = before.first_change(&sandbox.source_fingerprint()?) {
+        let text = format!(
+            "{} was changed while the build ran; leave the source tree alone and run reprobe again",
+            path.display()
+        );
+        session.spoiled = Some(text);
     }
     let verdict = session.search.verdict();
     let findings = explain::findings(explain::Case {
@@ -186,14 +179,6 @@ pub fn check(
 /// About how many trials a session takes if something differs.
 pub fn estimate(options: &Options, plan: &Plan) -> u32 {
     Search::new(control::search_options(options, plan)).estimate()
-}
-
-fn fingerprint(options: &Options) -> Result<[u8; 32], Error> {
-    let tree = &options.build.source;
-    source::fingerprint(tree).map_err(|source| Error::Source {
-        path: tree.clone(),
-        source,
-    })
 }
 
 fn build_info(options: &Options) -> BuildInfo {
