@@ -113,8 +113,8 @@ mod tests {
             4 => arch,
             _ => {
                 let argument = args[(offset as usize - 16) / 8];
-                if offset % 8 == 0 {
-                    argument as u32
+                if offset.is_multiple_of(8) {
+                    (argument & 0xffff_ffff) as u32
                 } else {
                     (argument >> 32) as u32
                 }
