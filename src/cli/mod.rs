@@ -15,6 +15,7 @@ mod list;
 pub mod preset;
 mod progress;
 mod screen;
+mod state;
 mod values;
 
 use std::ffi::OsString;

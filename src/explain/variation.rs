@@ -74,24 +74,38 @@ fn remarks<'a>(
     let broken = broken
         .filter(move |b| b.set.contains(&factor))
         .map(|b| breaks(case.plan, b));
-    let dropped = case
-        .plan
-        .dropped
+    let notes = variation
+        .varied
         .iter()
-        .filter(|level| level.variation == variation.name);
-    let dropped = dropped.map(|level| match level.hint.as_str() {
-        "" => format!("level `{}` cannot act here: {}", level.level, level.reason),
-        hint => format!(
-            "level `{}` cannot act here: {}; {hint}",
-            level.level, level.reason
-        ),
-    });
-    broken.chain(dropped).chain(
-        variation
-            .varied
-            .iter()
-            .filter_map(|level| level.note.clone()),
-    )
+        .filter_map(|level| level.note.clone());
+    // A note of a level speaks of those that it stands in for.
+    let substitute = variation.varied.iter().any(|level| level.note.is_some());
+    let dropped = if substitute {
+        Vec::new()
+    } else {
+        dropped(case, variation)
+    };
+    broken.chain(dropped).chain(notes)
+}
+
+/// The levels that cannot act here, each reason once.
+fn dropped(case: &Case<'_>, variation: &Variation) -> Vec<String> {
+    let mut groups: Vec<(Vec<String>, String)> = Vec::new();
+    let levels = case.plan.dropped.iter();
+    for level in levels.filter(|level| level.variation == variation.name) {
+        let why = match level.hint.as_str() {
+            "" => level.reason.clone(),
+            hint => format!("{}; {hint}", level.reason),
+        };
+        let name = format!("`{}`", level.level);
+        match groups.iter_mut().find(|(_, known)| *known == why) {
+            Some((names, _)) => names.push(name),
+            None => groups.push((vec![name], why)),
+        }
+    }
+    let said = groups.into_iter();
+    said.map(|(names, why)| format!("{} cannot act here: {why}", names.join(" and ")))
+        .collect()
 }
 
 /// The levels that some trial used; where none did, those that there are.

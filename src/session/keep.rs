@@ -62,9 +62,12 @@ pub(super) fn stage(options: &Options) -> Result<Option<TempDir>, Error> {
     })
 }
 
-/// Where the outputs of one trial wait.
+/// Where the outputs of one trial wait: a directory that stands there, empty.
 pub(super) fn place(staging: &TempDir, id: TrialId) -> PathBuf {
-    staging.path().join(id.0.to_string())
+    let place = staging.path().join(id.0.to_string());
+    // What goes wrong here is named by the sandbox, which opens the directory.
+    let _ = fs::create_dir_all(&place);
+    place
 }
 
 /// Copies the outputs of the control and of every trial of a certificate to `directory/<trial>/`.

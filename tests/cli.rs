@@ -1,0 +1,398 @@
+//! The program as its users meet it: command lines, messages, exit codes, files that it writes.
+//! What the sandbox and the search do is tested where they are.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may fail loudly, in its helpers as well"
+)]
+
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// `reprobe` in a directory, with an environment that changes nothing of its words.
+fn reprobe(directory: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reprobe"));
+    command
+        .args(words)
+        .current_dir(directory)
+        .env_remove("CLICOLOR_FORCE")
+        .env_remove("COLUMNS")
+        .env("NO_COLOR", "1")
+        .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .stdin(Stdio::null());
+    command
+}
+
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn run(directory: &Path, words: &[&str]) -> Ran {
+    ran(reprobe(directory, words).output().unwrap())
+}
+
+fn ran(output: Output) -> Ran {
+    Ran {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    fn expect(self, code: i32, said: &str) -> Self {
+        let all = format!("{}{}", self.out, self.err);
+        assert_eq!(self.code, Some(code), "{all}");
+        let words = all.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(said), "{said:?} is not in:\n{all}");
+        self
+    }
+}
+
+/// A source tree with one file.
+fn tree() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("a.txt"), "a\n").unwrap();
+    directory
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_2_and_says_what_is_right() {
+    let tree = tree();
+    let wrong = |words: &[&str], said: &str| {
+        run(tree.path(), words).expect(2, said);
+    };
+    wrong(&[], "Usage: reprobe <COMMAND>");
+    wrong(&["chekc"], "check");
+    wrong(
+        &["check", "--only", "tiem", "--", "true"],
+        "did you mean `time`?",
+    );
+    wrong(
+        &["check", "--skip", "nothing-like-it", "--", "true"],
+        "no variation is named",
+    );
+    wrong(&["check", "--only", "", "--", "true"], "empty name");
+    wrong(&["check", "--only=-umask", "--", "true"], "--skip umask");
+    wrong(
+        &["check", "--only", "umask", "--skip", "umask", "--", "true"],
+        "leaves nothing to vary",
+    );
+    wrong(
+        &["check", "missing", "--", "true"],
+        "find the source directory missing",
+    );
+    wrong(&["check", "a.txt", "--", "true"], "not a directory");
+    wrong(
+        &["check", "--json", "no/f.json", "--", "true"],
+        "--json no/f.json",
+    );
+    wrong(&["check", "--keep", ".", "--", "true"], "not empty");
+    wrong(
+        &["check", "--timeout", "soon", "--", "true"],
+        "90s, 10m or 1h30m",
+    );
+    wrong(&["check", "-o", "[", "--", "true"], "--output");
+    wrong(&["exec"], "COMMAND");
+    wrong(
+        &["exec", "--vary", "tiem", "--", "true"],
+        "did you mean `time`?",
+    );
+}
+
+#[test]
+fn what_cannot_be_decided_exits_with_125() {
+    let tree = tree();
+    run(tree.path(), &["check"]).expect(125, "nothing says how to build");
+    run(tree.path(), &["check", "--only", "umask", "--", "exit 3"]).expect(
+        125,
+        "COULD NOT DECIDE: the unvaried build failed (trial 0): exit code 3",
+    );
+    run(
+        tree.path(),
+        &["check", "--only", "umask", "--", "no-such-program-here"],
+    )
+    .expect(125, "no-such-program-here");
+    run(tree.path(), &["check", "--only", "umask", "--", "true"])
+        .expect(125, "created or changed nothing");
+    run(
+        tree.path(),
+        &["check", "--only", "umask", "-o", "a.txt", "--", "true"],
+    )
+    .expect(125, "stood in the source already");
+    run(
+        tree.path(),
+        &[
+            "check",
+            "--only",
+            "umask",
+            "--timeout",
+            "1s",
+            "--",
+            "sleep 60",
+        ],
+    )
+    .expect(125, "did not end within 1 s");
+    fs::write(
+        tree.path().join("reprobe.toml"),
+        "[biuld]\ncommand = 'true'\n",
+    )
+    .unwrap();
+    run(tree.path(), &["check"]).expect(125, "build");
+}
+
+#[test]
+fn the_same_outputs_exit_with_0_and_different_ones_with_1() {
+    let tree = tree();
+    run(
+        tree.path(),
+        &["check", "--only", "umask,timezone", "--", "echo hi > x"],
+    )
+    .expect(0, "REPRODUCIBLE:");
+    let differing = run(
+        tree.path(),
+        &[
+            "check",
+            "--only",
+            "umask,timezone",
+            "--",
+            "echo hi > x; umask > y",
+        ],
+    )
+    .expect(1, "NOT REPRODUCIBLE: 1 of 2 outputs");
+    assert!(
+        differing.out.contains("y  differs: umask"),
+        "{}",
+        differing.out
+    );
+    assert!(
+        differing.err.contains("varying timezone, umask"),
+        "{}",
+        differing.err
+    );
+    let left: Vec<_> = reprobe::snapshot::walk::sorted_entries(tree.path()).unwrap();
+    assert_eq!(left.len(), 1, "the source tree was changed");
+}
+
+#[test]
+fn json_follows_the_schema_and_takes_standard_output_for_itself() {
+    let tree = tree();
+    let words = [
+        "check",
+        "--only",
+        "umask",
+        "--seed",
+        "7",
+        "--json",
+        "-",
+        "--",
+        "umask > y",
+    ];
+    let ran = run(tree.path(), &words).expect(1, "NOT REPRODUCIBLE");
+    let findings: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let schema = include_str!("../schema/findings-1.json");
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    let errors: Vec<_> = schema
+        .iter_errors(&findings)
+        .map(|error| error.to_string())
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    assert_eq!(findings["seed"], "7");
+    assert_eq!(
+        findings["artifacts"][0]["culprits"],
+        serde_json::json!([["umask"]])
+    );
+}
+
+#[test]
+fn outputs_are_kept_by_trial_and_findings_written_to_their_file() {
+    let tree = tree();
+    let out = tempfile::tempdir().unwrap();
+    let keep = out.path().join("kept");
+    let json = out.path().join("f.json");
+    let words = [
+        "check",
+        "--only",
+        "umask",
+        "--keep",
+        keep.to_str().unwrap(),
+        "--json",
+        json.to_str().unwrap(),
+        "--",
+        "umask > y",
+    ];
+    run(tree.path(), &words).expect(1, "diffoscope");
+    assert_eq!(fs::read_to_string(keep.join("0/y")).unwrap(), "0022\n");
+    let findings: serde_json::Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
+    let certificate = findings["findings"][0]["culprits"][0]["certificate"]
+        .as_array()
+        .unwrap();
+    let differs = certificate
+        .iter()
+        .find(|step| step["expect"] == "differs")
+        .unwrap();
+    let varied = keep.join(differs["trial"].to_string()).join("y");
+    assert_eq!(fs::read_to_string(varied).unwrap(), "0077\n");
+}
+
+#[test]
+fn reprobe_toml_says_what_to_build() {
+    let tree = tree();
+    let config = "[build]\ncommand = 'umask > y; date > z'\noutputs = 'y'\n\
+                  [variations]\nonly = ['timezone']\n";
+    fs::write(tree.path().join("reprobe.toml"), config).unwrap();
+    run(tree.path(), &["check"]).expect(0, "(from reprobe.toml)");
+}
+
+#[test]
+fn a_dry_run_shows_the_plan_and_builds_nothing() {
+    let tree = tree();
+    let witness = tempfile::tempdir().unwrap();
+    let line = format!("touch {}/built", witness.path().display());
+    let ran = run(
+        tree.path(),
+        &["check", "--dry-run", "--only", "umask", "--", &line],
+    )
+    .expect(0, "umask umask 0022 -> umask 0077");
+    assert!(ran.out.contains("Set-up of the control"), "{}", ran.out);
+    assert!(!witness.path().join("built").exists());
+}
+
+#[test]
+fn exec_passes_the_exit_code_on_and_varies_what_it_is_told() {
+    let tree = tree();
+    run(tree.path(), &["exec", "--", "umask; pwd; exit 7"]).expect(7, "0022");
+    run(
+        tree.path(),
+        &[
+            "exec",
+            "--vary",
+            "umask=002,timezone",
+            "--",
+            "umask; echo $TZ",
+        ],
+    )
+    .expect(0, "0002");
+    run(tree.path(), &["exec", "--", "cat", "a.txt"]).expect(0, "a");
+    run(
+        tree.path(),
+        &["exec", "--env", "A=b c", "--", "echo \"<$A>\""],
+    )
+    .expect(0, "<b c>");
+    run(tree.path(), &["exec", "--", "echo x > new; kill -9 $$"]).expect(137, "");
+    assert!(
+        !tree.path().join("new").exists(),
+        "the source tree was changed"
+    );
+}
+
+#[test]
+fn list_and_doctor_speak_of_every_variation() {
+    let tree = tree();
+    let list = run(tree.path(), &["list", "--json"]).expect(0, "umask");
+    let rows: serde_json::Value = serde_json::from_str(&list.out).unwrap();
+    let rows = rows.as_array().unwrap();
+    assert!(rows.len() > 20, "{}", rows.len());
+    let text = run(tree.path(), &["list"]).expect(0, "can be tested here");
+    let doctor = run(tree.path(), &["doctor"]).expect(0, "variations can be tested here");
+    for row in rows {
+        let name = row["name"].as_str().unwrap();
+        assert!(text.out.contains(name), "{name} is not listed");
+        assert!(doctor.out.contains(name), "{name} is not diagnosed");
+        assert!(
+            row["available"] == true || row["reason"].is_string(),
+            "{row}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let tree = tree();
+    let mut child = reprobe(tree.path(), &["list"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut said = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+    assert_eq!(said, "");
+}
+
+/// Starts a check whose build never ends, and waits until it runs.
+fn endless(tree: &Path, mark: &Path) -> std::process::Child {
+    let line = "echo started; sleep 1000";
+    let child = reprobe(tree, &["check", "-v", "--only", "umask", "--", line])
+        .env("TMPDIR", mark)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    let begun = || {
+        let all = Command::new("find")
+            .arg(mark)
+            .args(["-name", "*log*", "-size", "+0"])
+            .output();
+        !all.unwrap().stdout.is_empty()
+    };
+    while !begun() {
+        assert!(
+            started.elapsed() < Duration::from_mins(1),
+            "the build does not start"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child
+}
+
+#[test]
+fn a_signal_ends_the_build_leaves_nothing_and_gives_its_exit_code() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let tree = tree();
+        let scratch = tempfile::tempdir().unwrap();
+        let mut child = endless(tree.path(), scratch.path());
+        let pid = child.id().to_string();
+        let sent = Command::new("kill")
+            .args(["-s", signal, &pid])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+        let asked = Instant::now();
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert!(asked.elapsed() < Duration::from_secs(10), "slow to end");
+        let left = reprobe::snapshot::walk::sorted_entries(scratch.path()).unwrap();
+        let names: Vec<_> = left.iter().map(|entry| &entry.name).collect();
+        assert!(left.is_empty(), "left behind: {names:?}");
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(
+            !mounts.contains(scratch.path().to_str().unwrap()),
+            "{mounts}"
+        );
+    }
+}
+
+#[test]
+fn help_shows_examples_and_exit_codes() {
+    let tree = tree();
+    for words in [&["--help"][..], &["check", "--help"], &["exec", "--help"]] {
+        let help = run(tree.path(), words).expect(0, "Examples:");
+        assert!(help.out.contains("Exit codes"), "{}", help.out);
+        assert!(help.out.contains("125"), "{}", help.out);
+    }
+}
