@@ -1,7 +1,7 @@
 //! `reprobe check`: puts the job together, lets the session run it, and shows what it found.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -11,7 +11,7 @@ use super::exit::{Exit, Failure};
 use super::job::Job;
 use super::progress::Reporter;
 use super::screen::{Stream, say};
-use super::{clean, config, dry_run, inputs, preset, state};
+use super::{clean, config, dry_run, inputs, preset};
 use crate::catalog::Catalog;
 use crate::model::{Capabilities, Element, Field, Findings, escape_bytes};
 use crate::plan::{self, Plan, Why, plan};
@@ -64,7 +64,8 @@ fn check(args: &CheckArgs, interrupt: &Arc<Interrupt>) -> Result<Exit, Failure> 
     if args.dry_run {
         return dry_run::show(&options, &planned);
     }
-    options.journal = journal(&job, &planned);
+    options.journal =
+        inputs::session_directory(&job.build.source).map(|directory| directory.join("journal"));
     let mut reporter = Reporter::new(args.verbose);
     let found = session::check(&options, &AtomicBool::new(false), &mut |event| {
         reporter.event(event);
@@ -150,26 +151,8 @@ fn options(
         budget: args.budget,
         repeats: args.repeat,
         thorough: args.thorough,
-        journal: if args.dry_run {
-            None
-        } else {
-            inputs::session_directory().map(|directory| directory.join("journal"))
-        },
+        journal: None,
     })
-}
-
-/// Where the session is written down. It serves later looks only, so that it may be missing.
-fn journal(job: &Job, planned: &Plan) -> Option<PathBuf> {
-    let lookup = |name: &str| std::env::var_os(name);
-    match state::session(&job.build.source, inputs::now(), planned.seed, lookup) {
-        Ok(directory) => Some(directory?.join("journal.jsonl")),
-        Err(error) => {
-            say(&format!(
-                "reprobe: the session is not written down: {error}"
-            ));
-            None
-        }
-    }
 }
 
 /// The variations that were asked for by name: without them there is no verdict.

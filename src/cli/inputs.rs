@@ -51,15 +51,20 @@ pub(super) fn catalog(directories: &[PathBuf]) -> Result<Catalog, Failure> {
 }
 
 /// A directory for the journal of this session and the logs of its failed builds, where the caller
-/// keeps state; none where he has no place for it.
-pub(super) fn session_directory() -> Option<PathBuf> {
+/// keeps state; none where he has no place for it, or none outside of the source, which must not
+/// change.
+pub(super) fn session_directory(source: &Path) -> Option<PathBuf> {
     let of = |name| {
         std::env::var_os(name)
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
     let state = of("XDG_STATE_HOME").or_else(|| Some(of("HOME")?.join(".local/state")))?;
-    store::create(&state.join("reprobe")).ok()
+    let root = state.join("reprobe");
+    if root.starts_with(source) {
+        return None;
+    }
+    store::create(&root).ok()
 }
 
 /// The moment: whole seconds since 1970 (UTC), rounded down.

@@ -15,7 +15,6 @@ mod list;
 pub mod preset;
 mod progress;
 mod screen;
-mod state;
 mod values;
 
 use std::ffi::OsString;

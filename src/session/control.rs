@@ -26,6 +26,8 @@ const FACTOR: u32 = 10;
 const SHORTEST_LIMIT: Duration = Duration::from_mins(1);
 /// Lines of a failed build's log that are shown.
 const TAIL: usize = 15;
+/// The same, of a build that a variation broke.
+const SHORT_TAIL: usize = 5;
 
 /// Plans, runs the control, and opens the session that it leads to.
 pub(super) fn open<'a>(
@@ -69,6 +71,7 @@ pub(super) fn open<'a>(
         trials: Vec::new(),
         staging,
         notes,
+        failures: Vec::new(),
         rounds: 0,
         introduced: 0,
         spoiled: None,
@@ -222,10 +225,11 @@ pub(super) fn failure(
              first, or open it with --network.",
         );
     }
-    let tail = keep::tail(&report.log, TAIL);
+    let lines = if varied.is_empty() { TAIL } else { SHORT_TAIL };
+    let tail = keep::tail(&report.log, lines);
     if tail.is_empty() {
         text.push_str("\nIt printed nothing.");
-    } else if varied.is_empty() {
+    } else {
         text.push_str("\nThe last lines of its log:\n");
         text.push_str(&tail);
     }

@@ -153,6 +153,8 @@ pub fn check(
         );
         session.spoiled = Some(text);
     }
+    let failures = session.failure_notes();
+    session.notes.extend(failures);
     let verdict = session.search.verdict();
     let findings = explain::findings(explain::Case {
         plan: &session.plan,

@@ -1,6 +1,7 @@
 //! Running what the search asks for: batches of trials, their numbers, their records.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +15,9 @@ use crate::plan::Plan;
 use crate::sandbox::{Sandbox, TrialReport, TrialSpec};
 use crate::search::{Observation, Search, Seen, Step, Try};
 use crate::store::{Event, Journal, TrialEvent};
+
+/// So many failed trials are told of one by one.
+const FAILURES_TOLD: usize = 2;
 
 /// A session that is under way.
 pub(super) struct Session<'a> {
@@ -35,6 +39,8 @@ pub(super) struct Session<'a> {
     /// Where the outputs of all trials are kept until it is known which of them prove something.
     pub(super) staging: Option<TempDir>,
     pub(super) notes: Vec<String>,
+    /// What to say of each failed trial, with the number of variations in it.
+    pub(super) failures: Vec<(usize, TrialId, String)>,
     pub(super) rounds: u32,
     /// How many elements the search knows of.
     pub(super) introduced: usize,
@@ -201,8 +207,25 @@ impl Session<'_> {
             self.spoiled = Some(text);
         } else {
             (self.progress)(&Progress::Note { text: text.clone() });
-            self.notes.push(text);
+            self.failures.push((varied.len(), id, text));
         }
+    }
+
+    /// What to say of failed trials: those that vary least say most; where the others are.
+    pub(super) fn failure_notes(&mut self) -> Vec<String> {
+        let mut failures = std::mem::take(&mut self.failures);
+        failures.sort();
+        let all = failures.len();
+        failures.truncate(FAILURES_TOLD);
+        let mut notes: Vec<String> = failures.into_iter().map(|(_, _, text)| text).collect();
+        if all > FAILURES_TOLD {
+            let logs = self.options.journal.as_deref().and_then(Path::parent);
+            let place = logs.map_or(String::new(), |logs| {
+                format!("; their logs are in {}", logs.display())
+            });
+            notes.push(format!("{all} trials failed in all{place}"));
+        }
+        notes
     }
 
     /// Tells the search of elements that it has not seen yet: the trials before them agreed with
