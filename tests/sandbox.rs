@@ -54,7 +54,7 @@ fn meets(needs: &[Need]) -> bool {
 struct Bench {
     sandbox: Sandbox,
     source: PathBuf,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Bench {
@@ -64,6 +64,28 @@ impl Bench {
 
     fn named(name: &str) -> Self {
         Self::with(name, capabilities().clone())
+    }
+
+    /// A new session over the same source.
+    fn again(self) -> Self {
+        let scratch = self.dir.path().join("scratch");
+        self.over(scratch)
+    }
+
+    fn over(self, scratch: PathBuf) -> Self {
+        let sandbox = Sandbox::new(self.options(scratch)).unwrap();
+        Self { sandbox, ..self }
+    }
+
+    fn options(&self, scratch: PathBuf) -> SessionOptions {
+        SessionOptions {
+            scratch,
+            source: self.source.clone(),
+            capabilities: capabilities().clone(),
+            program: program().to_owned(),
+            limits: Limits::default(),
+            interrupt: None,
+        }
     }
 
     fn with(name: &str, capabilities: Capabilities) -> Self {
@@ -83,7 +105,7 @@ impl Bench {
         Self {
             sandbox,
             source,
-            _dir: dir,
+            dir,
         }
     }
 
@@ -828,6 +850,305 @@ fn a_build_runs_without_a_sandbox_where_namespaces_are_forbidden() {
     spec.timeout = Duration::from_millis(300);
     assert_eq!(bench.sandbox.run(&spec).unwrap().outcome, Outcome::TimedOut);
     assert_eq!(sleepers("4155"), 0);
+}
+
+/// Does sixty random things to the tree, then says what a comparison with the tree as it was finds
+/// created or changed.
+const FUZZ: &str = r"
+import os, random, shutil, stat, sys
+random.seed(int(sys.argv[1]))
+def walk():
+    files, dirs = [], ['.']
+    for base, names, others in os.walk('.'):
+        dirs += [os.path.join(base, n) for n in names if not os.path.islink(os.path.join(base, n))]
+        files += [os.path.join(base, n) for n in others]
+    return sorted(files), sorted(dirs)
+def signature(path):
+    st = os.lstat(path)
+    sig = (st.st_mode,)
+    if stat.S_ISREG(st.st_mode): sig += (st.st_size, st.st_mtime_ns, open(path, 'rb').read())
+    if stat.S_ISLNK(st.st_mode): sig += (os.readlink(path),)
+    return sig
+def tree():
+    files, dirs = walk()
+    return {os.path.normpath(p): signature(p) for p in files + dirs[1:]}
+before = tree()
+for i in range(60):
+    files, dirs = walk()
+    what = random.randrange(14)
+    try:
+        if what == 0: open(random.choice(dirs) + '/n%d' % i, 'w').write('n')
+        elif what == 1: os.mkdir(random.choice(dirs) + '/m%d' % i)
+        elif what == 2: open(random.choice(files), 'a').write('z')
+        elif what == 3: os.unlink(random.choice(files))
+        elif what == 4 and random.random() < .3: shutil.rmtree(random.choice(dirs[1:]))
+        elif what == 5: os.rename(random.choice(files), random.choice(dirs) + '/' + random.choice(['f1', 'f2', 'r%d' % i]))
+        elif what == 6: os.rename(random.choice(dirs[1:]), random.choice(dirs) + '/' + random.choice(['s1', 'd%d' % i]))
+        elif what == 7: os.link(random.choice(files), random.choice(dirs) + '/l%d' % i)
+        elif what == 8: os.chmod(random.choice(files), random.choice([0o644, 0o755, 0o700]))
+        elif what == 13: os.chmod(random.choice(dirs[1:]), random.choice([0o755, 0o700]))
+        elif what == 9 and random.random() < .4:
+            path = random.choice(dirs[1:]); shutil.rmtree(path)
+            os.mkdir(path) if random.random() < .6 else open(path, 'w').write('file now')
+        elif what == 10: open(random.choice(files), 'r+b').close()
+        elif what == 11: os.symlink(random.choice(['x', 'y']), random.choice(dirs) + '/k%d' % (i % 3))
+        elif what == 12:
+            path = random.choice(files); st = os.stat(path)
+            data = open(path, 'rb').read(); os.unlink(path); open(path, 'wb').write(data)
+            os.chmod(path, st.st_mode & 0o777); os.utime(path, ns=(st.st_atime_ns, st.st_mtime_ns))
+    except (OSError, IndexError): pass
+after = tree()
+for path in sorted(after):
+    if before.get(path) != after[path]: print(path)
+";
+
+#[test]
+fn what_counts_as_changed_agrees_with_a_comparison_of_the_trees() {
+    let bench = Bench::new();
+    for dir in ["s1", "s1/t", "s2", "s2/u/v"] {
+        std::fs::create_dir_all(bench.source.join(dir)).unwrap();
+        for name in ["f1", "f2", "f3"] {
+            std::fs::write(bench.source.join(dir).join(name), dir).unwrap();
+        }
+    }
+    std::os::unix::fs::symlink("f1", bench.source.join("s1/k0")).unwrap();
+    std::fs::hard_link(bench.source.join("given"), bench.source.join("s2/hard")).unwrap();
+    for seed in 0..40 {
+        let mut spec = bench.spec(&Environment::default(), "");
+        spec.build.command = ["python3", "-c", FUZZ, &seed.to_string()]
+            .map(str::to_owned)
+            .to_vec();
+        let report = bench.sandbox.run(&spec).unwrap();
+        let found: Vec<&str> = built(&report).outputs.keys().map(String::as_str).collect();
+        let text = log(&report);
+        let mut expected: Vec<&str> = text.lines().collect();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "seed {seed}");
+    }
+}
+
+/// Runs one of the tests below again where it may mount what it likes.
+fn in_own_mounts(test: &str) -> bool {
+    if std::env::var_os("REPROBE_TEST_MOUNTS").is_some() {
+        return true;
+    }
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: only root can mount what this test needs");
+        return false;
+    }
+    let output = std::process::Command::new("unshare")
+        .arg("--mount")
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env("REPROBE_TEST_MOUNTS", "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    false
+}
+
+fn mount(arguments: &[&str]) {
+    let status = std::process::Command::new("mount").args(arguments).status();
+    assert!(status.unwrap().success(), "mount {arguments:?}");
+}
+
+#[test]
+fn mounts_inside_the_source_are_seen_and_may_be_written() {
+    if !in_own_mounts("mounts_inside_the_source_are_seen_and_may_be_written") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("bound"), "bound\n").unwrap();
+    let bench = Bench::new();
+    let inner = bench.source.join("inner dir");
+    std::fs::create_dir(&inner).unwrap();
+    mount(&[
+        "--bind",
+        dir.path().to_str().unwrap(),
+        inner.to_str().unwrap(),
+    ]);
+    // The session looks at the mounts when it begins.
+    let bench = bench.again();
+    let report = bench.run(
+        &Environment::default(),
+        "cat 'inner dir/bound'; echo x > 'inner dir/made'; echo y >> 'inner dir/bound'",
+    );
+    assert_eq!(log(&report), "bound\n");
+    let outputs: Vec<_> = built(&report).outputs.keys().collect();
+    assert_eq!(outputs, ["inner dir/bound", "inner dir/made"]);
+    assert_eq!(std::fs::read(dir.path().join("bound")).unwrap(), b"bound\n");
+    let copy = with(|e| e.source_mtime = SourceMtime::Equal { at: 5 });
+    assert_eq!(says(&bench, &copy, "cat 'inner dir/bound'"), ["bound"]);
+}
+
+#[test]
+fn a_source_on_a_mount_of_its_own_is_no_trouble() {
+    if !in_own_mounts("a_source_on_a_mount_of_its_own_is_no_trouble") {
+        return;
+    }
+    let bench = Bench::new();
+    mount(&["-t", "tmpfs", "none", bench.source.to_str().unwrap()]);
+    std::fs::write(bench.source.join("given"), "other\n").unwrap();
+    let bench = bench.again();
+    for user in [UserIdentity::Caller, somebody()] {
+        let environment = with(|e| e.user = user);
+        assert_eq!(
+            says(&bench, &environment, "cat given; echo >> given"),
+            ["other"]
+        );
+    }
+}
+
+#[test]
+fn scratch_space_on_an_overlay_is_replaced_by_memory_and_said() {
+    if !in_own_mounts("scratch_space_on_an_overlay_is_replaced_by_memory_and_said") {
+        return;
+    }
+    let bench = Bench::new();
+    let base = bench.dir.path().join("base");
+    let at = |name: &str| base.join(name).to_str().unwrap().to_owned();
+    std::fs::create_dir(&base).unwrap();
+    mount(&["-t", "tmpfs", "none", base.to_str().unwrap()]);
+    for name in ["lower", "upper", "work", "merged"] {
+        std::fs::create_dir(base.join(name)).unwrap();
+    }
+    let layers = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        at("lower"),
+        at("upper"),
+        at("work")
+    );
+    mount(&["-t", "overlay", "overlay", "-o", &layers, &at("merged")]);
+    let bench = bench.over(base.join("merged"));
+    for user in [UserIdentity::Caller, somebody()] {
+        let environment = with(|e| e.user = user);
+        let report = bench.run(&environment, "cat given; echo x > made; echo y > ~/z");
+        assert_eq!(log(&report), "given\n");
+        assert_eq!(built(&report).outputs.keys().collect::<Vec<_>>(), ["made"]);
+        assert!(
+            report.notes.iter().any(|note| note.contains("overlayfs")),
+            "{:?}",
+            report.notes
+        );
+    }
+}
+
+#[test]
+fn a_source_on_an_overlay_works_for_every_user() {
+    if !in_own_mounts("a_source_on_an_overlay_works_for_every_user") {
+        return;
+    }
+    let bench = Bench::new();
+    let base = tempfile::tempdir().unwrap();
+    mount(&["-t", "tmpfs", "none", base.path().to_str().unwrap()]);
+    for name in ["upper", "work"] {
+        std::fs::create_dir(base.path().join(name)).unwrap();
+    }
+    let source = bench.source.to_str().unwrap();
+    let layers = format!(
+        "lowerdir={source},upperdir={0}/upper,workdir={0}/work",
+        base.path().display()
+    );
+    mount(&["-t", "overlay", "overlay", "-o", &layers, source]);
+    let bench = bench.again();
+    for user in [UserIdentity::Caller, somebody()] {
+        let environment = with(|e| e.user = user);
+        let report = bench.run(&environment, "cat given; echo x > made; echo y >> given");
+        assert_eq!(log(&report), "given\n");
+        assert_eq!(
+            built(&report).outputs.keys().collect::<Vec<_>>(),
+            ["given", "made"]
+        );
+    }
+}
+
+#[test]
+fn a_full_scratch_disk_fails_the_build_and_not_the_next() {
+    if !in_own_mounts("a_full_scratch_disk_fails_the_build_and_not_the_next") {
+        return;
+    }
+    let bench = Bench::new();
+    let small = tempfile::tempdir().unwrap();
+    mount(&[
+        "-t",
+        "tmpfs",
+        "-o",
+        "size=2m",
+        "none",
+        small.path().to_str().unwrap(),
+    ]);
+    let bench = bench.over(small.path().to_owned());
+    let outside = tempfile::tempdir().unwrap();
+    let mut spec = bench.spec(&Environment::default(), "head -c 5000000 /dev/zero > big");
+    spec.log = Some(outside.path().join("log"));
+    let report = bench.sandbox.run(&spec).unwrap();
+    assert_eq!(
+        report.outcome,
+        Outcome::Failed {
+            how: "exit code 1".into()
+        }
+    );
+    assert!(log(&report).contains("No space left on device"));
+    built(&bench.run(&Environment::default(), "echo x > made"));
+}
+
+#[test]
+fn a_source_file_that_cannot_be_read_is_named_where_a_copy_is_needed() {
+    if nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let bench = Bench::new();
+    let closed = bench.source.join("closed");
+    std::fs::write(&closed, "").unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
+    built(&bench.run(&Environment::default(), "cat given"));
+    let environment = with(|e| e.source_mtime = SourceMtime::Equal { at: 5 });
+    let error = bench
+        .sandbox
+        .run(&bench.spec(&environment, "true"))
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("project/closed: Permission denied"),
+        "{error}"
+    );
+}
+
+#[test]
+fn scratch_space_inside_the_source_is_refused_with_the_way_out() {
+    let bench = Bench::new();
+    let options = bench.options(bench.source.join("scratch"));
+    let error = Sandbox::new(options).unwrap_err().to_string();
+    assert!(
+        error.contains("lies inside the source") && error.contains("TMPDIR"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_interactive_command_has_the_streams_of_the_caller_and_leaves_nothing() {
+    let bench = Bench::new();
+    let spec = bench.spec(
+        &Environment::default(),
+        "test -e given; echo x > made; exit 7",
+    );
+    assert_eq!(bench.sandbox.exec(&spec).unwrap(), 7);
+    assert!(!bench.source.join("made").exists());
+    let spec = bench.spec(&Environment::default(), "kill -TERM $$");
+    assert_eq!(bench.sandbox.exec(&spec).unwrap(), 143);
+}
+
+#[test]
+fn every_step_of_the_set_up_can_be_printed() {
+    let bench = Bench::new();
+    let environment = with(|e| e.user = somebody());
+    let steps = bench.sandbox.plan_ops(&environment).unwrap();
+    assert!(steps.len() > 15);
+    for step in steps {
+        assert!(!step.to_string().is_empty(), "{step:?}");
+    }
 }
 
 /// Runs all of this once more as somebody who is not root.

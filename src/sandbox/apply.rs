@@ -1,24 +1,20 @@
 //! Carries out the steps of a set-up, in the first process of a trial. Every failing step names
 //! itself, its error number and a way out where one is known.
 
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::Write as _;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sys::personality::{self, Persona};
-use nix::sys::resource::{Resource, setrlimit};
-use nix::unistd::{Gid, Uid, chown, pivot_root, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, chown, pivot_root};
 
 use super::error::{StepError, errno_of};
 use super::identity::Ids;
-use super::op::{Backing, Limits, SetupOp};
-use super::{network, sys};
+use super::op::{Backing, SetupOp};
+use super::sys;
 
 /// A trial's root while it is put together, and what is learnt on the way.
 #[derive(Debug)]
@@ -43,6 +39,15 @@ pub(super) struct WritableLayer {
     /// What was there before.
     pub(super) lower: Option<OwnedFd>,
 }
+
+mod inside;
+mod overlay;
+mod process;
+
+pub(super) use process::{apply_to_build, c_strings};
+
+use inside::apply_inside;
+use overlay::{layer_list, look_like, lower_layer, mount_overlay, overlay_hint};
 
 type Step<T = ()> = Result<T, StepError>;
 
@@ -96,6 +101,7 @@ impl Stage {
                 size,
                 read_only,
             } => self.memory(at, *mode, size, *read_only),
+            SetupOp::Pool { dir, size } => memory_pool(dir, size),
             SetupOp::Overlay {
                 at,
                 lower,
@@ -346,85 +352,6 @@ impl Stage {
     }
 }
 
-/// A lower layer, with its owners mapped where that is asked for.
-fn lower_layer(path: &Path, map: Option<&OwnedFd>, area: &Path, number: usize) -> Step<PathBuf> {
-    let Some(map) = map else {
-        return Ok(path.to_owned());
-    };
-    let step = || format!("{MAP_STEP}{}", path.display());
-    let copy = sys::clone_mount(path, false, true).map_err(refused(step()))?;
-    sys::map_ids(&copy, map).map_err(refused(step()))?;
-    let at = area.join(format!("lower-{number}"));
-    fs::create_dir(&at).map_err(failed(step()))?;
-    sys::attach_mount(copy, &at).map_err(refused(step()))?;
-    Ok(at)
-}
-
-/// Binds a file over another. The text lives on in memory after its name is gone.
-fn mask(at: &Path, text: &str) -> Step {
-    if !at.exists() {
-        return Ok(());
-    }
-    let step = || format!("mask {}", at.display());
-    let place = Path::new("/dev/shm/.mask");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(place)
-        .map_err(failed(step()))?;
-    file.write_all(text.as_bytes()).map_err(failed(step()))?;
-    fs::set_permissions(place, Permissions::from_mode(0o644)).map_err(failed(step()))?;
-    let copy = sys::clone_mount(place, false, true).map_err(refused(step()))?;
-    sys::make_read_only(&copy, false).map_err(refused(step()))?;
-    let target = at.canonicalize().map_err(failed(step()))?;
-    sys::attach_mount(copy, &target).map_err(refused(step()))?;
-    fs::remove_file(place).map_err(failed(step()))
-}
-
-fn rewrite(at: &Path, text: &str) -> Step {
-    let step = || format!("rewrite {}", at.display());
-    let before = at.metadata().ok();
-    fs::write(at, text).map_err(failed(step()))?;
-    if let Some(before) = before {
-        let times = fs::FileTimes::new();
-        let times = before
-            .modified()
-            .map_or(times, |time| times.set_modified(time));
-        let file = OpenOptions::new()
-            .write(true)
-            .open(at)
-            .map_err(failed(step()))?;
-        file.set_times(times).map_err(failed(step()))?;
-    }
-    Ok(())
-}
-
-/// Steps that follow [`SetupOp::EnterRoot`].
-fn apply_inside(op: &SetupOp) -> Step {
-    match op {
-        SetupOp::Mask { at, text } => mask(at, text),
-        SetupOp::Rewrite { at, text } => rewrite(at, text),
-        SetupOp::Replace { at, program } => {
-            let step = || format!("{} in the place of {}", program.display(), at.display());
-            let copy = sys::clone_mount(program, false, true).map_err(refused(step()))?;
-            sys::attach_mount(copy, at).map_err(refused(step()))
-        }
-        SetupOp::ProtectKernel => protect_kernel(),
-        SetupOp::Names { host, domain } => {
-            nix::unistd::sethostname(host).map_err(refused("set host name"))?;
-            sys::set_domain_name(domain).map_err(refused("set domain name"))
-        }
-        SetupOp::Loopback => network::loopback_up().map_err(refused("loopback interface up")),
-        SetupOp::Interface { name, addresses } => network::add_interface(name, addresses)
-            .map_err(refused(format!("network interface {name}"))),
-        SetupOp::MonotonicClocks { start } => monotonic_clocks(*start),
-        SetupOp::LastPid { pid } => fs::write("/proc/sys/kernel/ns_last_pid", pid.to_string())
-            .map_err(failed("choose the first pid")),
-        _ => Ok(()),
-    }
-}
-
 /// Begins the step whose failure means that owners cannot be mapped here.
 pub(super) const MAP_STEP: &str = "map the owner of ";
 
@@ -448,18 +375,22 @@ fn prepare_backing(backing: &Backing) -> Step<PathBuf> {
     let step = || format!("make {}", dir.display());
     fs::create_dir_all(dir).map_err(failed(step()))?;
     if let Backing::Memory { size, .. } = backing {
-        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-        let options = format!("mode=755,size={size}");
-        mount(
-            Some("tmpfs"),
-            dir,
-            Some("tmpfs"),
-            flags,
-            Some(options.as_str()),
-        )
-        .map_err(refused(step()))?;
+        memory_pool(dir, size)?;
     }
     Ok(dir.clone())
+}
+
+fn memory_pool(dir: &Path, size: &str) -> Step {
+    let flags = MsFlags::MS_NODEV;
+    let options = format!("mode=755,size={size}");
+    mount(
+        Some("tmpfs"),
+        dir,
+        Some("tmpfs"),
+        flags,
+        Some(options.as_str()),
+    )
+    .map_err(refused(format!("memory at {}", dir.display())))
 }
 
 fn give(path: &Path, user: Ids) -> Result<(), Errno> {
@@ -467,219 +398,7 @@ fn give(path: &Path, user: Ids) -> Result<(), Errno> {
     chown(path, Some(uid), Some(gid))
 }
 
-/// The top of an overlay shows the metadata of its upper layer, which is new.
-fn look_like(upper: &Path, lower: &Path) -> std::io::Result<()> {
-    let metadata = lower.metadata()?;
-    let user = Ids {
-        uid: metadata.uid(),
-        gid: metadata.gid(),
-    };
-    // An ordinary user can give nothing away, and need not: what is his stays his.
-    let _ = give(upper, user);
-    fs::set_permissions(upper, Permissions::from_mode(metadata.mode() & 0o7777))?;
-    let times = fs::FileTimes::new()
-        .set_accessed(metadata.accessed()?)
-        .set_modified(metadata.modified()?);
-    File::open(upper)?.set_times(times)
-}
-
-/// A list of layers as the overlay's options take it: colon, comma and backslash are escaped.
-fn layer_list(layers: &[PathBuf]) -> OsString {
-    let mut list = Vec::new();
-    for (number, layer) in layers.iter().enumerate() {
-        if number > 0 {
-            list.push(b':');
-        }
-        list.extend(escaped(layer).as_bytes());
-    }
-    OsString::from_vec(list)
-}
-
-fn escaped(path: &Path) -> OsString {
-    let mut bytes = Vec::new();
-    for &byte in path.as_os_str().as_bytes() {
-        if matches!(byte, b':' | b',' | b'\\') {
-            bytes.push(b'\\');
-        }
-        bytes.push(byte);
-    }
-    OsString::from_vec(bytes)
-}
-
-fn mount_overlay(
-    at: &Path,
-    lower: &[PathBuf],
-    upper: &Path,
-    work: &Path,
-    in_user_namespace: bool,
-) -> Result<(), Errno> {
-    let mut options = OsString::from("lowerdir=");
-    options.push(layer_list(lower));
-    options.push(",upperdir=");
-    options.push(escaped(upper));
-    options.push(",workdir=");
-    options.push(escaped(work));
-    if in_user_namespace {
-        options.push(",userxattr");
-    }
-    let plain = options.clone();
-    // Nothing of a trial must survive a crash: no fsync at all (Linux 5.10).
-    options.push(",volatile");
-    let try_mount = |options: &OsString| {
-        mount(
-            Some("overlay"),
-            at,
-            Some("overlay"),
-            MsFlags::MS_NODEV,
-            Some(options.as_os_str()),
-        )
-    };
-    match try_mount(&options) {
-        Err(Errno::EINVAL) => try_mount(&plain),
-        done => done,
-    }
-}
-
-fn overlay_hint(errno: Errno) -> &'static str {
-    match errno {
-        Errno::ELOOP => {
-            "the scratch directory lies inside the source: set TMPDIR to a directory outside of it"
-        }
-        Errno::EINVAL => {
-            "overlayfs refuses this file system below or as scratch space: set TMPDIR to a directory on ext4, xfs, btrfs or tmpfs"
-        }
-        Errno::ENODEV => "the kernel has no overlayfs: modprobe overlay",
-        Errno::EPERM => "overlays of ordinary users need Linux 5.11",
-        _ => "",
-    }
-}
-
-/// A build that runs as root could set the host's sysctls through its own /proc.
-fn protect_kernel() -> Step {
-    for path in [
-        "/proc/sys",
-        "/proc/sysrq-trigger",
-        "/proc/irq",
-        "/proc/bus",
-        "/proc/fs",
-    ] {
-        let path = Path::new(path);
-        if !path.exists() {
-            continue;
-        }
-        let step = || format!("read-only {}", path.display());
-        let copy = sys::clone_mount(path, false, true).map_err(refused(step()))?;
-        sys::make_read_only(&copy, false).map_err(refused(step()))?;
-        sys::attach_mount(copy, path).map_err(refused(step()))?;
-    }
-    Ok(())
-}
-
-/// Offsets can be set once, before the first process enters the namespace: the next child does
-/// (`time_namespaces(7)`).
-fn monotonic_clocks(start: i64) -> Step {
-    let step = "monotonic clocks of its own";
-    sys::unshare(libc::CLONE_NEWTIME).map_err(refused(step))?;
-    let [monotonic, boot] = sys::monotonic_clocks().map(|(seconds, nanoseconds)| {
-        // start - (seconds + nanoseconds), with nanoseconds that are not negative.
-        if nanoseconds == 0 {
-            (start - seconds, 0)
-        } else {
-            (start - seconds - 1, 1_000_000_000 - nanoseconds)
-        }
-    });
-    let text = format!(
-        "monotonic {} {}\nboottime {} {}\n",
-        monotonic.0, monotonic.1, boot.0, boot.1
-    );
-    fs::write("/proc/self/timens_offsets", text).map_err(failed(step))
-}
-
-/// Carries out one step that concerns the build's own process.
-pub(super) fn apply_to_build(op: &SetupOp) -> Step {
-    match op {
-        SetupOp::Affinity { cpus } => affinity(cpus).map_err(refused("bind to processors")),
-        SetupOp::Personality {
-            fixed_addresses,
-            uname26,
-        } => set_personality(*fixed_addresses, *uname26).map_err(refused("set personality")),
-        SetupOp::Limits(limits) => set_limits(limits).map_err(refused("set resource limits")),
-        SetupOp::Umask { mask } => {
-            nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(*mask));
-            Ok(())
-        }
-        SetupOp::DropCapabilities => drop_capabilities(),
-        SetupOp::Identity { uid, gid, groups } => become_user(*uid, *gid, groups.as_deref())
-            .map_err(refused(format!("become user {uid}"))),
-        SetupOp::Enter { at } => nix::unistd::chdir(at).map_err(refused(format!(
-            "enter the build directory {}",
-            at.display()
-        ))),
-        _ => Ok(()),
-    }
-}
-
-fn affinity(cpus: &[usize]) -> Result<(), Errno> {
-    let mut set = nix::sched::CpuSet::new();
-    for cpu in cpus {
-        set.set(*cpu)?;
-    }
-    nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set)
-}
-
-fn set_personality(fixed_addresses: bool, uname26: bool) -> Result<(), Errno> {
-    let mut persona = personality::get()?;
-    persona.set(Persona::ADDR_NO_RANDOMIZE, fixed_addresses);
-    persona.set(Persona::UNAME26, uname26);
-    personality::set(persona).map(drop)
-}
-
-fn set_limits(limits: &Limits) -> Result<(), Errno> {
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    if let Some(bytes) = limits.memory {
-        setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
-    }
-    if let Some(count) = limits.processes {
-        setrlimit(Resource::RLIMIT_NPROC, count, count)?;
-    }
-    Ok(())
-}
-
-/// Numbers of capabilities(7) that act on the whole host: `LINUX_IMMUTABLE`, `NET_ADMIN`,
-/// `SYS_MODULE`, `SYS_RAWIO`, `SYS_PACCT`, `SYS_BOOT`, `SYS_TIME`, `AUDIT_CONTROL`,
-/// `MAC_OVERRIDE`, `MAC_ADMIN`, `SYSLOG`, `WAKE_ALARM`, `BLOCK_SUSPEND`, `PERFMON`, `BPF`.
-const DROPPED: [u32; 15] = [9, 12, 16, 17, 20, 22, 25, 30, 32, 33, 34, 35, 36, 38, 39];
-
-fn drop_capabilities() -> Step {
-    for capability in DROPPED {
-        match sys::drop_capability(capability) {
-            // An older kernel has fewer.
-            Ok(()) | Err(Errno::EINVAL) => {}
-            Err(errno) => return Err(StepError::new("drop capabilities", errno)),
-        }
-    }
-    Ok(())
-}
-
-fn become_user(uid: u32, gid: u32, groups: Option<&[u32]>) -> Result<(), Errno> {
-    if let Some(groups) = groups {
-        let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
-        setgroups(&groups)?;
-    }
-    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    setresgid(gid, gid, gid)?;
-    setresuid(uid, uid, uid)
-}
-
 /// A path to what a descriptor refers to, good while the descriptor is open.
 pub(super) fn path_of(fd: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
-}
-
-/// Strings for execve(2); one that holds a NUL cannot be passed.
-pub(super) fn c_strings(items: impl IntoIterator<Item = String>) -> Result<Vec<CString>, Errno> {
-    items
-        .into_iter()
-        .map(|item| CString::new(item).map_err(|_| Errno::EINVAL))
-        .collect()
 }

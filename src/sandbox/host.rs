@@ -211,8 +211,7 @@ fn mounts(mountinfo: &[u8]) -> Vec<Mount> {
         };
         let kind = fields.skip_while(|field| *field != b"-").nth(1);
         let interface = kind.is_none_or(|kind| INTERFACES.iter().any(|i| i.as_bytes() == kind));
-        let own = OWN.iter().any(|own| at.starts_with(own));
-        if interface || own || at == Path::new("/") {
+        if interface || at == Path::new("/") {
             continue;
         }
         if let Ok(metadata) = at.metadata() {

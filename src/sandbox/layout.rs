@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
-use super::host::{Host, OWN, TopEntry, closed_ancestors, resolve};
+use super::host::{Host, Mount, OWN, TopEntry, closed_ancestors, resolve};
 use super::identity::{self, Ids};
 use super::op::{Backing, Limits, SetupOp};
 use super::variables::{LOCALES, Passed};
@@ -16,6 +16,12 @@ use crate::model::{Capabilities, Cpus, Environment, Kernel, Need, Network, UserI
 /// The value at which monotonic clocks start in every trial, in seconds: a day and some hours of
 /// uptime, which no build finds strange.
 const MONOTONIC_START: i64 = 100_000;
+
+/// The session's directory on which every trial mounts its pool of memory.
+pub(super) const POOL: &str = "pool";
+
+/// The session's directory on which every trial puts its root together.
+pub(super) const ROOT: &str = "root";
 
 /// What a layout is made from.
 #[derive(Debug)]
@@ -38,6 +44,8 @@ pub(super) struct Inputs<'a> {
     pub(super) trial: &'a Path,
     /// Upper layers go into memory because the scratch directory cannot hold them.
     pub(super) in_memory: bool,
+    /// What is seldom written goes into memory; not so in a preparation, whose layers stay.
+    pub(super) pooled: bool,
     /// Layers that a preparation left, by the name of the place.
     pub(super) prepared: &'a BTreeMap<String, PathBuf>,
     /// Compiled locales on the host.
@@ -73,6 +81,12 @@ impl Inputs<'_> {
         let directory = build_directory(self.environment, self.source)?;
         self.check(&directory)?;
         let mut ops = vec![SetupOp::MakePrivate];
+        if self.pooled {
+            ops.push(SetupOp::Pool {
+                dir: self.pool(),
+                size: "50%".into(),
+            });
+        }
         if self.capabilities.root {
             self.root_system(&mut ops);
         } else {
@@ -120,10 +134,21 @@ impl Inputs<'_> {
         Ok(())
     }
 
-    /// Where the files of the place `name` go.
+    /// One mount point for all trials of a session, for each mounts in a namespace of its own.
+    fn pool(&self) -> PathBuf {
+        self.scratch.join(POOL)
+    }
+
+    /// Where the files of the place `name` go. Directories on a disk cost milliseconds to make and
+    /// to remove, so that only what builds write by design goes there.
     fn backing(&self, name: &str) -> Backing {
         let dir = self.trial.join("layers").join(file_name(name));
-        if self.in_memory {
+        let seldom = ["root", "mount", "below", "toolchain"];
+        if self.pooled && seldom.contains(&name.split(':').next().unwrap_or_default()) {
+            Backing::Pool {
+                dir: self.pool().join(file_name(name)),
+            }
+        } else if self.in_memory {
             Backing::Memory {
                 dir,
                 size: "50%".into(),
@@ -172,7 +197,8 @@ impl Inputs<'_> {
 
     fn root_system(&self, ops: &mut Vec<SetupOp>) {
         ops.push(self.overlay("root", Path::new("/"), Path::new("/"), None));
-        for mount in &self.host.mounts {
+        let own = |mount: &Mount| OWN.iter().any(|own| mount.at.starts_with(own));
+        for mount in self.host.mounts.iter().filter(|mount| !own(mount)) {
             ops.push(self.mount_over(&mount.at, &mount.at, mount.is_dir));
         }
     }

@@ -24,6 +24,13 @@ pub enum SetupOp {
         /// Nothing may be written.
         read_only: bool,
     },
+    /// Memory for the layers that say [`Backing::Pool`], outside of the trial's view.
+    Pool {
+        /// Where it is mounted.
+        dir: PathBuf,
+        /// A limit in the words of `tmpfs(5)`, for example `50%`.
+        size: String,
+    },
     /// A writable view of directories that stay untouched.
     Overlay {
         /// Mount point.
@@ -182,6 +189,12 @@ pub enum Backing {
         /// The directory; the sandbox makes it.
         dir: PathBuf,
     },
+    /// A directory of the trial's pool of memory, for what builds seldom write: the system and the
+    /// toolchains.
+    Pool {
+        /// The directory; the sandbox makes it.
+        dir: PathBuf,
+    },
     /// Memory, where the scratch space cannot hold an upper layer.
     Memory {
         /// Where it is mounted outside the trial's view; the sandbox makes it.
@@ -204,7 +217,7 @@ impl Backing {
     /// The directory that holds the files.
     pub fn dir(&self) -> &PathBuf {
         match self {
-            Self::Disk { dir } | Self::Memory { dir, .. } => dir,
+            Self::Disk { dir } | Self::Pool { dir } | Self::Memory { dir, .. } => dir,
         }
     }
 }
@@ -259,6 +272,9 @@ impl SetupOp {
         match self {
             Self::Memory { at, size, .. } => {
                 write!(f, "memory of at most {size} at {}", at.display())
+            }
+            Self::Pool { size, .. } => {
+                write!(f, "memory of at most {size} for changes of the system")
             }
             Self::Overlay {
                 at, lower, mapped, ..

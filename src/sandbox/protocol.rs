@@ -164,8 +164,6 @@ impl Namespaces {
 pub(super) mod files {
     /// What is asked.
     pub(crate) const REQUEST: &str = "request.json";
-    /// What the trial's first process says, as far as it got.
-    pub(crate) const INSIDE: &str = "inside.json";
     /// What became of it.
     pub(crate) const REPLY: &str = "reply.json";
     /// What the supervisor says on its standard error when it crashes.

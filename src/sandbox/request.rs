@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use super::error::Error;
 use super::host::Host;
 use super::identity::{self, IdMaps, Ids};
-use super::layout::{Inputs, Layout, process_ops};
+use super::layout::{Inputs, Layout, ROOT, process_ops};
 use super::op::SetupOp;
 use super::protocol::{Namespaces, Request, Streams, files};
 use super::session::{LowerSource, Sandbox, TrialSpec};
@@ -51,7 +51,12 @@ impl Sandbox {
     }
 
     /// The steps of a trial in namespaces.
-    pub(super) fn layout(&self, environment: &Environment, trial: &Path) -> Result<Layout, Error> {
+    pub(super) fn layout(
+        &self,
+        environment: &Environment,
+        trial: &Path,
+        pooled: bool,
+    ) -> Result<Layout, Error> {
         let (lower, mapped) = self.lower(environment)?;
         let locales = self.locales.provide(&environment.locale)?;
         let prepared = self.prepared();
@@ -67,6 +72,7 @@ impl Sandbox {
             scratch: self.scratch.dir(),
             trial,
             in_memory: self.in_memory.is_some(),
+            pooled,
             prepared: &prepared,
             locales: locales.as_deref(),
             limits: self.options.limits,
@@ -98,10 +104,10 @@ impl Sandbox {
     fn bare_places(&self, environment: &Environment, dir: &Path) -> Result<Places, Error> {
         let leaf = self.options.source.file_name().unwrap_or_default();
         let places = Places {
-            directory: dir.join("layers").join(leaf),
-            home: dir.join("layers-home"),
+            directory: dir.join("layers/build").join(leaf),
+            home: dir.join("layers/home"),
         };
-        let parent = dir.join("layers");
+        let parent = dir.join("layers/build");
         for made in [&parent, &places.home] {
             fs::create_dir_all(made).map_err(Error::file("make", made))?;
         }
@@ -119,12 +125,13 @@ impl Sandbox {
         spec: &TrialSpec,
         dir: &Path,
         streams: Streams,
+        pooled: bool,
     ) -> Result<Request, Error> {
         let mut environment = spec.environment.clone();
         let namespaces = self.namespaces(&environment);
         let mut copy_of = None;
         let layout = if namespaces.mount_and_pid {
-            self.layout(&environment, dir)?
+            self.layout(&environment, dir, pooled)?
         } else {
             let places = self.bare_places(&environment, dir)?;
             copy_of = Some(self.lower(&environment)?.0);
@@ -153,7 +160,7 @@ impl Sandbox {
                 .filter(|_| self.maps_owners.load(Ordering::Relaxed))
                 .collect(),
             ids,
-            root: dir.join("root"),
+            root: self.scratch.dir().join(ROOT),
             command: spec.build.command.clone(),
             variables,
             directory: layout.directory,

@@ -5,6 +5,9 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use nix::fcntl::{Flock, FlockArg};
 
@@ -94,6 +97,90 @@ pub(super) fn remove_tree(dir: &Path) -> io::Result<()> {
         done => done,
     }
 }
+
+/// Removes trees behind the session's back: on a busy disk each directory takes milliseconds.
+#[derive(Debug)]
+pub(super) struct Remover {
+    pending: Arc<(Mutex<usize>, Condvar)>,
+    queue: Option<Sender<PathBuf>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Remover {
+    pub(super) fn new() -> Self {
+        let (queue, asked) = channel::<PathBuf>();
+        let pending = Arc::new((Mutex::new(0_usize), Condvar::new()));
+        let done = Arc::clone(&pending);
+        let work = move || {
+            for tree in asked {
+                // What stays is removed with the scratch directory, whose removal reports.
+                let _ = remove_tree(&tree);
+                let mut count = done.0.lock().unwrap_or_else(PoisonError::into_inner);
+                *count = count.saturating_sub(1);
+                done.1.notify_all();
+            }
+        };
+        let thread = std::thread::Builder::new().spawn(work).ok();
+        Self {
+            pending,
+            queue: Some(queue),
+            thread,
+        }
+    }
+
+    /// Removes the tree soon.
+    pub(super) fn remove(&self, tree: PathBuf) {
+        if let (Some(queue), Some(_)) = (&self.queue, &self.thread) {
+            let mut count = self
+                .pending
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *count += 1;
+            if queue.send(tree).is_ok() {
+                return;
+            }
+            *count -= 1;
+        } else {
+            // Without a thread it is removed at once; what stays goes with the scratch directory.
+            let _ = remove_tree(&tree);
+        }
+    }
+
+    /// Waits until everything is removed.
+    pub(super) fn wait(&self) {
+        let count = self
+            .pending
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // A poisoned lock means that the thread is gone, and with it the reason to wait.
+        drop(self.pending.1.wait_while(count, |count| *count > 0));
+    }
+
+    /// Waits if the next trial could want for the space that is being freed.
+    pub(super) fn make_room(&self, scratch: &Path) {
+        let room = nix::sys::statvfs::statvfs(scratch).map_or(0, |fs| {
+            fs.blocks_available().saturating_mul(fs.fragment_size())
+        });
+        if room < ENOUGH {
+            self.wait();
+        }
+    }
+}
+
+impl Drop for Remover {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked leaves its work to the scratch directory.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Free space, in bytes, with which no trial waits for the removal of the one before.
+const ENOUGH: u64 = 8 << 30;
 
 fn open_directories(dir: &Path) {
     // What stays closed makes the removal fail, which is reported.

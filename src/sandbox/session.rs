@@ -19,10 +19,11 @@ use super::apply::MAP_STEP;
 use super::error::Error;
 use super::host::{Host, refuses_uppers, sorted_names};
 use super::interrupt::Interrupt;
+use super::layout::{POOL, ROOT};
 use super::locales::Locales;
 use super::op::{Backing, Limits, SetupOp};
 use super::protocol::{Ending, Reply, Request, Streams, files};
-use super::scratch::{Scratch, remove_tree};
+use super::scratch::{Remover, Scratch};
 use super::source::{Copies, SourceFingerprint};
 use super::variables::{self, Passed};
 use super::{delta, supervise, sys};
@@ -95,16 +96,19 @@ pub struct Sandbox {
     pub(super) options: SessionOptions,
     pub(super) host: Host,
     pub(super) passed: Passed,
-    pub(super) scratch: Scratch,
     /// Why upper layers go into memory, if they do.
     pub(super) in_memory: Option<String>,
     pub(super) copies: Copies,
     pub(super) locales: Locales,
+    // Before the scratch directory: it ends before that is removed.
+    remover: Remover,
     /// Whether the file systems here show files under mapped owners.
     pub(super) maps_owners: AtomicBool,
     copied: AtomicBool,
     prepared: Mutex<BTreeMap<String, PathBuf>>,
     trials: AtomicU32,
+    // Last, so that it is removed after all that lives in it.
+    pub(super) scratch: Scratch,
 }
 
 impl Sandbox {
@@ -116,6 +120,10 @@ impl Sandbox {
             .map_err(Error::file("find the source", source))?;
         check_source(&options.source)?;
         let scratch = Scratch::new(&options.scratch)?;
+        for name in [POOL, ROOT] {
+            let dir = scratch.dir().join(name);
+            fs::create_dir(&dir).map_err(Error::file("make", &dir))?;
+        }
         if scratch.dir().starts_with(&options.source) {
             return Err(Error::Unusable(format!(
                 "the scratch directory {} lies inside the source {}: set TMPDIR to a directory outside of it",
@@ -139,6 +147,7 @@ impl Sandbox {
             locales: Locales::new(scratch.dir()),
             scratch,
             in_memory,
+            remover: Remover::new(),
             maps_owners: AtomicBool::new(true),
             copied: AtomicBool::new(false),
             prepared: Mutex::default(),
@@ -179,7 +188,7 @@ impl Sandbox {
             ));
         }
         let dir = self.trial_dir()?;
-        let request = self.request(spec, &dir, Streams::Log)?;
+        let request = self.request(spec, &dir, Streams::Log, false)?;
         let reply = self.supervise(&dir, &request)?;
         let mut note = None;
         if reply.ending == (Ending::Exited { code: 0 }) {
@@ -226,7 +235,7 @@ impl Sandbox {
     /// The steps that would set up a trial in this environment.
     pub fn plan_ops(&self, environment: &Environment) -> Result<Vec<SetupOp>, Error> {
         let trial = self.scratch.dir().join("trial");
-        Ok(self.layout(environment, &trial)?.ops)
+        Ok(self.layout(environment, &trial, true)?.ops)
     }
 
     /// Which tree the next trials see as the source.
@@ -279,10 +288,12 @@ impl Sandbox {
 
     /// Removes the session's scratch directory.
     pub fn close(self) -> Result<(), Error> {
+        self.remover.wait();
         self.scratch.close()
     }
 
     fn trial_dir(&self) -> Result<PathBuf, Error> {
+        self.remover.make_room(self.scratch.dir());
         let number = self.trials.fetch_add(1, Ordering::Relaxed);
         let dir = self.scratch.dir().join(format!("trial-{number}"));
         fs::create_dir(&dir).map_err(Error::file("make", &dir))?;
@@ -297,12 +308,9 @@ impl Sandbox {
     fn attempt_with(&self, spec: &TrialSpec, streams: Streams) -> Result<(Reply, Request), Error> {
         loop {
             let dir = self.trial_dir()?;
-            let request = self.request(spec, &dir, streams)?;
+            let request = self.request(spec, &dir, streams, true)?;
             let reply = self.supervise(&dir, &request);
-            for name in ["layers", "layers-home"] {
-                let layers = dir.join(name);
-                remove_tree(&layers).map_err(Error::file("remove", &layers))?;
-            }
+            self.remover.remove(dir.join("layers"));
             let reply = reply?;
             match &reply.ending {
                 Ending::Refused { error, .. } if error.step.starts_with(MAP_STEP) => {

@@ -3,15 +3,16 @@
 //! trial's first process and with it all others die.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::waitpid;
@@ -22,6 +23,7 @@ use super::identity::{IdMaps, map_text};
 use super::init::{self, Legacy, give_stream};
 use super::link::{Link, Word};
 use super::protocol::{Ending, Namespaces, Reply, Request, Streams, files};
+use super::scratch::remove_tree;
 use super::supervisor;
 use super::sys::{self, Fork};
 
@@ -39,14 +41,20 @@ pub(super) fn run(dir: &Path, parent: Option<Pid>) -> Result<(), String> {
     // Without a process namespace it must survive the front end to end the build.
     let front_end = follow(parent, request.namespaces.mount_and_pid)
         .map_err(|errno| format!("follow the front end: {errno}"))?;
-    let reply = Supervisor::start(dir, &request, front_end)
+    let reply = Supervisor::start(&request, front_end)
         .and_then(Supervisor::watch)
         .unwrap_or_else(refusal);
     let text = serde_json::to_vec(&reply).map_err(|error| error.to_string())?;
     let partial = dir.join("reply.partial");
-    fs::write(&partial, text)
-        .and_then(|()| fs::rename(&partial, dir.join(files::REPLY)))
-        .map_err(|error| error.to_string())
+    let write =
+        || fs::write(&partial, &text).and_then(|()| fs::rename(&partial, dir.join(files::REPLY)));
+    write()
+        .or_else(|_| {
+            // On a full disk the build's own files make room.
+            remove_tree(&dir.join("layers"))?;
+            write()
+        })
+        .map_err(|error| format!("write the reply: {error}"))
 }
 
 /// Dies when the front end dies. The descriptor closes the gap: the front end may be dead already.
@@ -93,7 +101,8 @@ struct Supervisor {
     output: Option<OwnedFd>,
     log: File,
     logged: u64,
-    inside: PathBuf,
+    /// What the first process says; it shares the file.
+    inside: File,
     began: Instant,
     deadline: Option<Instant>,
     config: supervisor::Config,
@@ -112,7 +121,7 @@ fn file_step(step: &'static str) -> impl FnOnce(std::io::Error) -> StepError {
 }
 
 impl Supervisor {
-    fn start(dir: &Path, request: &Request, front_end: Option<OwnedFd>) -> Result<Self, StepError> {
+    fn start(request: &Request, front_end: Option<OwnedFd>) -> Result<Self, StepError> {
         let signals = hold_signals()?;
         if !request.namespaces.mount_and_pid {
             nix::sys::prctl::set_child_subreaper(true).map_err(step("adopt orphans"))?;
@@ -123,13 +132,11 @@ impl Supervisor {
             .map(namespace_of)
             .collect::<Result<Vec<_>, _>>()?;
         let (link, far_link) = Link::pair().map_err(step("socket pair"))?;
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&request.log)
-            .map_err(file_step("open the log"))?;
-        let inside = dir.join(files::INSIDE);
-        let reply = File::create(&inside).map_err(file_step("create the reply"))?;
+        let log = open_log(&request.log)?;
+        // In memory, for the build may have filled the disk.
+        let reply =
+            memfd_create(c"reply", MFdFlags::MFD_CLOEXEC).map_err(step("memory for the reply"))?;
+        let reply = File::from(reply);
         let (output, far_output) = output_pipe(request)?;
         let keep = request.keep.as_deref().map(open_dir).transpose()?;
         match sys::fork_into(request.namespaces.flags()).map_err(namespaces_refused)? {
@@ -148,7 +155,7 @@ impl Supervisor {
                 std::process::exit(0)
             }
             Fork::Parent(init) => {
-                drop((far_link, far_output, reply));
+                drop((far_link, far_output));
                 let init_fd = sys::pidfd_open(init).map_err(step("pidfd of the trial"))?;
                 let began = Instant::now();
                 let timeout = Duration::try_from_secs_f64(request.timeout).ok();
@@ -162,7 +169,7 @@ impl Supervisor {
                     output,
                     log,
                     logged: 0,
-                    inside,
+                    inside: reply,
                     began,
                     deadline: timeout.and_then(|timeout| began.checked_add(timeout)),
                     config: supervisor::Config::new(&request.environment),
@@ -260,7 +267,11 @@ impl Supervisor {
     }
 
     fn reply(&self, timed_out: bool) -> Result<Reply, StepError> {
-        let text = fs::read(&self.inside).map_err(file_step("read the reply"))?;
+        let mut text = Vec::new();
+        (&self.inside)
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| (&self.inside).read_to_end(&mut text))
+            .map_err(file_step("read the reply"))?;
         match serde_json::from_slice(&text) {
             Ok(reply) => Ok(reply),
             Err(_) if timed_out => Ok(Reply {
@@ -389,6 +400,14 @@ struct Ready {
     output: bool,
     link: bool,
     init: bool,
+}
+
+fn open_log(path: &Path) -> Result<File, StepError> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(file_step("open the log"))
 }
 
 fn open_dir(path: &Path) -> Result<OwnedFd, StepError> {
