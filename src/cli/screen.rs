@@ -30,7 +30,7 @@ impl Stream {
         }
     }
 
-    /// Its columns, where it is a terminal that knows them.
+    /// Its columns, where it is a terminal.
     pub(super) fn columns(self) -> Option<usize> {
         match self {
             Self::Out => columns(&io::stdout()),
@@ -73,8 +73,9 @@ fn columns(stream: &(impl AsFd + IsTerminal)) -> Option<usize> {
     if !stream.is_terminal() {
         return None;
     }
-    let (_, columns) = sys::terminal_size(stream).ok()?;
-    Some(usize::from(columns)).filter(|columns| *columns > 0)
+    let known = sys::terminal_size(stream).map_or(0, |(_, columns)| usize::from(columns));
+    // Terminals of scripts and of serial lines do not know: eighty is what they have always had.
+    Some(if known == 0 { 80 } else { known })
 }
 
 /// Says something on standard error, for whoever listens.

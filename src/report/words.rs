@@ -98,10 +98,10 @@ pub(super) fn printable(text: &str) -> String {
     safe
 }
 
-/// `0644 -> 0600`, shortened so that the difference is seen.
-pub(super) fn change(values: &Values) -> String {
+/// `0644 -> 0600`, shortened so that the difference is seen, and times also as dates.
+pub(super) fn change(field: &str, values: &Values) -> String {
     let [control, varied] = [&values.control, &values.varied].map(|value| match value {
-        Some(text) => printable(&short_digest(text)),
+        Some(text) => printable(&dated(field, &short_digest(text))),
         None => "absent".to_owned(),
     });
     let quote = |text: String| {
@@ -114,6 +114,17 @@ pub(super) fn change(values: &Values) -> String {
     let shared = shared_start(&control, &varied);
     let [control, varied] = [control, varied].map(|text| quote(window(&text, shared)));
     format!("{control} -> {varied}")
+}
+
+/// A time in seconds since 1970, with what it means (UTC); everything else as it is.
+fn dated(field: &str, text: &str) -> String {
+    let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
+    let seconds = whole.parse().ok().filter(|_| field.ends_with("mtime"));
+    let time = seconds.and_then(|seconds| chrono::DateTime::from_timestamp(seconds, 0));
+    match time {
+        Some(time) => format!("{text} ({})", time.format("%Y-%m-%d %H:%M:%S")),
+        None => text.to_owned(),
+    }
 }
 
 /// A digest by its first twelve digits.
@@ -252,15 +263,30 @@ mod tests {
     #[test]
     fn long_values_are_cut_around_what_differs() {
         let long = "a".repeat(200);
-        let change = change(&Values {
+        let values = Values {
             control: Some(format!("{long}one")),
             varied: Some(format!("{long}two")),
-        });
+        };
+        let change = change("content", &values);
         assert!(
             change.contains("one -> …") && change.ends_with("two"),
             "{change}"
         );
         assert!(change.chars().count() < 2 * VALUE_LIMIT + 10);
+    }
+
+    #[test]
+    fn times_are_shown_as_dates_too_and_nothing_else_is() {
+        let shown = |field, value: &str| dated(field, value);
+        assert_eq!(
+            shown("tar.mtime", "86400.5"),
+            "86400.5 (1970-01-02 00:00:00)"
+        );
+        assert_eq!(shown("tar.uid", "86400"), "86400");
+        assert_eq!(
+            shown("zip.mtime", "2020-01-01 00:00:00"),
+            "2020-01-01 00:00:00"
+        );
     }
 
     #[test]

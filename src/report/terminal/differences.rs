@@ -182,7 +182,7 @@ fn comment(group: &Group<'_>) -> String {
             parts.push(format!("differed in {most}{} of {repeats}", rate.differing));
         }
         let [low, high] = [rate.low, rate.high].map(|bound| bound * 100.0);
-        parts.push(format!("95 % interval {low:.0} to {high:.0} %"));
+        parts.push(format!("95% interval {low:.0}–{high:.0}%"));
     }
     parts.join("; ")
 }
