@@ -42,11 +42,10 @@ fn meets(needs: &[Need]) -> bool {
         "skipped: {}: {} ({})",
         missing.what, missing.reason, missing.hint
     );
-    assert_ne!(
-        std::env::var("REPROBE_REQUIRE").as_deref(),
-        Ok("all"),
-        "{missing:?}"
-    );
+    // What no host can show yet is not this host's fault.
+    let not_yet = missing.hint.contains("does not vary it yet");
+    let required = std::env::var("REPROBE_REQUIRE").is_ok_and(|value| value == "all");
+    assert!(not_yet || !required, "{missing:?}");
     false
 }
 

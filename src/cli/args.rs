@@ -163,10 +163,6 @@ pub struct CheckArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Search")]
     pub repeat: u32,
 
-    /// Look for culprits that another variation hides, too; takes more builds
-    #[arg(long, help_heading = "Search")]
-    pub thorough: bool,
-
     /// Let the modes of the outputs themselves decide, too
     ///
     /// By default content decides: bytes, link targets and which files exist. Inside an archive

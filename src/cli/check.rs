@@ -150,7 +150,6 @@ fn options(
         workers: args.jobs.map_or(1, usize::from),
         budget: args.budget,
         repeats: args.repeat,
-        thorough: args.thorough,
         journal: None,
     })
 }

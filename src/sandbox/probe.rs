@@ -267,8 +267,8 @@ impl Prober<'_> {
         if let [one, other] = said.as_slice() {
             for (need, works) in one.arrived(other) {
                 if !works {
-                    let reason = "a build that was to see it saw the host's";
-                    let hint = "this version's supervisor does not answer it on this host";
+                    let reason = "a trial build that was to see it saw the host's own";
+                    let hint = "this version of reprobe does not vary it yet";
                     let missing = missing(name_of(need), reason, hint);
                     capabilities.missing.insert(need, missing);
                 }

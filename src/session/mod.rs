@@ -56,8 +56,6 @@ pub struct Options {
     pub budget: Option<u32>,
     /// Trials of the control and of everything varied that stand behind "reproducible".
     pub repeats: u32,
-    /// Look for culprits that another variation masks.
-    pub thorough: bool,
     /// Where events are written down, if anywhere.
     pub journal: Option<PathBuf>,
 }
