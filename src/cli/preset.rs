@@ -527,7 +527,7 @@ mod tests {
 
     #[test]
     fn cargo_is_asked_for_the_files_that_it_will_leave() {
-        if std::process::Command::new("cargo")
+        if Command::new("cargo")
             .arg("--version")
             .output()
             .is_err()
