@@ -527,11 +527,7 @@ mod tests {
 
     #[test]
     fn cargo_is_asked_for_the_files_that_it_will_leave() {
-        if Command::new("cargo")
-            .arg("--version")
-            .output()
-            .is_err()
-        {
+        if Command::new("cargo").arg("--version").output().is_err() {
             let required = std::env::var("REPROBE_REQUIRE").is_ok_and(|value| value == "all");
             assert!(!required, "cargo does not start");
             println!("skipped: cargo does not start");
