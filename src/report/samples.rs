@@ -386,7 +386,7 @@ pub(super) fn inconclusive() -> Findings {
         record.reason = None;
     }
     findings.notes = vec![
-        "the end of the build's log:\nerror: failed to get `itoa`\n  Could not resolve host: index.crates.io".to_owned(),
+        "the end of the build's log:\nerror: failed to get `itoa`\n  Could not resolve host: crates.registry".to_owned(),
         "no build reaches the network unless --network is given; --prepare 'cargo fetch' downloads once, before".to_owned(),
     ];
     findings

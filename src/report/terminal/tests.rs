@@ -152,7 +152,7 @@ fn a_build_that_fails_shows_the_end_of_its_log() {
     Notes
       - the end of the build's log:
           error: failed to get `itoa`
-            Could not resolve host: index.crates.io
+            Could not resolve host: crates.registry
       - no build reaches the network unless --network is given; --prepare 'cargo fetch'
         downloads once, before
 
