@@ -95,6 +95,7 @@ struct Supervisor {
     /// Without a process namespace, ending the first process does not end the others.
     alone: bool,
     link: Link,
+    link_closed: bool,
     init: Pid,
     init_fd: OwnedFd,
     /// Where the build's output comes from: a pipe or a terminal.
@@ -164,6 +165,7 @@ impl Supervisor {
                     signals,
                     alone: !request.namespaces.mount_and_pid,
                     link,
+                    link_closed: false,
                     init,
                     init_fd,
                     output,
@@ -302,7 +304,7 @@ impl Supervisor {
             self.front_end.as_ref().map(AsFd::as_fd),
             Some(self.signals.as_fd()),
             self.output.as_ref().map(AsFd::as_fd),
-            Some(self.link.as_fd()),
+            Some(self.link.as_fd()).filter(|_| !self.link_closed),
             Some(self.init_fd.as_fd()),
         ];
         let mut fds: Vec<PollFd<'_>> = watched
@@ -319,7 +321,7 @@ impl Supervisor {
         Ok(Ready {
             end: next(self.front_end.is_some()) | next(true),
             output: next(self.output.is_some()),
-            link: next(true),
+            link: next(!self.link_closed),
             init: next(true),
         })
     }
@@ -366,8 +368,8 @@ impl Supervisor {
                 self.output = Some(master);
             }
             Ok(Some(_)) | Err(_) => {}
-            // Closed: the trial is about to end, which the pidfd tells; do not spin meanwhile.
-            Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+            // Closed: the trial is about to end, which the pidfd tells.
+            Ok(None) => self.link_closed = true,
         }
     }
 }
