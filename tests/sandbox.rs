@@ -1172,3 +1172,36 @@ fn all_of_it_holds_for_an_ordinary_user() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
 }
+
+#[test]
+fn a_session_asked_to_end_leaves_no_process_and_no_scratch_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, scratch) = (dir.path().join("project"), dir.path().join("scratch"));
+    std::fs::create_dir(&source).unwrap();
+    std::fs::create_dir(&scratch).unwrap();
+    let mut session = std::process::Command::new(program())
+        .args(["check", "--", "setsid sleep 4144 & sleep 4144"])
+        .current_dir(&source)
+        .env("TMPDIR", &scratch)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    for _ in 0..500 {
+        if processes_with("4144").len() >= 2 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(processes_with("4144").len() >= 2);
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(session.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert_eq!(session.wait().unwrap().code(), Some(143));
+    assert_eq!(sleepers("4144"), 0);
+    let names: Vec<_> = reprobe::snapshot::walk::sorted_entries(&scratch)
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
+    assert!(names.is_empty(), "{names:?}");
+}

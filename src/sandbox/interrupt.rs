@@ -30,14 +30,11 @@ impl Interrupt {
         })
     }
 
-    /// The number of the signal that came first, if one did.
+    /// The number of the signal that came last, if one did.
     pub fn signal(&self) -> Option<i32> {
         if let Ok(Some(signal)) = self.signals.read_signal() {
             let number = i32::try_from(signal.ssi_signo).unwrap_or(libc::SIGTERM);
-            // A second signal changes nothing.
-            let _ = self
-                .came
-                .compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
+            self.came.store(number, Ordering::SeqCst);
         }
         Some(self.came.load(Ordering::SeqCst)).filter(|number| *number != 0)
     }

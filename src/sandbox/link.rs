@@ -21,6 +21,8 @@ pub(super) enum Word {
     Terminal,
     /// First process: system calls of the build arrive here.
     Listener,
+    /// First process: the build has ended; what follows is no longer its time.
+    Ended,
 }
 
 /// One end.
@@ -33,6 +35,7 @@ impl Word {
             Self::Go => b'g',
             Self::Terminal => b't',
             Self::Listener => b'l',
+            Self::Ended => b'e',
         }
     }
 }
@@ -78,7 +81,7 @@ impl Link {
                 received.extend(sys::adopt_received(&fds));
             }
         }
-        let word = [Word::Go, Word::Terminal, Word::Listener]
+        let word = [Word::Go, Word::Terminal, Word::Listener, Word::Ended]
             .into_iter()
             .find(|word| bytes == 1 && word.letter() == letter[0]);
         Ok(word.map(|word| (word, received.pop())))

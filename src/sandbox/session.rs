@@ -330,7 +330,7 @@ impl Sandbox {
             serde_json::to_vec(request).map_err(|error| Error::Unusable(error.to_string()))?;
         fs::write(&path, text).map_err(Error::file("write", &path))?;
         let mut child = self.spawn(dir, request.streams)?;
-        let status = self.wait(&mut child, dir)?;
+        let status = self.wait(&mut child, dir, request.streams == Streams::Caller)?;
         let text = fs::read(dir.join(files::REPLY)).unwrap_or_default();
         serde_json::from_slice(&text).map_err(|_| {
             let said = fs::read_to_string(dir.join(files::STDERR)).unwrap_or_default();
@@ -339,13 +339,15 @@ impl Sandbox {
     }
 
     /// Waits for the supervisor; ends it when a signal asks for it.
-    fn wait(&self, child: &mut Child, dir: &Path) -> Result<ExitStatus, Error> {
+    fn wait(&self, child: &mut Child, dir: &Path, interactive: bool) -> Result<ExitStatus, Error> {
         let failed = || Error::file("wait for the supervisor of", dir);
         if let Some(interrupt) = &self.options.interrupt {
             let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
             let ended = sys::pidfd_open(pid).map_err(|errno| failed()(errno.into()))?;
             while !poll_either(&ended, interrupt).map_err(|errno| failed()(errno.into()))? {
-                if let Some(signal) = interrupt.signal() {
+                // Ctrl-C at an interactive command is meant for that command.
+                let meant = |signal: &i32| !interactive || *signal != libc::SIGINT;
+                if let Some(signal) = interrupt.signal().filter(meant) {
                     // It ends the whole trial before itself.
                     kill(pid, Signal::SIGTERM).map_err(|errno| failed()(errno.into()))?;
                     child.wait().map_err(failed())?;

@@ -363,6 +363,7 @@ impl Supervisor {
     fn listen(&mut self) {
         match self.link.hear() {
             Ok(Some((Word::Listener, Some(listener)))) => self.answer(listener),
+            Ok(Some((Word::Ended, _))) => self.deadline = None,
             Ok(Some((Word::Terminal, Some(master)))) => {
                 let _ = fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
                 self.output = Some(master);
