@@ -8,10 +8,11 @@
 //!   compressor);
 //! - a compressed stream counts only where it compresses the same bytes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::iter::Peekable;
 
 use crate::formats;
-use crate::model::{Element, Field, Snapshot, Value};
+use crate::model::{Element, Field, Observed, Snapshot, Value};
 
 /// What the second snapshot says of an element, next to the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,65 +67,91 @@ pub fn enclosing(path: &str) -> impl Iterator<Item = &str> {
 
 /// Compares `other` with `control`.
 pub fn compare(control: &Snapshot, other: &Snapshot, judged: Judged) -> Comparison {
-    let counts = |element: &&Element| judged.metadata || !element.field.is_metadata();
-    let all: BTreeSet<&Element> = control
-        .elements
-        .keys()
-        .chain(other.elements.keys())
-        .filter(counts)
-        .collect();
-    let here = paths(control);
-    let there = paths(other);
-    let mut seen: BTreeMap<Element, Seen> = all
-        .into_iter()
-        .map(|element| {
-            let both =
-                here.contains(element.path.as_str()) && there.contains(element.path.as_str());
-            let seen = if both || element.field == Field::PRESENCE {
-                judge(control, other, element)
-            } else {
-                Seen::Unobserved
-            };
-            (element.clone(), seen)
-        })
-        .collect();
+    let mut here = control.elements.iter().peekable();
+    let mut there = other.elements.iter().peekable();
+    let mut seen = Vec::new();
+    loop {
+        // Both are sorted by path: what either says of one path comes in a row.
+        let heads = [here.peek(), there.peek()].into_iter().flatten();
+        let Some(path) = heads.map(|(element, _)| element.path.as_str()).min() else {
+            break;
+        };
+        let left = of_path(&mut here, path, judged);
+        let right = of_path(&mut there, path, judged);
+        judge_path(&left, &right, &mut seen);
+    }
+    let mut seen = BTreeMap::from_iter(seen);
     leave_to_the_inside(&mut seen);
     Comparison { seen }
 }
 
-/// All paths that a snapshot says anything about.
-fn paths(snapshot: &Snapshot) -> BTreeSet<&str> {
-    snapshot
-        .elements
-        .keys()
-        .map(|element| element.path.as_str())
-        .collect()
+/// What a snapshot says of one path.
+struct OfPath<'s> {
+    /// Whether it holds the path at all.
+    known: bool,
+    /// The elements that are compared.
+    elements: BTreeMap<&'s Element, &'s Value>,
 }
 
-fn judge(control: &Snapshot, other: &Snapshot, element: &Element) -> Seen {
-    let value = |snapshot: &Snapshot| {
-        snapshot
-            .elements
-            .get(element)
-            .map(|seen| seen.value.clone())
+impl OfPath<'_> {
+    fn value(&self, element: &Element) -> Option<&Value> {
+        self.elements.get(element).copied()
+    }
+}
+
+fn of_path<'s>(
+    elements: &mut Peekable<btree_map::Iter<'s, Element, Observed>>,
+    path: &str,
+    judged: Judged,
+) -> OfPath<'s> {
+    let mut all = OfPath {
+        known: false,
+        elements: BTreeMap::new(),
     };
-    match (value(control), value(other)) {
-        (Some(Value::Order(left)), Some(Value::Order(right))) => order(&left, right),
-        (left, Some(right)) if left.as_ref() != Some(&right) => Seen::Value(right),
+    while let Some((element, observed)) = elements.next_if(|(element, _)| element.path == path) {
+        all.known = true;
+        if judged.metadata || !element.field.is_metadata() {
+            all.elements.insert(element, &observed.value);
+        }
+    }
+    all
+}
+
+fn judge_path(left: &OfPath<'_>, right: &OfPath<'_>, seen: &mut Vec<(Element, Seen)>) {
+    let fields: BTreeSet<&Element> = left
+        .elements
+        .keys()
+        .chain(right.elements.keys())
+        .copied()
+        .collect();
+    for element in fields {
+        let found = if (left.known && right.known) || element.field == Field::PRESENCE {
+            judge(left.value(element), right.value(element))
+        } else {
+            Seen::Unobserved
+        };
+        seen.push((element.clone(), found));
+    }
+}
+
+fn judge(control: Option<&Value>, other: Option<&Value>) -> Seen {
+    match (control, other) {
+        (Some(Value::Order(left)), Some(Value::Order(right))) => order(left, right),
+        (left, Some(right)) if left != Some(right) => Seen::Value(right.clone()),
         (Some(_), None) => Seen::Absent,
         _ => Seen::Same,
     }
 }
 
 /// Whether the names that both orders hold stand in the same order.
-fn order(left: &[String], right: Vec<String>) -> Seen {
+fn order(left: &[String], right: &[String]) -> Seen {
     let in_left: BTreeSet<&String> = left.iter().collect();
     let in_right: BTreeSet<&String> = right.iter().collect();
     let common = left.iter().filter(|name| in_right.contains(name));
     if common.eq(right.iter().filter(|name| in_left.contains(name))) {
         Seen::Same
     } else {
-        Seen::Value(Value::Order(right))
+        Seen::Value(Value::Order(right.to_vec()))
     }
 }
 
@@ -176,7 +203,6 @@ fn leave_to_the_inside(seen: &mut BTreeMap<Element, Seen>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Observed;
 
     fn snapshot(elements: &[(&str, &str, &str)]) -> Snapshot {
         let mut snapshot = Snapshot::default();
