@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use reprobe::catalog::{Catalog, FILES};
 use reprobe::model::{
     Capabilities, Clock, Cpus, DirectoryOrder, Kernel, Missing, Need, Network, Row, Setting, Slot,
+    UserIdentity,
 };
 use reprobe::plan::{self, Hold, Plan, Request, Why, plan};
 
@@ -25,6 +26,7 @@ fn able() -> Capabilities {
     Capabilities {
         kernel: "Linux 6.18.44 x86_64".into(),
         root: true,
+        caller: (0, 0),
         cpus: 2,
         locales: vec!["C".into(), "C.utf8".into(), "POSIX".into()],
         locale_sources: vec!["en_US".into(), "et_EE".into(), "tr_TR".into()],
@@ -674,4 +676,22 @@ proptest! {
         }
         prop_assert_eq!(environment, plan.environment(&Row(whole)));
     }
+}
+
+#[test]
+fn another_user_is_another_one_for_every_caller() {
+    let ids = |caller| {
+        let host = Capabilities { caller, ..able() };
+        let catalog = Catalog::builtin().unwrap();
+        let plan = plan(&catalog, &host, &request()).unwrap();
+        let user = plan.variations.iter().find(|v| v.name == "user").unwrap();
+        match &user.varied[0].settings[0] {
+            Setting::User(UserIdentity::Other { uid, gid, .. }) => (*uid, *gid),
+            other => panic!("{other:?}"),
+        }
+    };
+    let usual = ids((0, 0));
+    let met = ids(usual);
+    assert_ne!(met.0, usual.0);
+    assert_ne!(met.1, usual.1);
 }

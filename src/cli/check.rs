@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::args::CheckArgs;
 use super::destination::{Destination, empty_directory};
@@ -67,7 +66,7 @@ fn check(args: &CheckArgs, interrupt: &Arc<Interrupt>) -> Result<Exit, Failure> 
     options.journal =
         inputs::session_directory(&job.build.source).map(|directory| directory.join("journal"));
     let mut reporter = Reporter::new(args.verbose);
-    let found = session::check(&options, &AtomicBool::new(false), &mut |event| {
+    let found = session::check(&options, &mut |event| {
         reporter.event(event);
     });
     reporter.clear();

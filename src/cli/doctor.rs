@@ -127,6 +127,7 @@ mod tests {
         let host = Capabilities {
             kernel: "Linux 6.1.0 x86_64".to_owned(),
             root: false,
+            caller: (1000, 1000),
             cpus: 2,
             locales: vec!["C.UTF-8".to_owned()],
             locale_sources: vec!["et_EE".to_owned()],

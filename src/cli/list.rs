@@ -168,6 +168,7 @@ mod tests {
         Capabilities {
             kernel: "Linux 6.1 x86_64".to_owned(),
             root: true,
+            caller: (0, 0),
             cpus: 4,
             locales: vec!["et_EE.UTF-8".to_owned()],
             locale_sources: Vec::new(),

@@ -66,6 +66,8 @@ pub struct Capabilities {
     pub kernel: String,
     /// Whether the caller is root with the power to mount.
     pub root: bool,
+    /// The caller's user and group.
+    pub caller: (u32, u32),
     /// Processors that the caller may use.
     pub cpus: u32,
     /// Installed locales, sorted, as `locale -a` names them.

@@ -8,7 +8,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::catalog::{Choice, Entry, LevelEntry, Pick};
 use crate::model::{
     BuildPath, Capabilities, Clock, Cpus, DirectoryOrder, Inodes, Level, Locale, Missing,
-    Randomness, Setting, Shell,
+    Randomness, Setting, Shell, UserIdentity,
 };
 
 use super::moments::Moments;
@@ -98,6 +98,9 @@ impl<'a> Resolver<'a> {
         match choice {
             Choice::Fixed(Setting::Cpus(Cpus::Count { count })) if self.host.cpus <= *count => {
                 Err(too_few_processors(self.host.cpus))
+            }
+            Choice::Fixed(Setting::User(other)) => {
+                Ok(Setting::User(not_the_caller(other, self.host.caller)))
             }
             Choice::Fixed(setting) => Ok(setting.clone()),
             Choice::Pick(pick) => self.pick(pick),
@@ -241,6 +244,22 @@ fn equal_length(name: &OsStr) -> String {
         return draw("qozaxujoqywepivu");
     }
     leaf
+}
+
+/// Another user stays another one where the caller happens to have the ids that were meant for it.
+fn not_the_caller(user: &UserIdentity, caller: (u32, u32)) -> UserIdentity {
+    let mut user = user.clone();
+    if let UserIdentity::Other { uid, gid, .. } = &mut user {
+        // Below 65534, which stands for whoever has no id.
+        let next = |id: u32| if id < 60_000 { id + 1 } else { id - 1 };
+        if *uid == caller.0 {
+            *uid = next(*uid);
+        }
+        if *gid == caller.1 {
+            *gid = next(*gid);
+        }
+    }
+    user
 }
 
 fn too_few_processors(count: u32) -> Missing {

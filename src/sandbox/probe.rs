@@ -92,6 +92,7 @@ fn facts(host: &Host) -> Capabilities {
     let mut capabilities = Capabilities {
         kernel,
         root: host.uid == 0,
+        caller: (host.uid, host.gid),
         cpus: u32::try_from(host.cpus.len()).unwrap_or(u32::MAX),
         locales: installed_locales(),
         locale_sources: locale_sources(),

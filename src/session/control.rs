@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::run::Session;
@@ -33,7 +32,6 @@ const SHORT_TAIL: usize = 5;
 pub(super) fn open<'a>(
     options: &'a Options,
     sandbox: &'a Sandbox,
-    cancelled: &'a AtomicBool,
     progress: &'a mut dyn FnMut(&Progress),
 ) -> Result<Session<'a>, Error> {
     let mut notes = super::prepare::run(options, sandbox)?;
@@ -56,7 +54,6 @@ pub(super) fn open<'a>(
     Ok(Session {
         options,
         sandbox,
-        cancelled,
         progress,
         search: Search::new(search_options(options, &plan)),
         ledger: Ledger::new(Judged {

@@ -9,7 +9,6 @@ mod run;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crate::catalog::Catalog;
@@ -125,24 +124,20 @@ pub enum Error {
         /// The end of its log.
         tail: String,
     },
-    /// The caller wants to stop.
-    #[error("interrupted")]
-    Cancelled,
+    /// A thread that ran a trial panicked.
+    #[error("a thread that ran a trial ended before it; this is a fault of reprobe")]
+    Thread,
 }
 
 /// Checks a build: runs trials until every difference is explained or the budget is used up.
 ///
-/// `cancelled` is looked at between trials; a running trial ends when the caller's process group
-/// is signalled.
-pub fn check(
-    options: &Options,
-    cancelled: &AtomicBool,
-    progress: &mut dyn FnMut(&Progress),
-) -> Result<Findings, Error> {
+/// A signal ends it, between trials or in the middle of one, where `options.sandbox.interrupt`
+/// listens to any.
+pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<Findings, Error> {
     let began = Instant::now();
     let sandbox = Sandbox::new(options.sandbox.clone())?;
     let before = sandbox.source_fingerprint()?;
-    let mut session = control::open(options, &sandbox, cancelled, progress)?;
+    let mut session = control::open(options, &sandbox, progress)?;
     session.run()?;
     if let Some(path) = before.first_change(&sandbox.source_fingerprint()?) {
         let text = format!(

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use super::{Error, Options, Progress, control, keep};
 use crate::explain::Ledger;
 use crate::model::{Outcome, TrialId, TrialRecord, TrialResult};
 use crate::plan::Plan;
-use crate::sandbox::{Sandbox, TrialReport, TrialSpec};
+use crate::sandbox::{self, Sandbox, TrialReport, TrialSpec};
 use crate::search::{Observation, Search, Seen, Step, Try};
 use crate::store::{Event, Journal, TrialEvent};
 
@@ -23,7 +22,6 @@ const FAILURES_TOLD: usize = 2;
 pub(super) struct Session<'a> {
     pub(super) options: &'a Options,
     pub(super) sandbox: &'a Sandbox,
-    pub(super) cancelled: &'a AtomicBool,
     pub(super) progress: &'a mut dyn FnMut(&Progress),
     pub(super) plan: Plan,
     pub(super) search: Search,
@@ -82,10 +80,14 @@ impl Session<'_> {
             }
             self.record(id, one, &report)?;
         }
-        if self.cancelled.load(Ordering::Relaxed) {
-            Err(Error::Cancelled)
-        } else {
-            Ok(())
+        self.not_interrupted()
+    }
+
+    fn not_interrupted(&self) -> Result<(), Error> {
+        let interrupt = self.options.sandbox.interrupt.as_ref();
+        match interrupt.and_then(|interrupt| interrupt.signal()) {
+            Some(signal) => Err(sandbox::Error::Interrupted(signal).into()),
+            None => Ok(()),
         }
     }
 
@@ -130,7 +132,7 @@ impl Session<'_> {
             let threads: Vec<_> = specs.iter().map(|spec| scope.spawn(|| run(spec))).collect();
             threads
                 .into_iter()
-                .map(|thread| thread.join().unwrap_or(Err(Error::Cancelled)))
+                .map(|thread| thread.join().unwrap_or(Err(Error::Thread)))
                 .collect()
         })
     }
@@ -263,9 +265,7 @@ impl Session<'_> {
         };
         let until = control + Duration::from_secs_f64(after.max(0.0));
         while let Some(left) = until.checked_duration_since(Instant::now()) {
-            if self.cancelled.load(Ordering::Relaxed) {
-                return Err(Error::Cancelled);
-            }
+            self.not_interrupted()?;
             thread::sleep(left.min(Duration::from_millis(50)));
         }
         Ok(())
