@@ -213,6 +213,18 @@ fn json_follows_the_schema_and_takes_standard_output_for_itself() {
 }
 
 #[test]
+fn a_difference_of_content_is_shown_where_it_begins() {
+    let tree = tree();
+    let command = "{ echo same; uname -n; } >y; gzip -n y";
+    let shown = "y: line 2: \"ctrl-hostkivu\" -> \"vary-hostzoqa\"";
+    run(
+        tree.path(),
+        &["check", "--only", "hostname", "-o", "y.gz", "--", command],
+    )
+    .expect(1, shown);
+}
+
+#[test]
 fn outputs_are_kept_by_trial_and_findings_written_to_their_file() {
     let tree = tree();
     let out = tempfile::tempdir().unwrap();

@@ -333,6 +333,23 @@ proptest! {
     }
 
     #[test]
+    fn the_bytes_of_every_member_come_out_within_a_limit(bytes in archive()) {
+        for (element, observed) in &examine(&bytes).elements {
+            let Value::Digest { size, .. } = &observed.value else { continue };
+            if element.field != Field::CONTENT {
+                continue;
+            }
+            let size = usize::try_from(*size).unwrap();
+            let content = |limit| formats::content(&element.path, &mut bytes.as_slice(), limit);
+            let whole = content(size).unwrap();
+            // A member that is read on its own has the digest that it had inside.
+            prop_assert_eq!(&examine(&whole).digest, &observed.value);
+            prop_assert!(size == 0 || content(size - 1).is_none());
+        }
+        prop_assert!(formats::content("x!/nothing", &mut bytes.as_slice(), 1 << 20).is_none());
+    }
+
+    #[test]
     fn a_cut_archive_is_hashed_whole_and_never_gains_members(
         bytes in archive(),
         keep in any::<prop::sample::Index>(),

@@ -15,6 +15,7 @@ use super::{clean, config, inputs};
 use crate::model::{Build, OutputSelection};
 use crate::plan::{self, plan};
 use crate::sandbox::{Sandbox, TrialSpec};
+use crate::snapshot::Keep;
 
 /// A person may look around for as long as he likes; the sandbox wants a number.
 const NO_LIMIT: Duration = Duration::from_hours(24 * 365);
@@ -59,7 +60,10 @@ pub(super) fn run(args: &ExecArgs) -> Result<Exit, Failure> {
             variables: variables(args, &source)?,
         },
         timeout: args.timeout.unwrap_or(NO_LIMIT),
-        keep_outputs: args.keep.clone(),
+        keep_outputs: args.keep.clone().map(|directory| Keep {
+            directory,
+            up_to: None,
+        }),
         log: None,
     };
     let sandbox = Sandbox::new(inputs::sandbox(source, &host)?)

@@ -1,7 +1,12 @@
 //! Two snapshots -> which elements differ: `compare` decides, for every element that either of
-//! them holds, whether the second agrees with the first. How a difference came about is not asked
-//! here.
+//! them holds, whether the second agrees with the first; `excerpt` shows where two contents part;
+//! `addresses` tells the positions that hold memory addresses. How a difference came about is not
+//! asked here.
 
+mod addresses;
 mod compare;
+mod excerpt;
 
+pub use addresses::{Addresses, addresses};
 pub use compare::{Comparison, Judged, Seen, compare, enclosing};
+pub use excerpt::excerpt;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Case;
+use super::{Case, Contents};
+use crate::diff;
 use crate::model::{
     Artifact, ArtifactVerdict, CertificateStep, Culprit, Element, Field, Finding, FindingState,
     Rate, Remedy, TrialId, Value, Values,
@@ -10,7 +11,7 @@ use crate::model::{
 use crate::search::{Certified, ElementVerdict};
 
 /// One finding for each differing element of the outputs that decide, by path and field.
-pub(super) fn findings(case: &Case<'_>) -> Vec<Finding> {
+pub(super) fn findings(case: &Case<'_>, contents: Contents<'_>) -> Vec<Finding> {
     let elements = case
         .ledger
         .elements()
@@ -20,7 +21,7 @@ pub(super) fn findings(case: &Case<'_>) -> Vec<Finding> {
     let mut findings: Vec<(&Element, Finding)> = elements
         .filter(|(number, _)| case.ledger.decides(*number))
         .filter_map(|(number, (element, verdict))| {
-            Some((element, finding(case, number, element, verdict)?))
+            Some((element, finding(case, contents, number, verdict)?))
         })
         .collect();
     findings.sort_by_key(|(element, _)| *element);
@@ -29,10 +30,11 @@ pub(super) fn findings(case: &Case<'_>) -> Vec<Finding> {
 
 fn finding(
     case: &Case<'_>,
+    contents: Contents<'_>,
     number: usize,
-    element: &Element,
     verdict: &ElementVerdict,
 ) -> Option<Finding> {
+    let element = case.ledger.elements().get(number)?;
     let mut finding = blank(element);
     let shown_by = match verdict {
         ElementVerdict::Same { .. } | ElementVerdict::NotInControl => return None,
@@ -80,6 +82,12 @@ fn finding(
             .and_then(|t| case.ledger.value_in(number, t))
             .map(ToString::to_string),
     };
+    if element.field == Field::CONTENT {
+        finding.evidence = shown_by.and_then(|trial| {
+            let bytes = |trial| contents(trial, &element.path);
+            diff::excerpt(&bytes(case.ledger.control_trial()?)?, &bytes(trial)?)
+        });
+    }
     Some(finding)
 }
 

@@ -97,6 +97,11 @@ impl Ledger {
         &self.elements
     }
 
+    /// The control trial, once it was observed.
+    pub fn control_trial(&self) -> Option<TrialId> {
+        self.trials.first_key_value().map(|(trial, _)| *trial)
+    }
+
     /// The control's snapshot, once it was observed.
     pub fn control(&self) -> Option<&Snapshot> {
         self.control.as_deref()

@@ -9,11 +9,14 @@ mod verdict;
 
 use std::collections::BTreeSet;
 
-use crate::model::{BuildInfo, Findings, Host, SCHEMA, TrialRecord};
+use crate::model::{BuildInfo, Findings, Host, SCHEMA, TrialId, TrialRecord};
 use crate::plan::{Hold, Plan};
 use crate::search;
 
 pub use ledger::Ledger;
+
+/// Gives the bytes at an element's path in a trial, where they are at hand.
+pub type Contents<'a> = &'a dyn Fn(TrialId, &str) -> Option<Vec<u8>>;
 
 /// Everything that a session knows when it ends.
 #[derive(Debug)]
@@ -45,8 +48,8 @@ pub struct Case<'a> {
 }
 
 /// The findings of a session. Their `tool_version` is this crate's.
-pub fn findings(case: Case<'_>) -> Findings {
-    let findings = element::findings(&case);
+pub fn findings(case: Case<'_>, contents: Contents<'_>) -> Findings {
+    let findings = element::findings(&case, contents);
     let artifacts = element::artifacts(&case, &findings);
     let variations = variation::records(&case);
     let (verdict, why) = verdict::decide(&case, &artifacts, &variations);

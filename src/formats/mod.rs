@@ -84,6 +84,15 @@ pub fn examine(path: &str, source: &mut dyn Read) -> Examined {
     }
 }
 
+/// The bytes of the member at `path`, an element's path inside the output that `source` holds;
+/// `None` where there is no such member, it cannot be read in full, or is longer than `limit`.
+pub fn content(path: &str, source: &mut dyn Read, limit: usize) -> Option<Vec<u8>> {
+    let output = path.split_once("!/").map_or(path, |(output, _)| output);
+    let mut findings = Findings::that_want(path, limit);
+    Place::new(&mut findings, output).look_inside(source, BUFFER);
+    findings.into_wanted()
+}
+
 /// Whether the field is the compressed form of a payload, so that its difference means something
 /// only where the payload is the same. The payload is the content at the same path, or inside.
 pub fn is_compression(field: &Field) -> bool {

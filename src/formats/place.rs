@@ -25,6 +25,56 @@ pub(super) struct Findings {
     pub(super) examined: Examined,
     members: u32,
     unpacked: u64,
+    wanted: Option<Wanted>,
+}
+
+/// A member whose bytes are asked for.
+struct Wanted {
+    path: String,
+    bytes: Vec<u8>,
+    limit: usize,
+    /// All of it was read, and it is not longer than the limit.
+    whole: bool,
+}
+
+/// Passes a stream on, and takes its bytes down.
+struct Capture<'a> {
+    source: &'a mut dyn Read,
+    wanted: &'a mut Wanted,
+}
+
+impl Read for Capture<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.source.read(out)?;
+        let room = self.wanted.limit.saturating_sub(self.wanted.bytes.len());
+        self.wanted.whole &= count <= room;
+        let taken = out.get(..count.min(room)).unwrap_or_default();
+        self.wanted.bytes.extend_from_slice(taken);
+        Ok(count)
+    }
+}
+
+impl Findings {
+    /// To take down the bytes of one member, if they are not more than `limit`.
+    pub(super) fn that_want(path: &str, limit: usize) -> Self {
+        let wanted = Wanted {
+            path: path.to_owned(),
+            bytes: Vec::new(),
+            limit,
+            whole: false,
+        };
+        Self {
+            wanted: Some(wanted),
+            ..Self::default()
+        }
+    }
+
+    /// The bytes of the member, if it was found and read in full.
+    pub(super) fn into_wanted(self) -> Option<Vec<u8>> {
+        self.wanted
+            .filter(|wanted| wanted.whole)
+            .map(|wanted| wanted.bytes)
+    }
 }
 
 /// A container or member, while it is read.
@@ -131,7 +181,21 @@ impl<'f> Place<'f> {
     pub(super) fn content(&mut self, source: &mut dyn Read, offset: u64) -> Whole {
         let left = UNPACKED - self.findings.unpacked;
         let mut limited = source.take(left);
-        let whole = self.look_inside(&mut limited, BUFFER);
+        let asked = |wanted: &mut Wanted| wanted.path == self.path;
+        let whole = match self.findings.wanted.take_if(asked) {
+            None => self.look_inside(&mut limited, BUFFER),
+            Some(mut wanted) => {
+                wanted.whole = true;
+                let mut capture = Capture {
+                    source: &mut limited,
+                    wanted: &mut wanted,
+                };
+                let whole = self.look_inside(&mut capture, BUFFER);
+                wanted.whole &= whole.error.is_none();
+                self.findings.wanted = Some(wanted);
+                whole
+            }
+        };
         self.findings.unpacked += whole.size.min(UNPACKED - self.findings.unpacked);
         if whole.size >= left {
             self.problem(format!(

@@ -69,9 +69,7 @@ impl Group<'_> {
     pub(super) fn changes(&self) -> String {
         let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
         for finding in &self.findings {
-            *kinds
-                .entry(change(self.field, &finding.values))
-                .or_default() += 1;
+            *kinds.entry(change(finding)).or_default() += 1;
         }
         let example = self.findings.first().map_or(String::new(), |finding| {
             match (self.findings.len(), self.output) {
@@ -93,7 +91,7 @@ impl Group<'_> {
         let first = self
             .findings
             .first()
-            .map_or(String::new(), |finding| change(self.field, &finding.values));
+            .map_or(String::new(), |first| change(first));
         match self.constant_step() {
             Some(step) => format!("each by {step:+}, e.g. {example}: {first}"),
             None => format!("e.g. {example}: {first}"),

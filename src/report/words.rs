@@ -98,8 +98,16 @@ pub(super) fn printable(text: &str) -> String {
     safe
 }
 
-/// `0644 -> 0600`, shortened so that the difference is seen, and times also as dates.
-pub(super) fn change(field: &str, values: &Values) -> String {
+/// What is known of the difference: where contents part, else the values: `0644 -> 0600`, shortened
+/// so that the difference is seen, and times also as dates.
+pub(super) fn change(finding: &Finding) -> String {
+    match &finding.evidence {
+        Some(evidence) => printable(evidence),
+        None => changed(&finding.field, &finding.values),
+    }
+}
+
+fn changed(field: &str, values: &Values) -> String {
     let [control, varied] = [&values.control, &values.varied].map(|value| match value {
         Some(text) => printable(&dated(field, &short_digest(text))),
         None => "absent".to_owned(),
@@ -267,7 +275,7 @@ mod tests {
             control: Some(format!("{long}one")),
             varied: Some(format!("{long}two")),
         };
-        let change = change("content", &values);
+        let change = changed("content", &values);
         assert!(
             change.contains("one -> …") && change.ends_with("two"),
             "{change}"

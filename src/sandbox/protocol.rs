@@ -11,6 +11,7 @@ use super::error::StepError;
 use super::identity::{IdMaps, Ids};
 use super::op::SetupOp;
 use crate::model::{Environment, OutputSelection, Snapshot};
+use crate::snapshot::Keep;
 
 /// Everything that a trial needs to know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,8 +45,8 @@ pub(super) struct Request {
     /// Where the build's own files are, in the trial's view, apart from the overlays: the source
     /// copy of a trial without a sandbox, and what it is a copy of.
     pub copy_of: Option<PathBuf>,
-    /// A directory of the host that the outputs are copied to.
-    pub keep: Option<PathBuf>,
+    /// Where on the host the outputs are copied to.
+    pub keep: Option<Keep>,
     /// The build's output, a file on the host.
     pub log: PathBuf,
     /// Whether the host allows a supervisor of system calls.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -28,6 +29,7 @@ use super::source::{Copies, SourceFingerprint};
 use super::variables::{self, Passed};
 use super::{delta, supervise, sys};
 use crate::model::{Build, Capabilities, Environment, Need, Outcome};
+use crate::snapshot::Keep;
 
 /// What all trials of a session have in common.
 #[derive(Debug, Clone)]
@@ -64,8 +66,8 @@ pub struct TrialSpec {
     pub build: Build,
     /// After which time it is killed.
     pub timeout: Duration,
-    /// An existing directory that gets a copy of every output.
-    pub keep_outputs: Option<PathBuf>,
+    /// Where copies of the outputs go: into a directory that exists.
+    pub keep_outputs: Option<Keep>,
     /// Where its output goes; `None` leaves it in the trial's directory, which goes with the
     /// session.
     pub log: Option<PathBuf>,
@@ -284,6 +286,16 @@ impl Sandbox {
     /// What the source looks like now, to be compared with later.
     pub fn source_fingerprint(&self) -> Result<SourceFingerprint, Error> {
         SourceFingerprint::of(&self.options.source)
+    }
+
+    /// Makes a directory for the caller in the session's scratch directory; it goes with it.
+    pub fn room_for(&self, name: &str) -> Result<PathBuf, Error> {
+        let dir = self.scratch.dir().join(name);
+        fs::create_dir_all(&dir).map_err(Error::file("make", &dir))?;
+        // Nobody else's trial looks in here.
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))
+            .map_err(Error::file("set mode of", &dir))?;
+        Ok(dir)
     }
 
     /// Removes the session's scratch directory.

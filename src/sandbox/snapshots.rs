@@ -6,7 +6,7 @@ use std::path::Path;
 use super::apply::{WritableLayer, path_of};
 use super::delta;
 use super::protocol::{Reply, Request};
-use crate::snapshot::{self, Change};
+use crate::snapshot::{self, Change, Keep};
 
 /// Takes the snapshot that the request asks for.
 pub(super) fn take(
@@ -57,7 +57,10 @@ pub(super) fn take(
         build_dir: request.directory.clone(),
         outputs: outputs.clone(),
         changes: changes.into_iter().map(|path| Change { path }).collect(),
-        keep: keep.map(path_of),
+        keep: keep.zip(request.keep.as_ref()).map(|(open, keep)| Keep {
+            directory: path_of(open),
+            ..keep.clone()
+        }),
     };
     match snapshot::take(&request) {
         Ok(taken) => reply.snapshot = Some(taken),

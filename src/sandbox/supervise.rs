@@ -26,6 +26,7 @@ use super::protocol::{Ending, Namespaces, Reply, Request, Streams, files};
 use super::scratch::remove_tree;
 use super::supervisor;
 use super::sys::{self, Fork};
+use crate::snapshot::Keep;
 
 /// The name under which the program runs this.
 pub(super) const ROLE: &str = "__supervise";
@@ -139,7 +140,7 @@ impl Supervisor {
             memfd_create(c"reply", MFdFlags::MFD_CLOEXEC).map_err(step("memory for the reply"))?;
         let reply = File::from(reply);
         let (output, far_output) = output_pipe(request)?;
-        let keep = request.keep.as_deref().map(open_dir).transpose()?;
+        let keep = request.keep.as_ref().map(open_directory).transpose()?;
         match sys::fork_into(request.namespaces.flags()).map_err(namespaces_refused)? {
             Fork::Child => {
                 drop((link, output, log, front_end, signals));
@@ -413,11 +414,11 @@ fn open_log(path: &Path) -> Result<File, StepError> {
         .map_err(file_step("open the log"))
 }
 
-fn open_dir(path: &Path) -> Result<OwnedFd, StepError> {
+fn open_directory(keep: &Keep) -> Result<OwnedFd, StepError> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_DIRECTORY)
-        .open(path)
+        .open(&keep.directory)
         .map_err(file_step("open the directory for outputs"))?;
     Ok(file.into())
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::contents::Contents;
 use super::run::Session;
 use super::{Error, Options, Progress, keep};
 use crate::diff::Judged;
 use crate::explain::Ledger;
-use tempfile::TempDir;
 
 use crate::model::{Clock, Outcome, OutputSelection, Row, Snapshot, TrialId};
 use crate::plan::{self, Hold, Plan};
@@ -35,9 +35,8 @@ pub(super) fn open<'a>(
     progress: &'a mut dyn FnMut(&Progress),
 ) -> Result<Session<'a>, Error> {
     let mut notes = super::prepare::run(options, sandbox)?;
-    let staging = keep::stage(options)?;
-    let (plan, started, report) =
-        hold_clocks(options, sandbox, staging.as_ref(), progress, &mut notes)?;
+    let contents = Contents::new(sandbox, options.keep.is_some())?;
+    let (plan, started, report) = hold_clocks(options, sandbox, &contents, progress, &mut notes)?;
     notes.extend(report.notes.iter().cloned());
     let mut journal = options.journal.as_deref().map(Journal::open).transpose()?;
     if let Some(journal) = &mut journal {
@@ -66,7 +65,7 @@ pub(super) fn open<'a>(
         control: Some((started, report)),
         control_started: None,
         trials: Vec::new(),
-        staging,
+        contents,
         notes,
         failures: Vec::new(),
         rounds: 0,
@@ -80,7 +79,7 @@ pub(super) fn open<'a>(
 fn hold_clocks(
     options: &Options,
     sandbox: &Sandbox,
-    staging: Option<&TempDir>,
+    contents: &Contents,
     progress: &mut dyn FnMut(&Progress),
     notes: &mut Vec<String>,
 ) -> Result<(Plan, Instant, TrialReport), Error> {
@@ -99,7 +98,7 @@ fn hold_clocks(
             environment: plan.environment(&Row::control(plan.variations.len())),
             build: options.build.clone(),
             timeout: options.timeout.unwrap_or(CONTROL_LIMIT),
-            keep_outputs: staging.map(|staging| keep::place(staging, TrialId(0))),
+            keep_outputs: contents.keep(TrialId(0)),
             log: None,
         })?;
         if matches!(report.outcome, Outcome::Built { .. }) {

@@ -6,8 +6,7 @@ use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
+use super::contents::Contents;
 use super::{Error, Options};
 use crate::model::{Findings, TrialId, TrialKind, escape_bytes};
 use crate::sandbox::TrialReport;
@@ -46,33 +45,9 @@ pub(super) fn tail(log: &Path, lines: usize) -> String {
         .join("\n")
 }
 
-/// Makes the place where outputs wait until it is known which of them prove something; none where
-/// the user did not ask for any.
-pub(super) fn stage(options: &Options) -> Result<Option<TempDir>, Error> {
-    let Some(directory) = &options.keep else {
-        return Ok(None);
-    };
-    let scratch = &options.sandbox.scratch;
-    let staging = tempfile::Builder::new()
-        .prefix("reprobe-keep-")
-        .tempdir_in(scratch);
-    staging.map(Some).map_err(|source| Error::Keep {
-        path: directory.clone(),
-        source,
-    })
-}
-
-/// Where the outputs of one trial wait: a directory that stands there, empty.
-pub(super) fn place(staging: &TempDir, id: TrialId) -> PathBuf {
-    let place = staging.path().join(id.0.to_string());
-    // What goes wrong here is named by the sandbox, which opens the directory.
-    let _ = fs::create_dir_all(&place);
-    place
-}
-
 /// Copies the outputs of the control and of every trial of a certificate to `directory/<trial>/`.
 pub(super) fn deliver(
-    staging: &TempDir,
+    contents: &Contents,
     findings: &Findings,
     directory: &Path,
 ) -> Result<(), Error> {
@@ -90,7 +65,8 @@ pub(super) fn deliver(
         .filter(|trial| trial.kind == TrialKind::Control);
     wanted.extend(unvaried.map(|trial| trial.id));
     for id in wanted {
-        let (from, to) = (place(staging, id), directory.join(id.0.to_string()));
+        let to = directory.join(id.0.to_string());
+        let from = contents.directory(id);
         if from.exists() {
             copy_tree(&from, &to).map_err(|source| Error::Keep { path: to, source })?;
         }

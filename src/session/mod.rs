@@ -2,6 +2,7 @@
 //! seen, until the search is done; then everything is explained. Nothing is decided here about
 //! variations, elements or culprits.
 
+mod contents;
 mod control;
 mod keep;
 mod prepare;
@@ -149,7 +150,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
     let failures = session.failure_notes();
     session.notes.extend(failures);
     let verdict = session.search.verdict();
-    let findings = explain::findings(explain::Case {
+    let case = explain::Case {
         plan: &session.plan,
         search: &verdict,
         ledger: &session.ledger,
@@ -162,9 +163,10 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
         notes: std::mem::take(&mut session.notes),
         seconds: began.elapsed().as_secs_f64(),
         rounds: session.rounds,
-    });
-    if let (Some(directory), Some(staging)) = (&options.keep, &session.staging) {
-        keep::deliver(staging, &findings, directory)?;
+    };
+    let findings = explain::findings(case, &|trial, path| session.contents.bytes(trial, path));
+    if let Some(directory) = &options.keep {
+        keep::deliver(&session.contents, &findings, directory)?;
     }
     drop(session);
     sandbox.close()?;

@@ -5,8 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
+use super::contents::Contents;
 use super::{Error, Options, Progress, control, keep};
 use crate::explain::Ledger;
 use crate::model::{Outcome, TrialId, TrialRecord, TrialResult};
@@ -34,8 +33,8 @@ pub(super) struct Session<'a> {
     /// The longest time of a trial.
     pub(super) limit: Duration,
     pub(super) trials: Vec<TrialRecord>,
-    /// Where the outputs of all trials are kept until it is known which of them prove something.
-    pub(super) staging: Option<TempDir>,
+    /// What the trials made.
+    pub(super) contents: Contents,
     pub(super) notes: Vec<String>,
     /// What to say of each failed trial, with the number of variations in it.
     pub(super) failures: Vec<(usize, TrialId, String)>,
@@ -142,10 +141,7 @@ impl Session<'_> {
             environment: self.plan.environment(&one.row),
             build: self.options.build.clone(),
             timeout: self.limit,
-            keep_outputs: self
-                .staging
-                .as_ref()
-                .map(|staging| keep::place(staging, id)),
+            keep_outputs: self.contents.keep(id),
             log: None,
         }
     }
@@ -169,6 +165,7 @@ impl Session<'_> {
                 if self.ledger.control().is_none() && snapshot.outputs.is_empty() {
                     self.spoiled = Some(control::no_outputs(self.options, snapshot));
                 }
+                self.contents.sort_out(id, snapshot);
                 let seen = self.ledger.observe(id, snapshot);
                 let differing = seen.iter().filter(|seen| differs(**seen)).count();
                 (TrialResult::Built, Observation::Built(seen), differing)

@@ -74,6 +74,16 @@ pub(super) fn keep(output: &Selected, directory: &Path) -> Result<(), Error> {
     })
 }
 
+/// The same for a file of at most `limit` bytes, and without a word where it cannot be done.
+pub(super) fn keep_if_possible(output: &Selected, directory: &Path, limit: u64) {
+    let size = fs::symlink_metadata(&output.path).map_or(u64::MAX, |data| data.len());
+    let to = directory.join(&output.kept);
+    if size <= limit && copy(&output.path, &to).is_err() {
+        // A part of a copy is worse than none.
+        let _ = fs::remove_file(&to);
+    }
+}
+
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(from)?;
     if let Some(parent) = to.parent() {

@@ -12,9 +12,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{fs, io, thread};
 
+use serde::{Deserialize, Serialize};
+
 use crate::formats::Examined;
 use crate::model::{OutputSelection, Snapshot};
 use select::{Selected, Selection};
+
+pub use select::kept_as;
 
 /// What to take a snapshot of. All paths are those of the trial's view.
 #[derive(Debug, Clone)]
@@ -25,9 +29,19 @@ pub struct Request {
     pub outputs: OutputSelection,
     /// Everything that the build created or changed, in any order.
     pub changes: Vec<Change>,
-    /// A directory that gets a copy of every output. One outside of the mount namespace is named by
-    /// an open descriptor, `/proc/self/fd/N`.
-    pub keep: Option<PathBuf>,
+    /// Where copies of the outputs go.
+    pub keep: Option<Keep>,
+}
+
+/// Copies of outputs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keep {
+    /// A directory that gets them. One outside of the mount namespace is named by an open
+    /// descriptor, `/proc/self/fd/N`.
+    pub directory: PathBuf,
+    /// Longer files, in bytes, are left out, and so is what cannot be copied. Without it, all are
+    /// copied, and there is no snapshot if one cannot be.
+    pub up_to: Option<u64>,
 }
 
 /// Something that the build created or changed, and did not remove.
@@ -87,8 +101,13 @@ pub fn take(request: &Request) -> Result<Snapshot, Error> {
     }
     for output in &outputs {
         snapshot.outputs.insert(output.name.clone(), output.decides);
-        if let Some(directory) = &request.keep {
-            file::keep(output, directory)?;
+        match &request.keep {
+            Some(Keep {
+                directory,
+                up_to: Some(limit),
+            }) => file::keep_if_possible(output, directory, *limit),
+            Some(keep) => file::keep(output, &keep.directory)?,
+            None => {}
         }
     }
     if outputs.is_empty() {
@@ -255,7 +274,10 @@ mod tests {
             },
         ];
         let kept = tempfile::tempdir().unwrap();
-        request.keep = Some(kept.path().to_owned());
+        request.keep = Some(Keep {
+            directory: kept.path().to_owned(),
+            up_to: None,
+        });
         take(&request).unwrap();
         assert_eq!(fs::read(kept.path().join("out/a")).unwrap(), b"one");
         assert_eq!(fs::read(kept.path().join("__up__/b.deb")).unwrap(), b"two");

@@ -207,7 +207,7 @@ fn selected(path: &Path, name: &Path, decides: bool) -> Selected {
     Selected {
         name: escape_name(name.as_os_str().as_bytes()),
         path: path.to_owned(),
-        kept: kept(name),
+        kept: kept_as(name),
         decides,
     }
 }
@@ -228,7 +228,7 @@ fn from(directory: &Path, path: &Path) -> PathBuf {
 }
 
 /// Where a copy of the output `name` goes: never outside of the directory for copies.
-fn kept(name: &Path) -> PathBuf {
+pub fn kept_as(name: &Path) -> PathBuf {
     name.components()
         .filter_map(|component| match component {
             Component::Normal(part) => Some(part),
@@ -285,8 +285,11 @@ mod tests {
 
     #[test]
     fn copies_never_leave_their_directory() {
-        assert_eq!(kept(Path::new("../a/../b")), Path::new("__up__/a/__up__/b"));
-        assert_eq!(kept(Path::new("/etc/x")), Path::new("__root__/etc/x"));
+        assert_eq!(
+            kept_as(Path::new("../a/../b")),
+            Path::new("__up__/a/__up__/b")
+        );
+        assert_eq!(kept_as(Path::new("/etc/x")), Path::new("__root__/etc/x"));
     }
 
     #[test]

@@ -1,0 +1,139 @@
+//! Two versions of some bytes -> the place where they first part, in a few words: the line where
+//! both are text, else the bytes. A whole diff is not made here.
+
+use crate::model::escape_bytes;
+
+/// So many characters of a line are shown, and so many bytes of what is no text.
+const WIDTH: usize = 60;
+const BYTES: usize = 16;
+/// What is shown of a line before the first difference.
+const BEFORE: usize = 24;
+
+/// Where `other` first differs from `control`: `line 3: "a" -> "b"`, or
+/// `byte 0x1f0: 61 62 -> 61 63`; `None` where they are the same.
+pub fn excerpt(control: &[u8], other: &[u8]) -> Option<String> {
+    let at = first_difference(control, other)?;
+    Some(match (text(control), text(other)) {
+        (Some(control), Some(other)) => lines(control, other, at),
+        _ => bytes(control, other, at),
+    })
+}
+
+/// The offset of the first byte that is not the same.
+fn first_difference(control: &[u8], other: &[u8]) -> Option<usize> {
+    let common = control
+        .iter()
+        .zip(other)
+        .take_while(|(a, b)| a == b)
+        .count();
+    (common < control.len().max(other.len())).then_some(common)
+}
+
+/// Bytes that a person can read.
+pub(super) fn text(bytes: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}');
+    (!text.contains(odd)).then_some(text)
+}
+
+fn lines(control: &str, other: &str, at: usize) -> String {
+    let common = control.as_bytes().get(..at).unwrap_or_default();
+    let number = common.split(|byte| *byte == b'\n').count();
+    let start = common
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |newline| newline + 1);
+    let shown = |text: &str| match text.get(start..).map(str::lines) {
+        Some(mut lines) => lines.next().map_or_else(
+            || "nothing".to_owned(),
+            |line| format!("\"{}\"", window(line, at - start)),
+        ),
+        None => "nothing".to_owned(),
+    };
+    let (mut old, mut new) = (shown(control), shown(other));
+    if old == new {
+        // They part in how the line ends.
+        (old, new) = (
+            format!("{old} and its end"),
+            format!("{new} with another end"),
+        );
+    }
+    format!("line {number}: {old} -> {new}")
+}
+
+/// A part of a line around the byte `at`.
+fn window(line: &str, at: usize) -> String {
+    let before = line
+        .char_indices()
+        .take_while(|(index, _)| *index < at)
+        .count();
+    let skipped = if line.chars().count() <= WIDTH {
+        0
+    } else {
+        before.saturating_sub(BEFORE)
+    };
+    let mut shown: String = line.chars().skip(skipped).take(WIDTH).collect();
+    if skipped > 0 {
+        shown.insert(0, '…');
+    }
+    if line.chars().count() > skipped + WIDTH {
+        shown.push('…');
+    }
+    shown
+}
+
+fn bytes(control: &[u8], other: &[u8], at: usize) -> String {
+    let shown = |bytes: &[u8]| {
+        let part = bytes.get(at..).unwrap_or_default();
+        let part = part.get(..BYTES).unwrap_or(part);
+        match part.iter().position(|byte| !(0x20..0x7f).contains(byte)) {
+            _ if part.is_empty() => "the end".to_owned(),
+            // A few printable bytes are a word.
+            Some(word) if word >= 4 => {
+                format!("\"{}\"", escape_bytes(part.get(..word).unwrap_or_default()))
+            }
+            None if part.len() >= 4 => format!("\"{}\"", escape_bytes(part)),
+            _ => {
+                let hex: Vec<String> = part.iter().map(|byte| format!("{byte:02x}")).collect();
+                hex.join(" ")
+            }
+        }
+    };
+    format!("byte {at:#x}: {} -> {}", shown(control), shown(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_differs_in_a_line_and_other_bytes_at_an_offset() {
+        let said = |a: &[u8], b: &[u8]| excerpt(a, b).unwrap();
+        assert_eq!(
+            said(b"one\nhost alpha\nend\n", b"one\nhost beta\nend\n"),
+            "line 2: \"host alpha\" -> \"host beta\""
+        );
+        assert_eq!(said(b"a\n", b"a\nb\n"), "line 2: nothing -> \"b\"");
+        assert_eq!(said(b"\x00\x01\x02", b"\x00\x01\x03"), "byte 0x2: 02 -> 03");
+        assert_eq!(
+            said(b"\x00path/one\x00", b"\x00path/two\x00"),
+            "byte 0x6: \"one\" -> \"two\""
+                .replace("\"one\"", "6f 6e 65 00")
+                .replace("\"two\"", "74 77 6f 00")
+        );
+        assert_eq!(
+            said(b"a", b"a\r\n"),
+            "line 1: \"a\" and its end -> \"a\" with another end"
+        );
+        assert_eq!(excerpt(b"same", b"same"), None);
+    }
+
+    #[test]
+    fn a_long_line_is_shown_around_its_first_difference() {
+        let long = format!("{}X{}", "é".repeat(200), "b".repeat(200));
+        let other = long.replace('X', "Y");
+        let said = excerpt(long.as_bytes(), other.as_bytes()).unwrap();
+        assert!(said.contains("éXb") && said.contains("éYb"), "{said}");
+        assert!(said.chars().count() < 160, "{said}");
+    }
+}
