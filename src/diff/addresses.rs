@@ -2,6 +2,8 @@
 //! differ between two trials with random addresses and agree between two with fixed ones. Positions
 //! are words of text, or aligned words of eight bytes of what is no text.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::excerpt::text;
@@ -70,6 +72,41 @@ pub fn addresses(random: [&[u8]; 2]) -> Option<Addresses> {
     (!positions.is_empty()).then_some(found)
 }
 
+/// Whether something that looks like an address stands in each of the two and not in the other. A
+/// hint that trials with random addresses are worth running, and nothing more.
+pub fn may_hold_addresses(control: &[u8], other: &[u8]) -> bool {
+    let (here, there) = (candidates(control), candidates(other));
+    here.difference(&there).next().is_some() && there.difference(&here).next().is_some()
+}
+
+/// Where Linux puts programs, libraries and stacks of 64 bits.
+const USUAL: std::ops::Range<u64> = 0x5500_0000_0000..0x8000_0000_0000;
+
+fn candidates(bytes: &[u8]) -> BTreeSet<u64> {
+    let found: Vec<u64> = if let Some(text) = text(bytes) {
+        let words = words(text).into_iter().filter(|(word, _)| *word);
+        words.filter_map(|(_, word)| number(word)).collect()
+    } else {
+        let chunks = bytes.chunks_exact(POINTER);
+        let numbers = chunks.filter_map(|chunk| Some(u64::from_le_bytes(chunk.try_into().ok()?)));
+        numbers.collect()
+    };
+    found
+        .into_iter()
+        .filter(|number| USUAL.contains(number))
+        .collect()
+}
+
+/// A word as a number: hexadecimal, else decimal.
+fn number(word: &[u8]) -> Option<u64> {
+    let word = std::str::from_utf8(word).ok()?;
+    let digits = word.strip_prefix("0x").unwrap_or(word);
+    let hexadecimal = u64::from_str_radix(digits, 16).ok();
+    hexadecimal
+        .filter(|number| USUAL.contains(number))
+        .or_else(|| word.parse().ok())
+}
+
 impl Addresses {
     /// The bytes with a blank at every position: what is left of them when addresses do not count.
     /// Bytes of another shape come back as they are.
@@ -86,7 +123,7 @@ impl Addresses {
                         if positions.binary_search(&number).is_err() {
                             blanked.extend_from_slice(part);
                         } else {
-                            blanked.push(0);
+                            blanked.push(b'*');
                         }
                         number += 1;
                     } else {
@@ -106,6 +143,29 @@ impl Addresses {
             }
             Self::Binary { .. } => bytes.to_vec(),
         }
+    }
+
+    /// What stands at the positions, with blanks between; nothing where the shape is another one.
+    pub fn only(&self, bytes: &[u8]) -> Vec<u8> {
+        let parts: Vec<&[u8]> = match self {
+            Self::Words(positions) => {
+                let words: Vec<&[u8]> = words(text(bytes).unwrap_or_default())
+                    .into_iter()
+                    .filter_map(|(word, part)| word.then_some(part))
+                    .collect();
+                let at = positions.iter();
+                at.filter_map(|position| words.get(*position).copied())
+                    .collect()
+            }
+            Self::Binary { words, length } if *length == bytes.len() => {
+                let chunks: Vec<&[u8]> = bytes.chunks(POINTER).collect();
+                let at = words.iter();
+                at.filter_map(|position| chunks.get(*position).copied())
+                    .collect()
+            }
+            Self::Binary { .. } => Vec::new(),
+        };
+        parts.join(&b' ')
     }
 
     /// How many there are.
@@ -135,11 +195,33 @@ mod tests {
         let two = b"at 0x7ffeabcdef on alpha\nsize 8\n";
         let found = addresses([one, two]).unwrap();
         assert_eq!(found.count(), 1);
+        assert_eq!(found.only(one), b"0x7ffd1234");
         let other_host = b"at 0x7ffd9999 on beta\nsize 8\n";
         assert_eq!(found.blank(one), found.blank(two));
         assert_ne!(found.blank(one), found.blank(other_host));
         let moved = b"at 0x7ffd0008 on alpha\nsize 8\n";
         assert_eq!(found.blank(one), found.blank(moved));
+    }
+
+    #[test]
+    fn only_what_looks_like_an_address_and_changes_is_a_hint() {
+        let hint = may_hold_addresses;
+        assert!(hint(
+            b"at 0x7fffffffe000\n",
+            b"other text, at 7ffc12345678\n"
+        ));
+        assert!(hint(b"140737488347136", b"140721234567890"));
+        assert!(!hint(
+            b"at 0x7fffffffe000, alpha",
+            b"at 0x7fffffffe000, beta"
+        ));
+        assert!(!hint(
+            b"deadbeef 1234567890 2026",
+            b"deadbeee 1234567891 2027"
+        ));
+        let bytes = |pointer: u64| [&b"\0\x01234567"[..8], &pointer.to_le_bytes()].concat();
+        assert!(hint(&bytes(0x7fff_ffff_e000), &bytes(0x7ffc_1234_5678)));
+        assert!(!hint(&bytes(1), &bytes(2)));
     }
 
     #[test]

@@ -7,6 +7,6 @@ mod addresses;
 mod compare;
 mod excerpt;
 
-pub use addresses::{Addresses, addresses};
+pub use addresses::{Addresses, addresses, may_hold_addresses};
 pub use compare::{Comparison, Judged, Seen, compare, enclosing};
 pub use excerpt::excerpt;

@@ -74,6 +74,9 @@ fn finding(
             case.ledger.first_difference(number)
         }
     };
+    if let Some(moved) = moved(case, number) {
+        finding.reason.get_or_insert(moved);
+    }
     let control = case.ledger.control();
     finding.offset = control.and_then(|control| control.elements.get(element)?.offset);
     finding.values = Values {
@@ -82,13 +85,34 @@ fn finding(
             .and_then(|t| case.ledger.value_in(number, t))
             .map(ToString::to_string),
     };
-    if element.field == Field::CONTENT {
+    if element.field == Field::CONTENT || element.field.is_addresses() {
         finding.evidence = shown_by.and_then(|trial| {
-            let bytes = |trial| contents(trial, &element.path);
+            let bytes = |trial| contents(trial, element);
             diff::excerpt(&bytes(case.ledger.control_trial()?)?, &bytes(trial)?)
         });
     }
     Some(finding)
+}
+
+/// What else moves an address: derived, and not to blame.
+fn moved(case: &Case<'_>, number: usize) -> Option<String> {
+    let trials: BTreeSet<TrialId> = case.ledger.moved(number).collect();
+    let records = case
+        .trials
+        .iter()
+        .filter(|record| trials.contains(&record.id));
+    let names: BTreeSet<&str> = records
+        .filter(|record| record.varied.len() == 1)
+        .flat_map(|record| record.varied.keys().map(String::as_str))
+        .collect();
+    let by = if names.is_empty() {
+        "other variations".to_owned()
+    } else {
+        names.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    (!trials.is_empty()).then(|| {
+        format!("memory addresses; what {by} changes about the layout of memory moves them as well")
+    })
 }
 
 fn blank(element: &Element) -> Finding {

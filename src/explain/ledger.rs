@@ -1,11 +1,12 @@
 //! What was observed in all trials, by number: the search knows elements and values as integers,
 //! and this is where the integers come from and lead back to.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::diff::{self, Judged};
-use crate::model::{Element, Snapshot, TrialId, Value};
+use crate::model::{Element, Observed, Snapshot, TrialId, Value};
 use crate::search::Seen;
 
 /// Elements and their values over all trials of a session. Value 0 of an element is the control's;
@@ -25,6 +26,37 @@ pub struct Ledger {
     differing: BTreeMap<String, TrialId>,
     /// Outputs that the control does not have: whether they decide.
     extra: BTreeMap<String, bool>,
+    /// Per element that holds addresses, the trials that moved them without making them random.
+    moved: BTreeMap<usize, BTreeSet<TrialId>>,
+}
+
+/// An element of one trial, told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parts {
+    /// What is left of it without addresses.
+    pub rest: Value,
+    /// The addresses.
+    pub addresses: Value,
+    /// Whether the trial's addresses were random.
+    pub random: bool,
+}
+
+fn separate(snapshot: &mut Snapshot, element: &Element, parts: &Parts) {
+    let Some(observed) = snapshot.elements.get_mut(element) else {
+        return;
+    };
+    let addresses = Observed {
+        value: parts.addresses.clone(),
+        offset: observed.offset,
+    };
+    observed.value = parts.rest.clone();
+    snapshot.elements.insert(element.addresses(), addresses);
+}
+
+fn set(seen: &mut [Seen], number: usize, value: Seen) {
+    if let Some(slot) = seen.get_mut(number) {
+        *slot = value;
+    }
 }
 
 impl Ledger {
@@ -39,13 +71,100 @@ impl Ledger {
             trials: BTreeMap::new(),
             differing: BTreeMap::new(),
             extra: BTreeMap::new(),
+            moved: BTreeMap::new(),
         }
+    }
+
+    /// Tells an element apart into its addresses, a new element, and the rest, for all trials that
+    /// were observed. A trial without parts says nothing of either; a fixed address that another
+    /// variation moved counts as the control's.
+    pub fn split(&mut self, number: usize, parts: &BTreeMap<TrialId, Parts>) {
+        let own = self.control_trial().and_then(|control| parts.get(&control));
+        let (Some(own), Some(element)) = (own, self.elements.get(number).cloned()) else {
+            return;
+        };
+        let Some(mut control) = self.control.as_deref().cloned() else {
+            return;
+        };
+        separate(&mut control, &element, own);
+        let control = Arc::new(control);
+        let addresses = self.number(&control, element.addresses());
+        self.control = Some(control);
+        let old = self
+            .values
+            .get_mut(number)
+            .map(std::mem::take)
+            .unwrap_or_default();
+        if let Some(values) = self.values.get_mut(number) {
+            values.push(Some(own.rest.clone()));
+        }
+        let trials: Vec<TrialId> = self.trials.keys().copied().collect();
+        for trial in trials {
+            let was = self
+                .trials
+                .get(&trial)
+                .and_then(|seen| seen.get(number).copied());
+            let had = match was {
+                Some(Seen::Value(value)) => usize::try_from(value).ok().and_then(|v| old.get(v)),
+                None => old.first(),
+                Some(Seen::Absent | Seen::Unobserved) => None,
+            };
+            let (rest, address) = match (had, parts.get(&trial)) {
+                (Some(None), _) => (self.value(number, None), Seen::Unobserved),
+                (Some(Some(_)), Some(parts)) => (
+                    self.value(number, Some(parts.rest.clone())),
+                    self.address(trial, addresses, parts),
+                ),
+                _ => (Seen::Unobserved, Seen::Unobserved),
+            };
+            if let Some(seen) = self.trials.get_mut(&trial) {
+                let length = seen.len().max(number + 1).max(addresses + 1);
+                seen.resize(length, Seen::Value(0));
+                set(seen, number, rest);
+                set(seen, addresses, address);
+            }
+        }
+    }
+
+    /// What an address was in a trial: the control's, where addresses were fixed.
+    fn address(&mut self, trial: TrialId, number: usize, parts: &Parts) -> Seen {
+        if parts.random {
+            return self.value(number, Some(parts.addresses.clone()));
+        }
+        let own = self.control_value(number);
+        if own != Some(&parts.addresses) {
+            self.moved.entry(number).or_default().insert(trial);
+        }
+        Seen::Value(0)
+    }
+
+    /// Trials in which addresses were fixed, and yet others than the control's.
+    pub fn moved(&self, element: usize) -> impl Iterator<Item = TrialId> {
+        self.moved.get(&element).into_iter().flatten().copied()
+    }
+
+    /// What each element was in a trial; elements beyond the end agreed with the control.
+    pub fn seen(&self, trial: TrialId) -> Option<&[Seen]> {
+        self.trials.get(&trial).map(Vec::as_slice)
     }
 
     /// Takes a trial in, and gives what the search is to know of it. The first trial is the
     /// control. Elements that this trial brought up for the first time agreed with the control in
-    /// all trials before it: neither had them.
-    pub fn observe(&mut self, trial: TrialId, snapshot: &Snapshot) -> Vec<Seen> {
+    /// all trials before it: neither had them. `split` holds the parts of elements that were told
+    /// apart before, where their bytes are at hand.
+    pub fn observe(
+        &mut self,
+        trial: TrialId,
+        snapshot: &Snapshot,
+        split: &[(Element, Option<Parts>)],
+    ) -> Vec<Seen> {
+        let mut snapshot = Cow::Borrowed(snapshot);
+        for (element, parts) in split {
+            if let Some(parts) = parts {
+                separate(snapshot.to_mut(), element, parts);
+            }
+        }
+        let snapshot = snapshot.as_ref();
         let control = Arc::clone(
             self.control
                 .get_or_insert_with(|| Arc::new(snapshot.clone())),
@@ -72,6 +191,17 @@ impl Ledger {
             match seen.get_mut(number) {
                 Some(slot) => *slot = value,
                 None => seen.push(value),
+            }
+        }
+        for (element, parts) in split {
+            let rest = self.number(&control, element.clone());
+            let addresses = self.number(&control, element.addresses());
+            if let Some(parts) = parts {
+                let address = self.address(trial, addresses, parts);
+                set(&mut seen, addresses, address);
+            } else {
+                set(&mut seen, rest, Seen::Unobserved);
+                set(&mut seen, addresses, Seen::Unobserved);
             }
         }
         self.trials.insert(trial, seen.clone());

@@ -9,14 +9,14 @@ mod verdict;
 
 use std::collections::BTreeSet;
 
-use crate::model::{BuildInfo, Findings, Host, SCHEMA, TrialId, TrialRecord};
+use crate::model::{BuildInfo, Element, Findings, Host, SCHEMA, TrialId, TrialRecord};
 use crate::plan::{Hold, Plan};
 use crate::search;
 
-pub use ledger::Ledger;
+pub use ledger::{Ledger, Parts};
 
-/// Gives the bytes at an element's path in a trial, where they are at hand.
-pub type Contents<'a> = &'a dyn Fn(TrialId, &str) -> Option<Vec<u8>>;
+/// Gives the bytes of an element in a trial, where they are at hand.
+pub type Contents<'a> = &'a dyn Fn(TrialId, &Element) -> Option<Vec<u8>>;
 
 /// Everything that a session knows when it ends.
 #[derive(Debug)]

@@ -93,6 +93,16 @@ pub fn content(path: &str, source: &mut dyn Read, limit: usize) -> Option<Vec<u8
     findings.into_wanted()
 }
 
+/// The SHA-256 and the length of bytes.
+pub fn digest(bytes: &[u8]) -> Value {
+    stream::Hash::of(bytes)
+}
+
+/// Bytes of any length as a value: text, or their digest where they are long.
+pub fn short(bytes: &[u8]) -> Value {
+    place::raw(bytes)
+}
+
 /// Whether the field is the compressed form of a payload, so that its difference means something
 /// only where the payload is the same. The payload is the content at the same path, or inside.
 pub fn is_compression(field: &Field) -> bool {

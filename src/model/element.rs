@@ -68,6 +68,9 @@ pub struct Snapshot {
     pub near_misses: BTreeSet<String>,
 }
 
+/// Ends the name of a field that holds the memory addresses of another one.
+const ADDRESSES: &str = ".addresses";
+
 impl Field {
     /// Whether a path exists at all.
     pub const PRESENCE: Self = Self::new("presence");
@@ -88,6 +91,11 @@ impl Field {
     /// A field whose name is known only from the bytes, for example `tar.pax.SCHILY.dev`.
     pub fn named(name: String) -> Self {
         Self(Cow::Owned(name))
+    }
+
+    /// Whether it holds the memory addresses of another field.
+    pub fn is_addresses(&self) -> bool {
+        self.0.ends_with(ADDRESSES)
     }
 
     /// The name.
@@ -121,6 +129,15 @@ impl Element {
             path: path.into(),
             field,
         }
+    }
+
+    /// The memory addresses within it, where they are told apart from the rest.
+    #[must_use]
+    pub fn addresses(&self) -> Self {
+        Self::new(
+            self.path.as_str(),
+            Field::named(format!("{}{ADDRESSES}", self.field)),
+        )
     }
 
     /// The output that the element belongs to.

@@ -1,6 +1,7 @@
 //! The bytes of outputs, kept while a session lives: to show where two of them part, and to tell
 //! addresses from what else moves. Outputs that are as the control's are kept once.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;
@@ -16,6 +17,9 @@ use crate::snapshot::{Keep, kept_as};
 const OUTPUT: u64 = 64 << 20;
 /// ... nor is any other, once this much is kept, unless the user wants them.
 const ALL: u64 = 2 << 30;
+/// So many bytes of outputs are read again in all; a look costs at least this.
+const READ: u64 = 512 << 20;
+const LOOK: u64 = 64 << 10;
 /// Longer contents of one file or member are not looked into.
 const CONTENT: usize = 16 << 20;
 
@@ -29,6 +33,8 @@ pub(super) struct Contents {
     control: Option<(TrialId, Snapshot)>,
     /// Outputs that a trial made just as the control did.
     same: BTreeSet<(TrialId, String)>,
+    /// How much may still be read.
+    left: Cell<u64>,
 }
 
 impl Contents {
@@ -40,6 +46,7 @@ impl Contents {
             kept: 0,
             control: None,
             same: BTreeSet::new(),
+            left: Cell::new(READ),
         })
     }
 
@@ -90,7 +97,8 @@ impl Contents {
         self.kept += sizes.sum::<u64>();
     }
 
-    /// The bytes at an element's path as a trial made them, if they were kept.
+    /// The bytes at an element's path as a trial made them, if they were kept. A member of an archive
+    /// is read through the archive, so that not everything is looked at in a large session.
     pub(super) fn bytes(&self, id: TrialId, path: &str) -> Option<Vec<u8>> {
         let output = path.split_once("!/").map_or(path, |(output, _)| output);
         let place = kept_as(Path::new(output));
@@ -100,6 +108,8 @@ impl Contents {
             id
         };
         let mut file = File::open(self.directory(trial).join(&place)).ok()?;
+        let cost = file.metadata().ok()?.len().max(LOOK);
+        self.left.set(self.left.get().checked_sub(cost)?);
         if path.contains("!/") {
             return formats::content(path, &mut file, CONTENT);
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::addresses::Known;
 use super::contents::Contents;
 use super::run::Session;
 use super::{Error, Options, Progress, keep};
@@ -66,6 +67,7 @@ pub(super) fn open<'a>(
         control_started: None,
         trials: Vec::new(),
         contents,
+        addresses: Known::default(),
         notes,
         failures: Vec::new(),
         rounds: 0,

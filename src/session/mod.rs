@@ -2,6 +2,7 @@
 //! seen, until the search is done; then everything is explained. Nothing is decided here about
 //! variations, elements or culprits.
 
+mod addresses;
 mod contents;
 mod control;
 mod keep;
@@ -164,7 +165,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
         seconds: began.elapsed().as_secs_f64(),
         rounds: session.rounds,
     };
-    let findings = explain::findings(case, &|trial, path| session.contents.bytes(trial, path));
+    let findings = explain::findings(case, &|trial, element| session.content(trial, element));
     if let Some(directory) = &options.keep {
         keep::deliver(&session.contents, &findings, directory)?;
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::addresses::{Known, When};
 use super::contents::Contents;
 use super::{Error, Options, Progress, control, keep};
 use crate::explain::Ledger;
@@ -35,6 +36,8 @@ pub(super) struct Session<'a> {
     pub(super) trials: Vec<TrialRecord>,
     /// What the trials made.
     pub(super) contents: Contents,
+    /// Elements that were looked into for addresses.
+    pub(super) addresses: Known,
     pub(super) notes: Vec<String>,
     /// What to say of each failed trial, with the number of variations in it.
     pub(super) failures: Vec<(usize, TrialId, String)>,
@@ -50,6 +53,7 @@ impl Session<'_> {
     pub(super) fn run(&mut self) -> Result<(), Error> {
         while self.spoiled.is_none() {
             let tries = match self.search.next() {
+                Step::Done if self.separate_addresses(When::Late)? => continue,
                 Step::Done => break,
                 Step::Run(tries) => tries,
             };
@@ -57,6 +61,7 @@ impl Session<'_> {
             for batch in tries.chunks(self.options.workers.max(1)) {
                 self.batch(batch)?;
             }
+            self.separate_addresses(When::Early)?;
         }
         if let Some(journal) = &mut self.journal {
             journal.append(&Event::Finished)?;
@@ -65,7 +70,7 @@ impl Session<'_> {
     }
 
     /// Runs trials at the same time, and records them in their order.
-    fn batch(&mut self, tries: &[Try]) -> Result<(), Error> {
+    pub(super) fn batch(&mut self, tries: &[Try]) -> Result<(), Error> {
         let first = self.next_id();
         let numbered: Vec<(TrialId, &Try)> = (first..).map(TrialId).zip(tries).collect();
         for (id, one) in &numbered {
@@ -166,7 +171,9 @@ impl Session<'_> {
                     self.spoiled = Some(control::no_outputs(self.options, snapshot));
                 }
                 self.contents.sort_out(id, snapshot);
-                let seen = self.ledger.observe(id, snapshot);
+                let split = self.known_addresses(id, one, snapshot);
+                let seen = self.ledger.observe(id, snapshot, &split);
+                self.suspect_addresses(id, one);
                 let differing = seen.iter().filter(|seen| differs(**seen)).count();
                 (TrialResult::Built, Observation::Built(seen), differing)
             }
@@ -229,7 +236,7 @@ impl Session<'_> {
 
     /// Tells the search of elements that it has not seen yet: the trials before them agreed with
     /// the control, and no trial is spent on what does not decide.
-    fn introduce_elements(&mut self) {
+    pub(super) fn introduce_elements(&mut self) {
         for number in self.introduced..self.ledger.elements().len() {
             let Ok(element) = u32::try_from(number) else {
                 continue;
@@ -269,6 +276,6 @@ impl Session<'_> {
     }
 }
 
-fn differs(seen: Seen) -> bool {
+pub(super) fn differs(seen: Seen) -> bool {
     !matches!(seen, Seen::Value(0) | Seen::Unobserved)
 }

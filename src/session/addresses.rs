@@ -1,0 +1,279 @@
+//! Telling memory addresses from what else moves. The stack lies elsewhere when the environment
+//! grows by a word, so that half of all variations move an address that was printed; they are not
+//! to blame for it, random addresses are. Where the search ends with addresses in question, the
+//! positions that hold them become an element of their own, and it goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Error;
+use super::run::Session;
+use crate::diff::{self, Addresses};
+use crate::explain::Parts;
+use crate::model::{Element, Field, Row, Slot, Snapshot, TrialId, TrialKind, TrialResult, Value};
+use crate::search::{Certified, ElementVerdict, Observation, Try};
+
+/// What is known of addresses.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The elements that trials with random addresses were run for, and the positions that hold
+    /// addresses, where there are any.
+    positions: BTreeMap<Element, Option<Addresses>>,
+    /// The elements whose looks were judged.
+    looked_at: BTreeSet<usize>,
+    /// Those that look as if they held addresses.
+    suspected: BTreeSet<usize>,
+}
+
+/// When to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// The search goes on: into what looks like addresses.
+    Early,
+    /// It has ended: into what random addresses and something else seem to change.
+    Late,
+}
+
+impl Session<'_> {
+    /// Looks for addresses in the elements for which that makes a difference; whether any were
+    /// found, so that the search has more to do.
+    pub(super) fn separate_addresses(&mut self, when: When) -> Result<bool, Error> {
+        let Some(factor) = self.random_addresses() else {
+            return Ok(false);
+        };
+        let suspects = match when {
+            When::Early => std::mem::take(&mut self.addresses.suspected),
+            When::Late => self.suspects(factor),
+        };
+        if suspects.is_empty() {
+            return Ok(false);
+        }
+        let Some(pair) = self.two_with_random_addresses(factor)? else {
+            return Ok(false);
+        };
+        let mut found = false;
+        for number in suspects {
+            let Some(element) = self.ledger.elements().get(number).cloned() else {
+                continue;
+            };
+            let [first, second] = pair.map(|trial| self.bytes(number, &element, trial));
+            let positions = first
+                .zip(second)
+                .and_then(|(a, b)| diff::addresses([&a, &b]));
+            if let Some(positions) = &positions {
+                self.split(number, &element, positions);
+                found = true;
+            }
+            self.addresses.positions.insert(element, positions);
+        }
+        if found {
+            self.tell_again();
+        }
+        Ok(found)
+    }
+
+    /// The variation that makes addresses random.
+    fn random_addresses(&self) -> Option<usize> {
+        let fills = |variation: &crate::model::Variation| {
+            let mut settings = variation.control.settings.iter();
+            settings.any(|setting| setting.slot() == Slot::RandomAddresses)
+        };
+        self.plan.variations.iter().position(fills)
+    }
+
+    fn are_random(&self, trial: TrialId) -> bool {
+        let name = self
+            .random_addresses()
+            .and_then(|factor| self.plan.variations.get(factor))
+            .map(|variation| variation.name.as_str());
+        let records = self.trials.iter();
+        let mut records = records.filter(|record| record.id == trial);
+        name.is_some_and(|name| records.any(|record| record.varied.contains_key(name)))
+    }
+
+    /// The elements that random addresses change, or may change, and something else as well.
+    fn suspects(&self, factor: usize) -> BTreeSet<usize> {
+        let verdict = self.search.verdict();
+        let alone = |culprit: &Certified| culprit.set.iter().eq([&factor]);
+        let suspect = |verdict: &ElementVerdict| match verdict {
+            ElementVerdict::Certified { culprits } => {
+                culprits.iter().any(|culprit| culprit.set.contains(&factor))
+                    && !culprits.iter().all(alone)
+            }
+            ElementVerdict::Unsettled { possible, .. } => possible.contains(&factor),
+            _ => false,
+        };
+        let elements = self.ledger.elements().iter().zip(&verdict.elements);
+        elements
+            .enumerate()
+            .filter(|(number, (element, verdict))| {
+                suspect(verdict)
+                    && self.ledger.decides(*number)
+                    && !element.field.is_addresses()
+                    && !self.addresses.positions.contains_key(*element)
+            })
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    /// Two trials of one environment with random addresses; runs what is missing.
+    fn two_with_random_addresses(&mut self, factor: usize) -> Result<Option<[TrialId; 2]>, Error> {
+        let mut row = Row::control(self.plan.variations.len());
+        if let Some(level) = row.0.get_mut(factor) {
+            *level = 1;
+        }
+        let varied = self.plan.varied(&row);
+        for _ in 0..3 {
+            let built = self
+                .trials
+                .iter()
+                .filter(|record| record.varied == varied && record.result == TrialResult::Built);
+            let ids: Vec<TrialId> = built.map(|record| record.id).collect();
+            if let [first, second, ..] = ids.as_slice() {
+                return Ok(Some([*first, *second]));
+            }
+            self.batch(&[Try {
+                row: row.clone(),
+                kind: TrialKind::Search,
+                after_seconds: None,
+            }])?;
+        }
+        Ok(None)
+    }
+
+    /// The bytes of an element in a trial: its content, or what its field says.
+    fn bytes(&self, number: usize, element: &Element, trial: TrialId) -> Option<Vec<u8>> {
+        if element.field == Field::CONTENT {
+            return self.contents.bytes(trial, &element.path);
+        }
+        match self.ledger.value_in(number, trial)? {
+            Value::Text(text) => Some(text.clone().into_bytes()),
+            Value::Digest { .. } | Value::Order(_) => None,
+        }
+    }
+
+    /// Makes two elements of one, for all trials that there were.
+    fn split(&mut self, number: usize, element: &Element, positions: &Addresses) {
+        let parts = |trial: TrialId| {
+            let bytes = self.bytes(number, element, trial)?;
+            Some((
+                trial,
+                parts(element, positions, &bytes, self.are_random(trial)),
+            ))
+        };
+        let trials = self.trials.iter().map(|record| record.id);
+        let parts: BTreeMap<TrialId, Parts> = trials.filter_map(parts).collect();
+        self.ledger.split(number, &parts);
+        self.introduce_elements();
+    }
+
+    /// Records all trials anew: what some elements were has changed.
+    fn tell_again(&mut self) {
+        for record in &self.trials {
+            let (Some(seen), Some(row)) =
+                (self.ledger.seen(record.id), self.plan.row(&record.varied))
+            else {
+                continue;
+            };
+            let attempt = Try {
+                row,
+                kind: record.kind,
+                after_seconds: None,
+            };
+            let seen = Observation::Built(seen.to_vec());
+            self.search.record(record.id, &attempt, seen);
+        }
+    }
+
+    fn has_random_addresses(&self, attempt: &Try) -> bool {
+        let factor = self.random_addresses();
+        let level = factor.and_then(|factor| attempt.row.0.get(factor));
+        level.is_some_and(|level| *level != 0)
+    }
+
+    /// Takes down which elements look as if they held addresses, once for each.
+    pub(super) fn suspect_addresses(&mut self, trial: TrialId, attempt: &Try) {
+        if !self.has_random_addresses(attempt) {
+            return;
+        }
+        let (Some(control), Some(seen)) = (self.ledger.control_trial(), self.ledger.seen(trial))
+        else {
+            return;
+        };
+        let differing: Vec<usize> = (0..seen.len())
+            .filter(|number| {
+                seen.get(*number)
+                    .is_some_and(|seen| super::run::differs(*seen))
+            })
+            .filter(|number| !self.addresses.looked_at.contains(number))
+            .collect();
+        for number in differing {
+            self.addresses.looked_at.insert(number);
+            let Some(element) = self.ledger.elements().get(number) else {
+                continue;
+            };
+            let known =
+                element.field.is_addresses() || self.addresses.positions.contains_key(element);
+            if known || !self.ledger.decides(number) {
+                continue;
+            }
+            let [own, other] = [control, trial].map(|trial| self.bytes(number, element, trial));
+            if own
+                .zip(other)
+                .is_some_and(|(a, b)| diff::may_hold_addresses(&a, &b))
+            {
+                self.addresses.suspected.insert(number);
+            }
+        }
+    }
+
+    /// Separates known addresses in what a new trial made; `None` in the place of parts whose bytes
+    /// are not at hand.
+    pub(super) fn known_addresses(
+        &self,
+        trial: TrialId,
+        attempt: &Try,
+        snapshot: &Snapshot,
+    ) -> Vec<(Element, Option<Parts>)> {
+        let random = self.has_random_addresses(attempt);
+        let known = self.addresses.positions.iter();
+        let known = known.filter_map(|(element, positions)| Some((element, positions.as_ref()?)));
+        known
+            .filter_map(|(element, positions)| {
+                let bytes = match &snapshot.elements.get(element)?.value {
+                    Value::Text(text) => Some(text.clone().into_bytes()),
+                    Value::Digest { .. } => self.contents.bytes(trial, &element.path),
+                    Value::Order(_) => None,
+                };
+                let parts = bytes.map(|bytes| parts(element, positions, &bytes, random));
+                Some((element.clone(), parts))
+            })
+            .collect()
+    }
+}
+
+impl Session<'_> {
+    /// The bytes of an element as they are shown: without addresses, where they were told apart.
+    pub(super) fn content(&self, trial: TrialId, element: &Element) -> Option<Vec<u8>> {
+        let bytes = self.contents.bytes(trial, &element.path)?;
+        Some(match self.addresses.positions.get(element) {
+            Some(Some(positions)) => positions.blank(&bytes),
+            _ => bytes,
+        })
+    }
+}
+
+fn parts(element: &Element, positions: &Addresses, bytes: &[u8], random: bool) -> Parts {
+    let rest = positions.blank(bytes);
+    let value = |bytes: Vec<u8>| {
+        if element.field == Field::CONTENT {
+            crate::formats::digest(&bytes)
+        } else {
+            Value::Text(String::from_utf8_lossy(&bytes).into_owned())
+        }
+    };
+    Parts {
+        addresses: crate::formats::short(&positions.only(bytes)),
+        rest: value(rest),
+        random,
+    }
+}
