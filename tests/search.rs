@@ -141,7 +141,7 @@ fn a_breaker_is_reported_once_and_never_run_again_once_it_is_known() {
     let truth = Truth {
         elements: vec![sets(&[&[3]])],
         breakers: vec![vec![(5, 0)]],
-        failing: 0.0,
+        ..Truth::default()
     };
     let done = check(&truth, &options(14), 0);
     exact(&truth, &done);
@@ -163,7 +163,7 @@ fn a_level_that_breaks_the_build_gives_way_to_the_next() {
     let truth = Truth {
         elements: vec![sets(&[&[3]]), sets(&[&[5]])],
         breakers: vec![vec![(5, 1)]],
-        failing: 0.0,
+        ..Truth::default()
     };
     let mut options = options(14);
     options.factors[5].levels = 2;
@@ -181,7 +181,7 @@ fn factors_that_break_the_build_only_together_are_varied_apart() {
     let truth = Truth {
         elements: vec![sets(&[&[3]]), sets(&[&[5]]), sets(&[&[8]])],
         breakers: vec![vec![(5, 0), (8, 0)]],
-        failing: 0.0,
+        ..Truth::default()
     };
     let done = check(&truth, &options(14), 0);
     exact(&truth, &done);
@@ -193,7 +193,7 @@ fn when_every_factor_breaks_the_build_the_search_ends_and_says_so() {
     let truth = Truth {
         elements: vec![sets(&[&[3]])],
         breakers: (0..6).map(|factor| vec![(factor, 0)]).collect(),
-        failing: 0.0,
+        ..Truth::default()
     };
     let done = check(&truth, &options(6), 0);
     assert!(
@@ -209,7 +209,7 @@ fn a_control_that_fails_is_tried_once_more_and_no_longer() {
     let truth = Truth {
         elements: vec![],
         breakers: vec![vec![]],
-        failing: 0.0,
+        ..Truth::default()
     };
     let done = check(&truth, &options(14), 0);
     assert_eq!(done.records.len(), 2);
@@ -223,6 +223,7 @@ fn a_build_that_fails_by_chance_ends_without_a_false_claim() {
             elements: vec![sets(&[&[3]]), sets(&[])],
             breakers: vec![],
             failing: 0.2,
+            ..Truth::default()
         };
         let done = check(&truth, &options(14), seed);
         if let Some(said) = named(&done.verdict, 0) {
@@ -321,7 +322,7 @@ fn a_search_that_was_killed_anywhere_goes_on_to_the_same_verdict() {
     let truth = Truth {
         elements: vec![sets(&[&[3]]), sets(&[&[5], &[9]]), sets(&[&[2, 11]])],
         breakers: vec![vec![(7, 0)]],
-        failing: 0.0,
+        ..Truth::default()
     };
     for workers in [1, 4] {
         let options = Options {

@@ -44,6 +44,8 @@ pub struct Truth {
     pub breakers: Vec<Vec<(usize, u8)>>,
     /// How often it fails by chance.
     pub failing: f64,
+    /// Values found in the bytes of elements: (element, factor), known from the start.
+    pub hints: Vec<(u32, usize)>,
 }
 
 /// A stream of random numbers (`SplitMix64`).
@@ -57,6 +59,9 @@ impl Random {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
     }
     pub fn real(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
@@ -175,6 +180,9 @@ pub fn session(
     order: impl Fn(&mut Vec<(TrialId, Try)>),
 ) -> Session {
     let mut search = Search::new(options.clone());
+    for (element, factor) in &truth.hints {
+        search.hint(*element, *factor);
+    }
     let mut records = Records::new();
     let rounds = go_on(
         truth,
@@ -246,7 +254,7 @@ pub fn verify(records: &Records, verdict: &Verdict) -> Result<(), String> {
         for culprit in culprits {
             let shown = recorded(records, element, reference, culprit)?;
             minimal(element, culprit, &shown)?;
-            complete(element, verdict, culprits, &shown)?;
+            complete(element, records, verdict, culprits, &shown)?;
         }
     }
     Ok(())
@@ -308,9 +316,10 @@ fn minimal(element: usize, culprit: &Certified, shown: &[(&Row, Expect)]) -> Res
 }
 
 /// Whether the trials that showed "same" leave room for no other culprit: each factor that is not
-/// in any culprit was varied in one of them.
+/// in any culprit was varied in one of them, broke the build, or hides the element.
 fn complete(
     element: usize,
+    records: &Records,
     verdict: &Verdict,
     culprits: &[Certified],
     shown: &[(&Row, Expect)],
@@ -325,7 +334,15 @@ fn complete(
         let varied = shown
             .iter()
             .any(|(row, expect)| *expect == Expect::Same && row.0[factor] != 0);
-        if !named && !out && !varied {
+        let hides = records
+            .values()
+            .all(|(attempt, observation)| match observation {
+                Observation::Built(values) if attempt.row.0[factor] != 0 => {
+                    at(values, element) == Seen::Unobserved
+                }
+                _ => true,
+            });
+        if !named && !out && !varied && !hides {
             return Err(format!(
                 "element {element}: factor {factor} was never excluded"
             ));

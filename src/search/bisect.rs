@@ -37,15 +37,18 @@ impl Facts {
         })
     }
 
-    /// Whether a row has the property, as far as it is known or follows.
+    /// Whether a row has the property, as far as it is known or follows. Where the property is
+    /// not monotone and known rows imply both, nothing follows.
     pub(super) fn ask(&self, row: &Set) -> Option<bool> {
-        if self.with.iter().any(|known| known.is_subset(row)) {
-            Some(true)
-        } else if self.without.iter().any(|known| row.is_subset(known)) {
-            Some(false)
-        } else {
-            None
+        if self.with.contains(row) {
+            return Some(true);
         }
+        if self.without.contains(row) {
+            return Some(false);
+        }
+        let with = self.with.iter().any(|known| known.is_subset(row));
+        let without = self.without.iter().any(|known| row.is_subset(known));
+        (with != without).then_some(with)
     }
 
     /// One minimal set within `row`, which has the property; else the row that must be known.
@@ -75,13 +78,24 @@ impl Facts {
         Ok(base)
     }
 
-    /// All minimal sets within `top`: a set is complete when, whichever way one member of each is
-    /// taken out of `top`, the property is gone.
+    /// All minimal sets within `top`: each row with the property holds one of them, and whichever
+    /// way one member of each is taken out of `top`, the property is gone.
     pub(super) fn terms(&self, top: &Set, order: &[usize]) -> Found {
         let mut terms: Vec<Set> = Vec::new();
         'search: loop {
             if terms.len() > MOST_TERMS {
                 return Found::TooMany(terms);
+            }
+            let unexplained = self
+                .with
+                .iter()
+                .filter(|row| row.is_subset(top) && !terms.iter().any(|term| term.is_subset(row)));
+            if let Some(row) = unexplained.min_by_key(|row| (row.len(), (*row).clone())) {
+                match self.minimal(row, order) {
+                    Ok(term) => terms.push(term),
+                    Err(needed) => return Found::Need(needed),
+                }
+                continue;
             }
             let Some(hitting) = transversals(&terms, top) else {
                 return Found::TooMany(terms);

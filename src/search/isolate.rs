@@ -19,7 +19,7 @@ pub(super) struct Isolation {
     pub(super) others: Vec<Scheme>,
     /// Failures that no set of variations explains.
     pub(super) unexplained: Vec<TrialId>,
-    /// The row that must be run next, where a failure is not understood yet.
+    /// A row whose outcome is missing, where a failure is not understood yet.
     pub(super) needed: Option<Set>,
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Log {
     pub(super) earlier: BTreeMap<u32, Seen>,
     /// Elements for which no trial is spent.
     pub(super) passive: BTreeSet<u32>,
+    /// Factors whose chosen values were found in the bytes of an element.
+    pub(super) hints: BTreeMap<u32, BTreeSet<usize>>,
 }
 
 /// How often an unstable element differed between trials of the same environment.

@@ -14,8 +14,11 @@
 mod bisect;
 mod certificate;
 mod classify;
+mod greedy;
+mod hypotheses;
 mod isolate;
 mod log;
+mod masking;
 mod noise;
 mod set;
 mod state;
@@ -61,6 +64,13 @@ impl Search {
     /// trials for others allow.
     pub fn passive(&mut self, element: u32) {
         self.log.passive.insert(element);
+    }
+
+    /// Says that a value which a factor's levels chose was found in the bytes of an element, where it
+    /// differs. A hint makes the search quicker if it is right and costs little if it is wrong; it
+    /// never makes a claim.
+    pub fn hint(&mut self, element: u32, factor: usize) {
+        self.log.hints.entry(element).or_default().insert(factor);
     }
 
     /// Records what became of a try. Numbers order the trials: a batch is numbered in the order in

@@ -23,6 +23,11 @@ impl Set {
         set
     }
 
+    /// All numbers in it are below this.
+    pub(super) fn bound(&self) -> usize {
+        self.words.len() * 64
+    }
+
     /// Adds a number.
     pub(super) fn insert(&mut self, member: usize) {
         if let Some(word) = self.words.get_mut(member / 64) {
@@ -34,6 +39,13 @@ impl Set {
     pub(super) fn remove(&mut self, member: usize) {
         if let Some(word) = self.words.get_mut(member / 64) {
             *word &= !(1 << (member % 64));
+        }
+    }
+
+    /// Adds a number that it lacks, takes away one that it holds.
+    pub(super) fn flip(&mut self, member: usize) {
+        if let Some(word) = self.words.get_mut(member / 64) {
+            *word ^= 1 << (member % 64);
         }
     }
 
@@ -79,6 +91,14 @@ impl Set {
             .iter()
             .zip(&other.words)
             .all(|(mine, theirs)| mine & !theirs == 0)
+    }
+
+    /// Whether something is in both.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        self.words
+            .iter()
+            .zip(&other.words)
+            .any(|(mine, theirs)| mine & theirs != 0)
     }
 
     /// Whether nothing is in it.

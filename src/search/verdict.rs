@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::classify::{Progress, shown};
+use super::classify::{Progress, shown, suspects};
 use super::noise;
 use super::set::Set;
 use super::state::State;
@@ -112,18 +112,14 @@ impl State<'_> {
                     })
                     .collect(),
             },
-            Progress::Needs(_) => {
-                let facts = view.facts(class);
-                let rows = facts.with.iter().min_by_key(|row| row.len());
-                ElementVerdict::Unsettled {
-                    reason: if self.log.trials.len() >= self.budget() {
-                        Reason::Budget
-                    } else {
-                        Reason::Unfinished
-                    },
-                    possible: rows.unwrap_or(&view.top).iter().collect(),
-                }
-            }
+            Progress::Needs(_) | Progress::Open(_) => ElementVerdict::Unsettled {
+                reason: if self.log.trials.len() >= self.budget() {
+                    Reason::Budget
+                } else {
+                    Reason::Unfinished
+                },
+                possible: suspects(view, &view.facts(class)).iter().collect(),
+            },
             Progress::Unsettled(reason, possible) => ElementVerdict::Unsettled {
                 reason,
                 possible: possible.iter().collect(),

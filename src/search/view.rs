@@ -45,6 +45,8 @@ pub(super) struct Class {
     pub(super) members: Vec<usize>,
     /// Whether trials may be spent on it.
     pub(super) active: bool,
+    /// Factors whose values were found in the bytes of these elements, rising.
+    pub(super) hints: Vec<usize>,
 }
 
 /// The log through one choice of levels.
@@ -177,7 +179,7 @@ impl View {
 
 /// Groups the elements that differ in some trial by their histories.
 fn classes(log: &Log, observed: &[(&[Seen], bool)], skip: impl Fn(usize) -> bool) -> Vec<Class> {
-    let mut groups: BTreeMap<(Vec<Token>, bool), Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Vec<Token>, Vec<usize>, bool), Vec<usize>> = BTreeMap::new();
     let Some(control) = log.control_values() else {
         return Vec::new();
     };
@@ -208,16 +210,20 @@ fn classes(log: &Log, observed: &[(&[Seen], bool)], skip: impl Fn(usize) -> bool
             })
             .collect();
         if tokens.iter().any(|token| token.differs() == Some(true)) {
-            let passive = u32::try_from(element).is_ok_and(|n| log.passive.contains(&n));
-            groups.entry((tokens, !passive)).or_default().push(element);
+            let number = u32::try_from(element).unwrap_or(u32::MAX);
+            let hints = log.hints.get(&number).into_iter().flatten().copied();
+            let active = !log.passive.contains(&number);
+            let group = groups.entry((tokens, hints.collect(), active));
+            group.or_default().push(element);
         }
     }
     groups
         .into_iter()
-        .map(|((tokens, active), members)| Class {
+        .map(|((tokens, hints, active), members)| Class {
             tokens,
             members,
             active,
+            hints,
         })
         .collect()
 }

@@ -1,0 +1,172 @@
+//! How many trials the search takes, over simulated packages, next to linear search and ddmin.
+//! The parameters of the packages stand at the top and are not tuned to the search.
+//!
+//! `cargo bench --bench search` prints the table; with a number as argument, each cell draws so
+//! many packages instead of 2000; further words select cells by name.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout,
+    unreachable_pub,
+    missing_docs,
+    reason = "a bench prints its table and fails by panicking"
+)]
+
+#[path = "search/packages.rs"]
+mod packages;
+#[path = "search/truth.rs"]
+mod truth;
+
+use std::time::Instant;
+
+use packages::{Generator, draw, exact};
+use truth::{session, verify};
+
+/// One to three culprits that follow Zipf's law; files that hold the values of several; now and
+/// then a pair, noise, a breaker.
+const REALISTIC: Generator = Generator {
+    factors: 14,
+    singles: &[0.5, 0.3, 0.2],
+    mixed: (1, 0.20),
+    widest: 3,
+    distinct: 0.65,
+    pairs: (1, 0.05),
+    noisy: (1, 0.10),
+    rates: &[0.1, 0.25, 0.5, 0.9],
+    fresh: 0.5,
+    masked: 0,
+    breaker: 0.05,
+    volatile: 0.0,
+    clean: 20,
+    zipf: true,
+    hinted: 0.0,
+};
+
+/// Five culprits, two pairs, alternatives that cannot be told apart by value, a masked element,
+/// two that flip a coin, and often a breaker.
+const ADVERSARIAL: Generator = Generator {
+    factors: 14,
+    singles: &[0.0, 0.0, 0.0, 0.0, 1.0],
+    mixed: (3, 1.0),
+    widest: 5,
+    distinct: 0.0,
+    pairs: (2, 1.0),
+    noisy: (2, 1.0),
+    rates: &[0.5],
+    fresh: 0.5,
+    masked: 1,
+    breaker: 0.20,
+    volatile: 0.0,
+    clean: 20,
+    zipf: false,
+    hinted: 0.0,
+};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
+    let count = arguments
+        .iter()
+        .find_map(|word| word.parse().ok())
+        .unwrap_or(2000);
+    let chosen: Vec<&String> = arguments
+        .iter()
+        .filter(|word| word.parse::<u64>().is_err())
+        .collect();
+    println!("{count} packages per cell");
+    println!(
+        "{:<34} {:>15} {:>4} {:>13} {:>7} {:>17} {:>8}",
+        "cell", "trials", "p95", "rounds", "exact", "95 % interval", "ms/step"
+    );
+    for (name, generator, workers) in cells() {
+        if chosen.is_empty() || chosen.iter().any(|word| name.contains(word.as_str())) {
+            cell(&name, &generator, workers, count);
+        }
+    }
+}
+
+fn cells() -> Vec<(String, Generator, usize)> {
+    let mut cells = Vec::new();
+    for (kind, base) in [("realistic", REALISTIC), ("adversarial", ADVERSARIAL)] {
+        for (hints, hinted) in [("", 0.0), (" hinted", 0.9)] {
+            for factors in [14, 24, 200] {
+                for workers in [1, 4, 8] {
+                    let generator = Generator {
+                        factors,
+                        hinted,
+                        ..base
+                    };
+                    cells.push((
+                        format!("{kind}{hints} n={factors} P={workers}"),
+                        generator,
+                        workers,
+                    ));
+                }
+            }
+        }
+    }
+    let volatile = Generator {
+        volatile: 0.3,
+        ..REALISTIC
+    };
+    cells.push(("realistic volatile n=14 P=1".into(), volatile, 1));
+    cells
+}
+
+fn cell(name: &str, generator: &Generator, workers: usize, count: u64) {
+    let mut trials = Vec::new();
+    let mut rounds = Vec::new();
+    let mut right = 0;
+    let started = Instant::now();
+    for seed in 0..count {
+        let (truth, options) = draw(generator, workers, seed);
+        let done = session(&truth, &options, seed, |_| {});
+        if let Err(error) = verify(&done.records, &done.verdict) {
+            println!("seed {seed}: {error}");
+        }
+        match exact(&truth, &done) {
+            Ok(()) => right += 1,
+            Err(error) if std::env::var_os("SHOW").is_some() => println!("seed {seed}: {error}"),
+            Err(_) => {}
+        }
+        trials.push(done.records.len() as f64);
+        rounds.push(done.rounds as f64);
+    }
+    let steps: f64 = rounds.iter().sum();
+    let pace = started.elapsed().as_secs_f64() * 1000.0 / steps;
+    let (mean, half) = mean(&trials);
+    let (mean_rounds, half_rounds) = self::mean(&rounds);
+    trials.sort_by(f64::total_cmp);
+    let p95 = trials[trials.len() * 95 / 100];
+    let (low, high) = interval(right, count);
+    println!(
+        "{name:<34} {mean:>8.2} ±{half:>5.2} {p95:>4} {mean_rounds:>6.2} ±{half_rounds:>5.2} {:>7.4} {low:>8.4}-{high:<8.4} {pace:>8.2}",
+        right as f64 / count as f64
+    );
+}
+
+/// The mean and half of its 95 % interval.
+fn mean(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let square: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (
+        mean,
+        1.96 * (square / (count - 1.0).max(1.0) / count).sqrt(),
+    )
+}
+
+/// The 95 % Wilson interval of a rate.
+fn interval(hits: u64, count: u64) -> (f64, f64) {
+    let (n, z) = (count as f64, 1.96_f64);
+    let rate = hits as f64 / n;
+    let centre = rate + z * z / (2.0 * n);
+    let half = z * (rate * (1.0 - rate) / n + z * z / (4.0 * n * n)).sqrt();
+    (
+        (centre - half) / (1.0 + z * z / n),
+        (centre + half) / (1.0 + z * z / n),
+    )
+}
