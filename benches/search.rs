@@ -9,8 +9,8 @@
     clippy::cast_possible_truncation,
     clippy::print_stdout,
     unreachable_pub,
-    missing_docs,
-    reason = "a bench prints its table and fails by panicking"
+    dead_code,
+    reason = "a bench prints its table, fails by panicking, and shares its truth with the tests"
 )]
 
 #[path = "search/packages.rs"]

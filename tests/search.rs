@@ -409,7 +409,7 @@ fn noise_is_hardly_ever_blamed_on_a_variation() {
     let mut blamed = 0;
     for rate in [0.05, 0.1, 0.25, 0.5, 0.75, 1.0] {
         for fresh in [false, true] {
-            for seed in 0..300 {
+            for seed in 0..60 {
                 let truth = builds(vec![Hidden::Noise { rate, fresh }]);
                 let done = check(&truth, &options(14), seed);
                 noisy += 1;
@@ -431,4 +431,186 @@ fn a_step_is_a_function_of_what_was_recorded() {
         truth.run(&Row::control(14), &mut Random(1)),
         Observation::Built(vec![Seen::Value(0)])
     );
+}
+
+/// So many distinct factors, drawn.
+fn drawn(factors: usize, count: usize, random: &mut Random) -> Vec<usize> {
+    let mut free: Vec<usize> = (0..factors).collect();
+    (0..count)
+        .map(|_| free.swap_remove(random.below(free.len())))
+        .collect()
+}
+
+#[test]
+fn single_culprits_take_few_trials() {
+    for factors in [2, 3, 5, 8, 14, 24_usize] {
+        for count in 1..=5.min(factors) {
+            for seed in 0..4 {
+                let mut random = Random(seed * 1000 + (factors * 10 + count) as u64);
+                let culprits = drawn(factors, count, &mut random);
+                let truth = builds(culprits.iter().map(|f| sets(&[&[*f]])).collect());
+                let done = check(
+                    &truth,
+                    &Options {
+                        seed,
+                        ..options(factors)
+                    },
+                    seed,
+                );
+                exact(&truth, &done);
+                let halvings = (usize::BITS - (factors - 1).leading_zeros()) as usize;
+                let bound = 4 + halvings + 2 * count;
+                assert!(
+                    done.records.len() <= bound,
+                    "{} trials for {count} of {factors}",
+                    done.records.len()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_monotone_truth_of_disjoint_sets_is_named_exactly_by_any_number_of_workers() {
+    for seed in 0..12 {
+        let mut random = Random(seed);
+        let mut free = drawn(14, 12, &mut random);
+        let mut elements = Vec::new();
+        for _ in 0..3 {
+            let alternatives: Vec<Vec<usize>> = (0..=random.below(2))
+                .map(|_| {
+                    let size = 1 + random.below(2);
+                    let mut set: Vec<usize> = free.drain(..size).collect();
+                    set.sort_unstable();
+                    set
+                })
+                .collect();
+            elements.push(Hidden::Sets {
+                sets: alternatives,
+                distinct: random.chance(0.5),
+            });
+        }
+        let truth = builds(elements);
+        for workers in [1, 8] {
+            let done = check(
+                &truth,
+                &Options {
+                    workers,
+                    seed,
+                    ..options(14)
+                },
+                seed,
+            );
+            exact(&truth, &done);
+        }
+    }
+}
+
+#[test]
+fn more_elements_in_another_order_change_neither_rows_nor_verdicts() {
+    let elements = vec![sets(&[&[3]]), sets(&[&[5], &[9]]), sets(&[&[2, 11]])];
+    let few = check(&builds(elements.clone()), &options(14), 0);
+    let mut many = vec![sets(&[])];
+    many.extend(elements.iter().rev().cloned());
+    many.extend(elements.iter().cloned());
+    let many = check(&builds(many), &options(14), 0);
+    let rows = |done: &Session| -> Vec<Row> {
+        done.records
+            .values()
+            .map(|(attempt, _)| attempt.row.clone())
+            .collect()
+    };
+    assert_eq!(rows(&few), rows(&many));
+    assert_eq!(named(&few.verdict, 2), named(&many.verdict, 1));
+    assert_eq!(named(&few.verdict, 1), named(&many.verdict, 5));
+}
+
+#[test]
+fn renaming_the_factors_renames_the_verdicts() {
+    for seed in 0..6 {
+        let names = drawn(14, 14, &mut Random(seed));
+        let renamed = |set: &[usize]| {
+            let mut set: Vec<usize> = set.iter().map(|factor| names[*factor]).collect();
+            set.sort_unstable();
+            set
+        };
+        let truth = builds(vec![
+            sets(&[&renamed(&[3])]),
+            sets(&[&renamed(&[5]), &renamed(&[9])]),
+            sets(&[&renamed(&[2, 11])]),
+        ]);
+        let done = check(&truth, &options(14), 0);
+        exact(&truth, &done);
+    }
+}
+
+#[test]
+fn hints_save_trials_and_wrong_ones_change_no_verdict() {
+    let elements = vec![sets(&[&[3]]), sets(&[&[9]])];
+    let plain = check(&builds(elements.clone()), &options(14), 0);
+    let hinted = |hints: Vec<(u32, usize)>| Truth {
+        elements: elements.clone(),
+        hints,
+        ..Truth::default()
+    };
+    let right = check(&hinted(vec![(0, 3), (1, 9)]), &options(14), 0);
+    assert!(right.records.len() < plain.records.len());
+    let wrong = check(&hinted(vec![(0, 4), (1, 10)]), &options(14), 0);
+    assert!(wrong.records.len() <= plain.records.len() + 4);
+    for element in 0..2 {
+        assert_eq!(
+            named(&right.verdict, element),
+            named(&plain.verdict, element)
+        );
+        assert_eq!(
+            named(&wrong.verdict, element),
+            named(&plain.verdict, element)
+        );
+    }
+}
+
+#[test]
+fn a_culprit_that_another_variation_masks_shows_when_asked_to_be_thorough() {
+    for hidden in [Hidden::Xor(3, 8), Hidden::Masked(3, 8)] {
+        let truth = builds(vec![hidden]);
+        let quick = check(&truth, &options(14), 0);
+        assert!(matches!(
+            quick.verdict.elements[0],
+            ElementVerdict::Same { .. }
+        ));
+        let options = Options {
+            thorough: true,
+            ..options(14)
+        };
+        let done = check(&truth, &options, 0);
+        assert!(!matches!(
+            done.verdict.elements[0],
+            ElementVerdict::Same { .. }
+        ));
+    }
+}
+
+#[test]
+fn a_level_that_only_thoroughness_tries_is_named() {
+    let mut options = options(6);
+    options.factors[4].levels = 2;
+    let truth = builds(vec![Hidden::AtLevel(4, 2), sets(&[&[1]])]);
+    let quick = check(&truth, &options, 0);
+    assert!(matches!(
+        quick.verdict.elements[0],
+        ElementVerdict::Same { .. }
+    ));
+    options.factors[4].volatile = vec![false, true];
+    options.thorough = true;
+    let done = check(&truth, &options, 0);
+    exact(&truth, &done);
+}
+
+#[test]
+fn a_row_follows_quickly_from_thousands_of_elements() {
+    let elements = (0..5000).map(|number| sets(&[&[number % 5]])).collect();
+    let truth = builds(elements);
+    let done = check(&truth, &options(24), 0);
+    assert_eq!(named(&done.verdict, 4999), Some(vec![vec![4]]));
+    assert!(done.records.len() <= 4 + 5 + 10);
 }

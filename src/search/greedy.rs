@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use super::hypotheses::Hypothesis;
-use super::noise::real;
 use super::set::Set;
 
 /// Of each class, so many hypotheses are weighed: the rest is too unlikely to change the choice.
@@ -197,14 +196,6 @@ impl Pool {
         let about_failures = failures.map_or(0.0, |class| class.entropy(row, buckets));
         about_failures + (1.0 - fails) * open
     }
-}
-
-/// How open a class is, in trials that halve it.
-pub(super) fn halvings(hypotheses: &[Hypothesis]) -> f64 {
-    let sum: f64 = hypotheses.iter().map(|h| h.weight).sum();
-    let share = hypotheses.iter().map(|h| h.weight / sum);
-    let nats: f64 = share.filter(|p| *p > 0.0).map(|p| -p * p.ln()).sum();
-    nats / real(2).ln()
 }
 
 /// A stream of numbers that look random: `SplitMix64` (Steele, Lea, Flood, OOPSLA 2014).

@@ -108,7 +108,7 @@ impl Search {
         let views = 0..state.views.len();
         let open = views
             .flat_map(|index| state.progress(index))
-            .filter(|(_, progress)| matches!(progress, Progress::Needs(_)))
+            .filter(|(_, progress)| matches!(progress, Progress::Needs(_) | Progress::Open(_)))
             .count();
         let open = u32::try_from(open).unwrap_or(u32::MAX);
         let asked = u32::try_from(tries.len()).unwrap_or(u32::MAX);
