@@ -2,7 +2,7 @@
 //! The parameters of the packages stand at the top and are not tuned to the search.
 //!
 //! `cargo bench --bench search` prints the table; with a number as argument, each cell draws so
-//! many packages instead of 2000; further words select cells by name.
+//! many packages instead of 2000; further words select cells by name (`rivals` and `noise` too).
 #![expect(
     clippy::indexing_slicing,
     clippy::cast_precision_loss,
@@ -15,13 +15,16 @@
 
 #[path = "search/packages.rs"]
 mod packages;
+#[path = "search/rivals.rs"]
+mod rivals;
 #[path = "search/truth.rs"]
 mod truth;
 
 use std::time::Instant;
 
 use packages::{Generator, draw, exact};
-use truth::{session, verify};
+use rivals::Found;
+use truth::{Hidden, Truth, named, session, verify};
 
 /// One to three culprits that follow Zipf's law; files that hold the values of several; now and
 /// then a pair, noise, a breaker.
@@ -63,6 +66,9 @@ const ADVERSARIAL: Generator = Generator {
     hinted: 0.0,
 };
 
+/// Rates of the elements that differ by chance alone; each also with a fresh value every time.
+const NOISE: &[f64] = &[0.05, 0.1, 0.25, 0.5, 0.75, 1.0];
+
 fn main() {
     let arguments: Vec<String> = std::env::args()
         .skip(1)
@@ -86,6 +92,81 @@ fn main() {
             cell(&name, &generator, workers, count);
         }
     }
+    for (name, generator) in [("realistic", REALISTIC), ("adversarial", ADVERSARIAL)] {
+        if chosen.is_empty() || chosen.iter().any(|word| word.as_str() == "rivals") {
+            rival(
+                &format!("{name} n=14 linear"),
+                &generator,
+                count,
+                rivals::linear,
+            );
+            rival(
+                &format!("{name} n=14 ddmin"),
+                &generator,
+                count,
+                rivals::ddmin,
+            );
+        }
+    }
+    if chosen.is_empty() || chosen.iter().any(|word| word.as_str() == "noise") {
+        noise(count.div_ceil(NOISE.len() as u64 * 2).max(1) * 5);
+    }
+}
+
+/// How often a rival is exact, and what it costs.
+fn rival(
+    name: &str,
+    generator: &Generator,
+    count: u64,
+    search: impl Fn(&Truth, usize, u64) -> Found,
+) {
+    let mut trials = Vec::new();
+    let mut right = 0;
+    for seed in 0..count {
+        let (truth, _) = draw(generator, 1, seed);
+        let found = search(&truth, generator.factors, seed);
+        right += u64::from(rivals::exact(&truth, &found));
+        trials.push(f64::from(found.trials));
+    }
+    let (mean, half) = mean(&trials);
+    let (low, high) = interval(right, count);
+    println!(
+        "{name:<34} {mean:>8.2} ±{half:>5.2} {:>4} {:>13} {:>7.4} {low:>8.4}-{high:<8.4}",
+        "",
+        "",
+        right as f64 / count as f64
+    );
+}
+
+/// How often an element that only differs by chance is blamed on a variation, over 14 factors.
+fn noise(sessions: u64) {
+    let (mut elements, mut blamed) = (0, 0);
+    for rate in NOISE {
+        for fresh in [false, true] {
+            for seed in 0..sessions {
+                let truth = Truth {
+                    elements: vec![Hidden::Noise { rate: *rate, fresh }],
+                    ..Truth::default()
+                };
+                let (_, options) = draw(
+                    &Generator {
+                        zipf: false,
+                        ..REALISTIC
+                    },
+                    1,
+                    seed,
+                );
+                let done = session(&truth, &options, seed * 77 + 1, |_| {});
+                elements += 1;
+                blamed += u64::from(named(&done.verdict, 0).is_some());
+            }
+        }
+    }
+    let (low, high) = interval(blamed, elements);
+    println!(
+        "chance blamed on a variation: {blamed} of {elements} elements, {:.4} ({low:.4}-{high:.4})",
+        blamed as f64 / elements as f64
+    );
 }
 
 fn cells() -> Vec<(String, Generator, usize)> {

@@ -230,10 +230,9 @@ fn claim(
         return Progress::Unsettled(Reason::TooManyAlternatives, suspects(view, facts));
     };
     let monotone = facts.contradiction().is_none();
-    if !(monotone && listed(terms, setting.prior.proven)) {
-        if let Some(progress) = against_noise(view, class, facts, REPEATS_OF_UNLISTED) {
-            return progress;
-        }
+    let unlisted = !(monotone && listed(terms, setting.prior.proven));
+    if unlisted && let Some(progress) = against_noise(view, class, facts, REPEATS_OF_UNLISTED) {
+        return progress;
     }
     if missing(view, class, &proofs).next().is_some() {
         return prove(view, class, &proofs, setting);

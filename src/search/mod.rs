@@ -11,6 +11,7 @@
 //! verdict()
 //! ```
 
+mod batch;
 mod bisect;
 mod certificate;
 mod classify;

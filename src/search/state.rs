@@ -3,24 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use super::certificate;
-use super::classify::{self, Progress, Purpose, Setting, Wanted};
-use super::greedy::Pool;
-use super::hypotheses::{self, Hypothesis, Prior};
+use super::classify::{self, Progress, Setting};
+use super::hypotheses::Prior;
 use super::isolate::{self, Isolation};
 use super::log::{Instability, Log};
-use super::masking;
 use super::noise;
 use super::set::Set;
-use super::types::{Options, Step, Try};
-use super::view::{Class, Scheme, View};
-use crate::model::{Row, TrialId, TrialKind};
+use super::types::Options;
+use super::view::{Scheme, View};
+use crate::model::{Row, TrialId};
 
-/// Zip counts in steps of two seconds: with a running clock, a repeat of the control keeps this
-/// distance.
-const CLOCK_STEP: f64 = 2.1;
-/// Of each open class, the proofs of so many explanations are weighed.
-const LIKELIEST: usize = 8;
 /// The share of the prior that every factor has alike, so that a wrong prior rules nothing out.
 const UNIFORM_SHARE: f64 = 0.2;
 
@@ -39,9 +31,10 @@ pub(super) struct State<'a> {
     pub(super) unstable: BTreeMap<usize, Instability>,
     /// Whether the second choice of levels is the one of the first all-varied trial.
     pub(super) has_first: bool,
+    /// How likely each factor is a culprit, together 1.
+    pub(super) weights: Vec<f64>,
     noisy: usize,
     order: Vec<usize>,
-    weights: Vec<f64>,
 }
 
 impl<'a> State<'a> {
@@ -86,324 +79,9 @@ impl<'a> State<'a> {
         }
     }
 
-    /// What to do next.
-    pub(super) fn step(&self) -> Step {
-        let left = self.budget().saturating_sub(self.log.trials.len());
-        let mut tries = self.tries();
-        tries.truncate(left.min(self.workers()));
-        if tries.is_empty() {
-            Step::Done
-        } else {
-            Step::Run(tries)
-        }
-    }
-
-    /// Whether something is still to be tried, budget aside.
-    pub(super) fn wants_more(&self) -> bool {
-        !self.tries().is_empty()
-    }
-
-    fn tries(&self) -> Vec<Try> {
-        let control = Row::control(self.options.factors.len());
-        if self.log.control().is_none() {
-            return self.opening(&control);
-        }
-        if let Some(needed) = &self.isolation.needed {
-            return self.about_failures(needed);
-        }
-        if let Some(row) = self.missing_top() {
-            return vec![self.attempt(row, TrialKind::Search)];
-        }
-        let mut tries = Vec::new();
-        if self.differs() && self.count(&control) < 2 {
-            tries.push(self.attempt(control, TrialKind::Repeat));
-        }
-        if self.options.thorough {
-            tries.extend(self.masked_rows());
-        }
-        for index in 0..self.views.len() {
-            if tries.len() < self.workers() {
-                let wanted = self.wanted(index, &tries);
-                tries.extend(wanted);
-            }
-            if !tries.is_empty() {
-                return tries;
-            }
-        }
-        self.repeats()
-    }
-
-    /// The first trials: the control, and as much of what will be needed as runs beside it.
-    fn opening(&self, control: &Row) -> Vec<Try> {
-        let failures = self.log.failed_with(control).count();
-        if failures >= 2 {
-            return Vec::new();
-        }
-        let mut tries = vec![self.attempt(control.clone(), TrialKind::Control)];
-        let main = &self.isolation.scheme;
-        if failures > 0 || main.top().is_empty() {
-            return tries;
-        }
-        let first = first_scheme(self.options, main);
-        let first = first.as_ref().unwrap_or(main);
-        tries.push(self.attempt(first.row(&first.top()), TrialKind::Search));
-        let mut repeat = self.attempt(control.clone(), TrialKind::Repeat);
-        repeat.after_seconds = self.options.clock_runs.then_some(CLOCK_STEP);
-        tries.push(repeat);
-        if first != main {
-            tries.push(self.attempt(main.row(&main.top()), TrialKind::Search));
-        }
-        if self.workers() > tries.len() {
-            let prior = Prior {
-                weights: &self.weights,
-                proven: &[],
-            };
-            let open = vec![hypotheses::before_anything(&main.top(), &prior)];
-            let mut pool = Pool::new(self.weights.len(), &open, None);
-            tries.extend(self.greedy(
-                main,
-                &mut pool,
-                &BTreeMap::new(),
-                &[],
-                self.workers() - tries.len(),
-            ));
-        }
-        tries
-    }
-
-    /// Rows that teach most, as many as `count`.
-    fn greedy(
-        &self,
-        scheme: &Scheme,
-        pool: &mut Pool,
-        proofs: &BTreeMap<Set, f64>,
-        known: &[Set],
-        count: usize,
-    ) -> Vec<Try> {
-        let mut chosen: Vec<Set> = Vec::new();
-        let fails = self.views.first().map(|view| &view.failed);
-        for _ in 0..count {
-            let seed = self.options.seed ^ (self.log.trials.len() + chosen.len()) as u64;
-            let allowed = |row: &Set| {
-                let breaks = fails.is_some_and(|fails| fails.keys().any(|f| f.is_subset(row)));
-                let run = self
-                    .log
-                    .trials
-                    .values()
-                    .any(|trial| trial.row == scheme.row(row));
-                !breaks && !run && !known.contains(row) && !chosen.contains(row)
-            };
-            let Some(row) = pool.best(seed, proofs, allowed) else {
-                break;
-            };
-            pool.condition(&row);
-            chosen.push(row);
-        }
-        let rows = chosen.iter().map(|row| scheme.row(row));
-        rows.map(|row| self.attempt(row, TrialKind::Search))
-            .collect()
-    }
-
-    /// What tells which variations break the build.
-    fn about_failures(&self, needed: &Set) -> Vec<Try> {
-        let scheme = &self.isolation.scheme;
-        let Some(view) = self.views.first() else {
-            return Vec::new();
-        };
-        let run = |set: &Set| self.attempt(scheme.row(set), TrialKind::Search);
-        if view.failed.contains_key(needed) {
-            // Its second failure; beside it, what comes next if it fails again.
-            return vec![run(needed), run(&view.top.minus(needed))];
-        }
-        let facts = view.failures(&self.isolation.unexplained);
-        let bound = self.weights.len();
-        let replaced = self
-            .isolation
-            .breakers
-            .iter()
-            .filter(|breaker| breaker.replaced);
-        let suspected = Set::of(bound, replaced.flat_map(|breaker| breaker.set.clone()));
-        let found = hypotheses::of_failures(&view.top, &facts.with, &facts.without, &suspected);
-        let sum: f64 = found.iter().map(|hypothesis| hypothesis.weight).sum();
-        let Some(best) = found.first() else {
-            return vec![run(needed)];
-        };
-        if best.weight >= 0.7 * sum {
-            let sets = best.sets(bound);
-            return sets.iter().flat_map(|set| [run(set), run(set)]).collect();
-        }
-        let open = self.open(0);
-        let mut pool = Pool::new(bound, &open, Some(&found));
-        let tries = self.greedy(scheme, &mut pool, &BTreeMap::new(), &[], self.workers());
-        if tries.is_empty() {
-            vec![run(needed)]
-        } else {
-            tries
-        }
-    }
-
-    /// The explanations left for each class of a view for which more than one is.
-    fn open(&self, index: usize) -> Vec<Vec<Hypothesis>> {
-        let progress = self.progress(index).into_iter();
-        progress
-            .filter_map(|(_, progress)| match progress {
-                Progress::Open(found) => Some(found),
-                _ => None,
-            })
-            .collect()
-    }
-
-    /// Everything varied, where that has not been run: with the levels of the first such trial
-    /// if there are such, with the ordinary ones only if that differed.
-    fn missing_top(&self) -> Option<Row> {
-        let mut views = self.views.iter();
-        let main = views.next()?;
-        let first = views.next().filter(|_| self.has_first);
-        if let Some(first) = first {
-            if first.trials(&first.top).next().is_none() {
-                return Some(first.scheme.row(&first.top));
-            }
-            if !first.classes.iter().any(|class| class.active)
-                && main.probes.iter().all(|probe| probe.set.is_empty())
-            {
-                return None;
-            }
-        }
-        let ordinary =
-            std::iter::once(main).chain(self.views.iter().skip(1 + usize::from(self.has_first)));
-        for view in ordinary {
-            let silent = view.failed.contains_key(&view.top);
-            if !view.top.is_empty() && !silent && view.trials(&view.top).next().is_none() {
-                return Some(view.scheme.row(&view.top));
-            }
-        }
-        None
-    }
-
     /// Whether an element differs between different environments, or between equal ones.
     pub(super) fn differs(&self) -> bool {
         !self.unstable.is_empty() || self.views.iter().any(|view| !view.classes.is_empty())
-    }
-
-    /// What the classes of one view ask for, the most urgent first, beside what is in the batch.
-    fn wanted(&self, index: usize, batch: &[Try]) -> Vec<Try> {
-        let Some(view) = self.views.get(index) else {
-            return Vec::new();
-        };
-        let mut asked: BTreeMap<(Row, usize), (Purpose, usize)> = BTreeMap::new();
-        let mut open = Vec::new();
-        let mut bisected = Vec::new();
-        for (number, progress) in self.progress(index) {
-            let class = view.classes.get(number).filter(|class| class.active);
-            match (class, progress) {
-                (Some(class), Progress::Needs(wanted)) => {
-                    for Wanted { set, purpose, copy } in wanted {
-                        if purpose == Purpose::Bisection {
-                            bisected.push(class);
-                        }
-                        let entry = asked.entry((view.scheme.row(&set), copy));
-                        let entry = entry.or_insert((purpose, 0));
-                        entry.0 = entry.0.min(purpose);
-                        entry.1 += 1;
-                    }
-                }
-                (Some(_), Progress::Open(found)) => open.push(found),
-                _ => {}
-            }
-        }
-        for row in self.singles(view, &bisected) {
-            asked.insert((row, 1), (Purpose::Bisection, usize::MAX));
-        }
-        let mut asked: Vec<(Row, Purpose, usize)> = asked
-            .into_iter()
-            .map(|((row, _), (purpose, count))| (row, purpose, count))
-            .collect();
-        asked.sort_by(|a, b| {
-            a.1.cmp(&b.1)
-                .then(b.2.cmp(&a.2))
-                .then_with(|| a.0.cmp(&b.0))
-        });
-        self.fill(view, batch, asked, &open)
-    }
-
-    /// Where several classes must be bisected and few variations are possible, each variation
-    /// alone serves all of them.
-    fn singles(&self, view: &View, bisected: &[&Class]) -> Vec<Row> {
-        if bisected.len() < 2 {
-            return Vec::new();
-        }
-        let none = view.top.minus(&view.top);
-        let suspects = bisected.iter().fold(none.clone(), |all, class| {
-            all.union(&classify::suspects(view, &view.facts(class)))
-        });
-        let halvings = usize::try_from(halvings(view.top.len())).unwrap_or(usize::MAX);
-        if suspects.len() > bisected.len() * halvings {
-            return Vec::new();
-        }
-        let alone = suspects.iter().map(|factor| none.with(factor));
-        alone
-            .map(|set| view.scheme.row(&set))
-            .filter(|row| self.count(row) == 0 && self.log.failed_with(row).next().is_none())
-            .collect()
-    }
-
-    /// A batch: what was asked for and is urgent, then what teaches most, then what will be needed.
-    fn fill(
-        &self,
-        view: &View,
-        batch: &[Try],
-        asked: Vec<(Row, Purpose, usize)>,
-        open: &[Vec<Hypothesis>],
-    ) -> Vec<Try> {
-        let room = self.workers().saturating_sub(batch.len());
-        let (urgent, rest): (Vec<_>, Vec<_>) = asked
-            .into_iter()
-            .partition(|(_, purpose, _)| *purpose < Purpose::Spare);
-        let mut tries: Vec<Try> = urgent
-            .into_iter()
-            .take(room)
-            .map(|(row, purpose, _)| self.attempt(row, kind(purpose)))
-            .collect();
-        if tries.len() < room && !open.is_empty() {
-            let mut pool = Pool::new(self.weights.len(), open, None);
-            let beside = batch.iter().chain(&tries);
-            let known: Vec<Set> = beside.filter_map(|t| view.scheme.set(&t.row)).collect();
-            for row in &known {
-                pool.condition(row);
-            }
-            let proofs = likely_proofs(&view.top, open);
-            let more = self.greedy(&view.scheme, &mut pool, &proofs, &known, room - tries.len());
-            tries.extend(more);
-        }
-        let closing = tries.is_empty() && batch.is_empty();
-        let spare = rest
-            .iter()
-            .any(|(_, purpose, _)| *purpose == Purpose::Spare);
-        for (row, purpose, _) in rest {
-            if purpose == Purpose::Spare || (closing && !spare) {
-                tries.push(self.attempt(row, kind(purpose)));
-            }
-        }
-        if tries.is_empty() && batch.is_empty() {
-            // Nothing tells the explanations apart but the proof of the likeliest.
-            tries.extend(self.decide(view, open));
-        }
-        tries.truncate(room);
-        tries
-    }
-
-    /// A row of the proof of some likeliest explanation that has not been run.
-    fn decide(&self, view: &View, open: &[Vec<Hypothesis>]) -> Option<Try> {
-        open.iter()
-            .filter_map(|found| found.first())
-            .find_map(|best| {
-                let proofs = certificate::proofs(&best.sets(self.weights.len()), &view.top)?;
-                let rows = proofs.into_iter().flat_map(|proof| proof.rows);
-                let mut rows = rows.map(|(set, _)| view.scheme.row(&set));
-                let new =
-                    rows.find(|row| self.log.trials.values().all(|trial| trial.row != *row))?;
-                Some(self.attempt(new, TrialKind::Certificate))
-            })
     }
 
     /// How far each class of a view is; an element that an earlier view shows to differ is left to
@@ -449,62 +127,6 @@ impl<'a> State<'a> {
         })
     }
 
-    /// The repeats that a verdict "same" stands on.
-    fn repeats(&self) -> Vec<Try> {
-        let Some(view) = self.views.get(usize::from(self.has_first)) else {
-            return Vec::new();
-        };
-        let repeats = usize::try_from(self.options.repeats).unwrap_or(usize::MAX);
-        let mut tries = Vec::new();
-        let rows = [
-            Row::control(self.options.factors.len()),
-            view.scheme.row(&view.top),
-        ];
-        for row in rows {
-            let missing = repeats.saturating_sub(self.count(&row));
-            if !row.is_control() && self.log.failed_with(&row).next().is_some() {
-                continue;
-            }
-            for _ in 0..missing.min(self.workers()) {
-                tries.push(self.attempt(row.clone(), TrialKind::Repeat));
-            }
-            if row.is_control() && view.top.is_empty() {
-                break;
-            }
-        }
-        tries
-    }
-
-    /// Rows in which each variation is varied without each other one, as far as they were not run:
-    /// they show what one other variation masks.
-    fn masked_rows(&self) -> Vec<Try> {
-        let Some(view) = self.views.first() else {
-            return Vec::new();
-        };
-        let rows = masking::rows(&view.top).into_iter();
-        rows.filter(|set| {
-            let breaks = view.failed.keys().any(|failed| failed.is_subset(set));
-            !breaks && view.trials(set).next().is_none()
-        })
-        .map(|set| self.attempt(view.scheme.row(&set), TrialKind::Search))
-        .collect()
-    }
-
-    /// A try of a row; the control keeps its distance where the clock runs.
-    fn attempt(&self, row: Row, kind: TrialKind) -> Try {
-        let again = self.log.trials.values().any(|trial| trial.row == row);
-        let control = row.is_control();
-        Try {
-            kind: match kind {
-                TrialKind::Control => TrialKind::Control,
-                _ if again => TrialKind::Repeat,
-                kind => kind,
-            },
-            after_seconds: (control && again && self.options.clock_runs).then_some(CLOCK_STEP),
-            row,
-        }
-    }
-
     /// How many trials of a row built.
     pub(super) fn count(&self, row: &Row) -> usize {
         self.log.built_with(row).count()
@@ -528,14 +150,10 @@ impl<'a> State<'a> {
         let asked = self.options.budget_trials.map(usize::try_from);
         most.min(asked.and_then(Result::ok).unwrap_or(most))
     }
-
-    fn workers(&self) -> usize {
-        self.options.workers.max(1)
-    }
 }
 
 /// The levels of the first all-varied trial, where they are not the ordinary ones.
-fn first_scheme(options: &Options, main: &Scheme) -> Option<Scheme> {
+pub(super) fn first_scheme(options: &Options, main: &Scheme) -> Option<Scheme> {
     let mut scheme = main.clone();
     for (factor, level) in &options.first_levels {
         let known = options.factors.get(*factor)?;
@@ -566,40 +184,6 @@ fn further_levels(options: &Options, main: &Scheme) -> Vec<Scheme> {
         .collect()
 }
 
-/// Rows that the proofs of open classes will need, each with how likely that is.
-fn likely_proofs(top: &Set, open: &[Vec<Hypothesis>]) -> BTreeMap<Set, f64> {
-    let mut needless: BTreeMap<Set, f64> = BTreeMap::new();
-    for found in open {
-        let sum: f64 = found.iter().map(|hypothesis| hypothesis.weight).sum();
-        for hypothesis in found.iter().take(LIKELIEST) {
-            let proofs = certificate::proofs(&hypothesis.sets(top.bound()), top);
-            let mut rows: Vec<Set> = proofs
-                .into_iter()
-                .flatten()
-                .flat_map(|proof| proof.rows)
-                .map(|(row, _)| row)
-                .collect();
-            rows.sort();
-            rows.dedup();
-            for row in rows {
-                *needless.entry(row).or_insert(1.0) *= 1.0 - hypothesis.weight / sum;
-            }
-        }
-    }
-    needless
-        .into_iter()
-        .map(|(row, chance)| (row, 1.0 - chance))
-        .collect()
-}
-
-fn kind(purpose: Purpose) -> TrialKind {
-    match purpose {
-        Purpose::Certificate => TrialKind::Certificate,
-        Purpose::Repeat | Purpose::Spare | Purpose::Closing => TrialKind::Repeat,
-        Purpose::Bisection => TrialKind::Search,
-    }
-}
-
 /// How likely each factor is a culprit, together 1; none is ruled out.
 fn weights(options: &Options) -> Vec<f64> {
     let sum: f64 = options
@@ -621,7 +205,7 @@ fn weights(options: &Options) -> Vec<f64> {
         .collect()
 }
 
-/// Only for the estimate: how often a number can be halved.
+/// How often a number can be halved.
 pub(super) fn halvings(count: usize) -> u32 {
     usize::BITS - count.saturating_sub(1).leading_zeros()
 }
