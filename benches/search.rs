@@ -20,9 +20,11 @@ mod rivals;
 #[path = "search/truth.rs"]
 mod truth;
 
+use std::fmt::Write as _;
 use std::time::Instant;
 
 use packages::{Generator, draw, exact};
+use reprobe::search::Options;
 use rivals::Found;
 use truth::{Hidden, Truth, named, session, verify};
 
@@ -109,7 +111,31 @@ fn main() {
         }
     }
     if chosen.is_empty() || chosen.iter().any(|word| word.as_str() == "noise") {
-        noise(count.div_ceil(NOISE.len() as u64 * 2).max(1) * 5);
+        let sessions = count.div_ceil(NOISE.len() as u64 * 2).max(1) * 5;
+        noise(sessions, false);
+        noise(sessions, true);
+    }
+    if chosen.is_empty() || chosen.iter().any(|word| word.as_str() == "bound") {
+        bound(count.div_ceil(100));
+    }
+}
+
+/// How many trials k single culprits of n factors take at most, all factors alike, next to
+/// 4 + ceil(log2 n) + 2k.
+fn bound(seeds: u64) {
+    for factors in 1..=24 {
+        let mut line = format!("n={factors:<3}");
+        for count in 1..=5.min(factors) {
+            let most = (0..seeds).map(|seed| {
+                let (truth, options) = packages::singles(factors, count, seed);
+                session(&truth, &options, seed, |_| {}).records.len()
+            });
+            let most = most.max().unwrap_or_default();
+            let bound = packages::bound(factors, count);
+            let over = if most > bound { "!" } else { " " };
+            let _ = write!(line, "  k={count}: {most:>2} of {bound:>2}{over}");
+        }
+        println!("{line}");
     }
 }
 
@@ -139,27 +165,32 @@ fn rival(
 }
 
 /// How often an element that only differs by chance is blamed on a variation, over 14 factors.
-fn noise(sessions: u64) {
+fn noise(sessions: u64, thorough: bool) {
+    println!("chance alone{}:", if thorough { ", thorough" } else { "" });
     let (mut elements, mut blamed) = (0, 0);
     for rate in NOISE {
         for fresh in [false, true] {
+            let before = (elements, blamed);
             for seed in 0..sessions {
                 let truth = Truth {
                     elements: vec![Hidden::Noise { rate: *rate, fresh }],
                     ..Truth::default()
                 };
-                let (_, options) = draw(
-                    &Generator {
-                        zipf: false,
-                        ..REALISTIC
-                    },
-                    1,
-                    seed,
-                );
+                let alike = Generator {
+                    zipf: false,
+                    ..REALISTIC
+                };
+                let options = Options {
+                    thorough,
+                    ..draw(&alike, 1, seed).1
+                };
                 let done = session(&truth, &options, seed * 77 + 1, |_| {});
                 elements += 1;
                 blamed += u64::from(named(&done.verdict, 0).is_some());
             }
+            let (new, wrong) = (elements - before.0, blamed - before.1);
+            let values = if fresh { "fresh values" } else { "two values" };
+            println!("chance with p = {rate}, {values}: blamed {wrong} of {new}");
         }
     }
     let (low, high) = interval(blamed, elements);

@@ -12,7 +12,7 @@
 #[path = "../benches/search/truth.rs"]
 mod truth;
 
-use reprobe::model::{Row, TrialId, TrialKind};
+use reprobe::model::{Expect, Row, TrialId, TrialKind};
 use reprobe::search::{
     Control, ElementVerdict, Factor, FactorVerdict, Observation, Options, Search, Seen, Step, Try,
 };
@@ -419,6 +419,65 @@ fn noise_is_hardly_ever_blamed_on_a_variation() {
     }
     // The bench measures the rate, which is below 1 %, over 10 000 elements; so few leave room for luck.
     assert!(blamed * 50 <= noisy, "{blamed} of {noisy}");
+}
+
+/// What the progress display says before each round: trials done, and about how many are left.
+fn estimates(truth: &Truth, options: &Options) -> Vec<(usize, usize)> {
+    let mut search = Search::new(options.clone());
+    let mut said = Vec::new();
+    let mut done = 0;
+    while let Step::Run(tries) = search.next() {
+        said.push((done, search.estimate() as usize));
+        for attempt in tries {
+            let observation = truth.run(&attempt.row, &mut Random(done as u64));
+            search.record(TrialId(done as u32), &attempt, observation);
+            done += 1;
+        }
+    }
+    said.push((done, search.estimate() as usize));
+    said
+}
+
+#[test]
+fn the_estimate_of_what_is_left_shrinks() {
+    let builds = [
+        builds(vec![sets(&[&[0]])]),
+        builds(vec![sets(&[&[3]]), sets(&[&[3]])]),
+        builds(vec![sets(&[&[3]]), sets(&[&[5]])]),
+        builds(vec![sets(&[&[3]]), sets(&[&[5]]), sets(&[&[3], &[5]])]),
+    ];
+    for (truth, factors) in builds.iter().zip([1, 14, 14, 20]) {
+        let said = estimates(truth, &options(factors));
+        let total = said.last().unwrap().0;
+        assert_eq!(said.last().unwrap().1, 0);
+        for (before, after) in said.iter().zip(&said[1..]) {
+            assert!(before.1 > 0, "{said:?}");
+            assert!(after.1 <= before.1 + 1, "{said:?}");
+        }
+        for (done, left) in &said {
+            assert!((done + left).abs_diff(total) <= 6, "{said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_single_variation_takes_six_trials_and_the_control_is_the_counterproof() {
+    let done = check(&builds(vec![sets(&[&[0]])]), &options(1), 0);
+    assert_eq!(done.records.len(), 6);
+    let ElementVerdict::Certified { culprits } = &done.verdict.elements[0] else {
+        panic!("{:?}", done.verdict.elements[0]);
+    };
+    let controls = culprits[0].certificate.iter();
+    let controls: Vec<&TrialId> = controls
+        .filter(|(_, expect)| *expect == Expect::Same)
+        .map(|(id, _)| id)
+        .collect();
+    assert!(controls.len() >= 3, "{controls:?}");
+    assert!(
+        controls
+            .iter()
+            .all(|id| done.records[id].0.row.is_control())
+    );
 }
 
 #[test]

@@ -42,109 +42,181 @@ pub struct Generator {
 /// A package, and what the search is told about its factors.
 pub fn draw(generator: &Generator, workers: usize, seed: u64) -> (Truth, Options) {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1_e995);
-    let weights: Vec<f64> = (0..generator.factors)
-        .map(|rank| {
-            if generator.zipf {
-                1.0 / (rank + 1) as f64
-            } else {
-                1.0
-            }
-        })
-        .collect();
-    let mut free: Vec<usize> = (0..generator.factors).collect();
-    let mut truth = Truth::default();
-    let mut point = random.real();
-    let count = generator.singles.iter().position(|chance| {
-        point -= chance;
-        point < 0.0
-    });
-    let count = count.map_or(generator.singles.len(), |index| index + 1);
-    let singles: Vec<usize> = (0..count)
-        .map(|_| take(&mut free, &weights, &mut random))
-        .collect();
-    for single in &singles {
-        truth.elements.push(Hidden::Sets {
-            sets: vec![vec![*single]],
-            distinct: false,
-        });
-    }
-    for _ in 0..generator.mixed.0 {
-        if count < 2 || !random.chance(generator.mixed.1) {
-            continue;
+    let weight = |rank: usize| {
+        if generator.zipf {
+            1.0 / (rank + 1) as f64
+        } else {
+            1.0
         }
-        let width = 2 + random.below(generator.widest.min(count) - 1);
-        let mut pool = singles.clone();
-        let chosen = (0..width).map(|_| pool.swap_remove(random.below(pool.len())));
-        let mut sets: Vec<Vec<usize>> = chosen.map(|single| vec![single]).collect();
-        sets.sort();
-        let distinct = random.chance(generator.distinct);
-        truth.elements.push(Hidden::Sets { sets, distinct });
-    }
-    for _ in 0..generator.pairs.0 {
-        if random.chance(generator.pairs.1) {
-            let mut pair = vec![
-                take(&mut free, &weights, &mut random),
-                take(&mut free, &weights, &mut random),
-            ];
-            pair.sort_unstable();
-            truth.elements.push(Hidden::Sets {
-                sets: vec![pair],
-                distinct: false,
-            });
-        }
-    }
-    for _ in 0..generator.masked {
-        let on = take(&mut free, &weights, &mut random);
-        truth
-            .elements
-            .push(Hidden::Masked(on, free[random.below(free.len())]));
-    }
-    for _ in 0..generator.noisy.0 {
-        if random.chance(generator.noisy.1) {
-            let rate = generator.rates[random.below(generator.rates.len())];
-            truth.elements.push(Hidden::Noise {
-                rate,
-                fresh: random.chance(generator.fresh),
-            });
-        }
-    }
-    if random.chance(generator.breaker) {
-        truth
-            .breakers
-            .push(vec![(take(&mut free, &weights, &mut random), 0)]);
-    }
-    let factor = |weight: &f64| Factor {
-        levels: 1,
-        weight: *weight,
-        volatile: Vec::new(),
     };
-    let mut factors: Vec<Factor> = weights.iter().map(factor).collect();
-    let mut first_levels = Vec::new();
-    if generator.volatile > 0.0 {
-        factors[0].levels = 2;
-        factors[0].volatile = vec![false, true];
-        first_levels.push((0, 2));
-        if random.chance(generator.volatile) {
-            truth.elements.push(Hidden::AtLevel(0, 2));
+    let mut drawing = Drawing {
+        generator,
+        weights: (0..generator.factors).map(weight).collect(),
+        free: (0..generator.factors).collect(),
+        truth: Truth::default(),
+    };
+    let singles = drawing.singles(&mut random);
+    drawing.mixed(&singles, &mut random);
+    drawing.pairs(&mut random);
+    drawing.masked_and_noisy(&mut random);
+    if random.chance(generator.breaker) {
+        let breaker = drawing.take(&mut random);
+        drawing.truth.breakers.push(vec![(breaker, 0)]);
+    }
+    let options = drawing.options(workers, seed, &mut random);
+    drawing.hints(&mut random);
+    let clean = Hidden::Sets {
+        sets: Vec::new(),
+        distinct: false,
+    };
+    let all = drawing.truth.elements.len() + generator.clean;
+    drawing.truth.elements.resize(all, clean);
+    (drawing.truth, options)
+}
+
+/// A package that is being drawn.
+struct Drawing<'a> {
+    generator: &'a Generator,
+    weights: Vec<f64>,
+    /// Factors that have no part in anything yet.
+    free: Vec<usize>,
+    truth: Truth,
+}
+
+impl Drawing<'_> {
+    fn singles(&mut self, random: &mut Random) -> Vec<usize> {
+        let mut point = random.real();
+        let count = self.generator.singles.iter().position(|chance| {
+            point -= chance;
+            point < 0.0
+        });
+        let count = count.map_or(self.generator.singles.len(), |index| index + 1);
+        let singles: Vec<usize> = (0..count).map(|_| self.take(random)).collect();
+        for single in &singles {
+            self.differs(vec![vec![*single]], false);
+        }
+        singles
+    }
+
+    fn mixed(&mut self, singles: &[usize], random: &mut Random) {
+        for _ in 0..self.generator.mixed.0 {
+            if singles.len() < 2 || !random.chance(self.generator.mixed.1) {
+                continue;
+            }
+            let width = 2 + random.below(self.generator.widest.min(singles.len()) - 1);
+            let mut pool = singles.to_vec();
+            let chosen = (0..width).map(|_| pool.swap_remove(random.below(pool.len())));
+            let mut sets: Vec<Vec<usize>> = chosen.map(|single| vec![single]).collect();
+            sets.sort();
+            let distinct = random.chance(self.generator.distinct);
+            self.differs(sets, distinct);
         }
     }
-    for (number, element) in truth.elements.iter().enumerate() {
-        for set in element.culprits().unwrap_or_default() {
-            if let ([single], true) = (set.as_slice(), random.chance(generator.hinted)) {
-                truth.hints.push((number as u32, *single));
+
+    fn pairs(&mut self, random: &mut Random) {
+        for _ in 0..self.generator.pairs.0 {
+            if random.chance(self.generator.pairs.1) {
+                let mut pair = vec![self.take(random), self.take(random)];
+                pair.sort_unstable();
+                self.differs(vec![pair], false);
             }
         }
     }
-    for _ in 0..generator.clean {
+
+    fn masked_and_noisy(&mut self, random: &mut Random) {
+        for _ in 0..self.generator.masked {
+            let on = self.take(random);
+            let off = self.free[random.below(self.free.len())];
+            self.truth.elements.push(Hidden::Masked(on, off));
+        }
+        for _ in 0..self.generator.noisy.0 {
+            if random.chance(self.generator.noisy.1) {
+                let rate = self.generator.rates[random.below(self.generator.rates.len())];
+                let fresh = random.chance(self.generator.fresh);
+                self.truth.elements.push(Hidden::Noise { rate, fresh });
+            }
+        }
+    }
+
+    /// What the search is told; a level whose values change by themselves is drawn here.
+    fn options(&mut self, workers: usize, seed: u64, random: &mut Random) -> Options {
+        let factor = |weight: &f64| Factor {
+            levels: 1,
+            weight: *weight,
+            volatile: Vec::new(),
+        };
+        let mut factors: Vec<Factor> = self.weights.iter().map(factor).collect();
+        let mut first_levels = Vec::new();
+        if self.generator.volatile > 0.0 {
+            factors[0].levels = 2;
+            factors[0].volatile = vec![false, true];
+            first_levels.push((0, 2));
+            if random.chance(self.generator.volatile) {
+                self.truth.elements.push(Hidden::AtLevel(0, 2));
+            }
+        }
+        Options {
+            factors,
+            first_levels,
+            workers,
+            budget_trials: None,
+            repeats: 1,
+            thorough: false,
+            clock_runs: false,
+            seed,
+        }
+    }
+
+    fn hints(&mut self, random: &mut Random) {
+        for (number, element) in self.truth.elements.iter().enumerate() {
+            for set in element.culprits().unwrap_or_default() {
+                if let ([single], true) = (set.as_slice(), random.chance(self.generator.hinted)) {
+                    self.truth.hints.push((number as u32, *single));
+                }
+            }
+        }
+    }
+
+    fn differs(&mut self, sets: Vec<Vec<usize>>, distinct: bool) {
+        self.truth.elements.push(Hidden::Sets { sets, distinct });
+    }
+
+    /// A factor drawn by weight, and no longer free.
+    fn take(&mut self, random: &mut Random) -> usize {
+        let weights = &self.weights;
+        let sum: f64 = self.free.iter().map(|factor| weights[*factor]).sum();
+        let mut point = random.real() * sum;
+        let index = self.free.iter().position(|factor| {
+            point -= weights[*factor];
+            point < 0.0
+        });
+        self.free.remove(index.unwrap_or(self.free.len() - 1))
+    }
+}
+
+/// A package in which so many single culprits each reach one element, all factors alike.
+pub fn singles(factors: usize, count: usize, seed: u64) -> (Truth, Options) {
+    let mut random = Random(seed * 1000 + (factors * 10 + count) as u64);
+    let mut free: Vec<usize> = (0..factors).collect();
+    let mut truth = Truth::default();
+    for _ in 0..count {
+        let culprit = free.swap_remove(random.below(free.len()));
         truth.elements.push(Hidden::Sets {
-            sets: Vec::new(),
+            sets: vec![vec![culprit]],
             distinct: false,
         });
     }
     let options = Options {
-        factors,
-        first_levels,
-        workers,
+        factors: vec![
+            Factor {
+                levels: 1,
+                weight: 1.0,
+                volatile: Vec::new(),
+            };
+            factors
+        ],
+        first_levels: Vec::new(),
+        workers: 1,
         budget_trials: None,
         repeats: 1,
         thorough: false,
@@ -154,15 +226,9 @@ pub fn draw(generator: &Generator, workers: usize, seed: u64) -> (Truth, Options
     (truth, options)
 }
 
-/// A factor drawn by weight, and no longer free.
-fn take(free: &mut Vec<usize>, weights: &[f64], random: &mut Random) -> usize {
-    let sum: f64 = free.iter().map(|factor| weights[*factor]).sum();
-    let mut point = random.real() * sum;
-    let index = free.iter().position(|factor| {
-        point -= weights[*factor];
-        point < 0.0
-    });
-    free.remove(index.unwrap_or(free.len() - 1))
+/// As many trials may single culprits take: 4 + ceil(log2 n) + 2k.
+pub fn bound(factors: usize, count: usize) -> usize {
+    4 + (usize::BITS - (factors - 1).leading_zeros()) as usize + 2 * count
 }
 
 /// Whether every element got exactly its culprits, chance was blamed on nobody, and the breakers
@@ -171,9 +237,8 @@ pub fn exact(truth: &Truth, done: &Session) -> Result<(), String> {
     for (number, element) in truth.elements.iter().enumerate() {
         let said = named(&done.verdict, number);
         let right = match element {
-            Hidden::Noise { .. } => said.is_none(),
+            Hidden::Noise { .. } | Hidden::Xor(..) => said.is_none(),
             Hidden::Masked(on, _) => said.is_none_or(|sets| sets == [vec![*on]]),
-            Hidden::Xor(..) => said.is_none(),
             other => match (other.culprits(), done.verdict.elements.get(number)) {
                 (None, Some(ElementVerdict::Same { .. })) => true,
                 (None, _) => false,

@@ -99,7 +99,7 @@ fn minimal(build: &mut Whole<'_>, mut set: Vec<usize>) -> Vec<usize> {
             .iter()
             .find(|chunk| build.differs(chunk) == Some(true))
         {
-            set = chunk.clone();
+            set.clone_from(chunk);
             parts = 2;
         } else if let Some(smaller) = chunks
             .iter()

@@ -338,35 +338,40 @@ impl State<'_> {
             })
     }
 
-    /// The repeats that a verdict "same" stands on.
+    /// The repeats that a verdict "same" stands on, as many as there are workers.
     fn repeats(&self) -> Vec<Try> {
+        let rows = self.missing_repeats().into_iter();
+        rows.flat_map(|(row, count)| {
+            std::iter::repeat_n(row, count.min(self.workers()))
+                .map(|row| self.attempt(row, TrialKind::Repeat))
+        })
+        .collect()
+    }
+
+    /// The control and everything varied, each with the number of trials that are missing behind a
+    /// verdict "same".
+    pub(super) fn missing_repeats(&self) -> Vec<(Row, usize)> {
         let Some(view) = self.views.get(usize::from(self.has_first)) else {
             return Vec::new();
         };
         let repeats = usize::try_from(self.options.repeats).unwrap_or(usize::MAX);
-        let mut tries = Vec::new();
-        let rows = [
-            Row::control(self.options.factors.len()),
-            view.scheme.row(&view.top),
-        ];
-        for row in rows {
-            let missing = repeats.saturating_sub(self.count(&row));
-            if !row.is_control() && self.log.failed_with(&row).next().is_some() {
-                continue;
-            }
-            for _ in 0..missing.min(self.workers()) {
-                tries.push(self.attempt(row.clone(), TrialKind::Repeat));
-            }
-            if row.is_control() && view.top.is_empty() {
-                break;
-            }
+        let all = view.scheme.row(&view.top);
+        let mut rows = vec![Row::control(self.options.factors.len())];
+        if !view.top.is_empty() && self.log.failed_with(&all).next().is_none() {
+            rows.push(all);
         }
-        tries
+        rows.into_iter()
+            .map(|row| {
+                let missing = repeats.saturating_sub(self.count(&row));
+                (row, missing)
+            })
+            .filter(|(_, missing)| *missing > 0)
+            .collect()
     }
 
     /// Rows in which each variation is varied without each other one, as far as they were not run:
     /// they show what one other variation masks.
-    fn masked_rows(&self) -> Vec<Try> {
+    pub(super) fn masked_rows(&self) -> Vec<Try> {
         let Some(view) = self.views.first() else {
             return Vec::new();
         };

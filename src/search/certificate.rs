@@ -40,8 +40,8 @@ pub(super) fn transversals(terms: &[Set], like: &Set) -> Option<Vec<Set>> {
 pub(super) struct Proof {
     /// The set.
     pub(super) term: Set,
-    /// The rows and what each must show. The control, which is the same by definition, is not
-    /// among them.
+    /// The rows and what each must show. The control, which is the same by definition, is among them
+    /// only where nothing is left to vary without the set: its repeats are the counterproof then.
     pub(super) rows: Vec<(Set, Expect)>,
 }
 
@@ -50,7 +50,6 @@ pub(super) fn proofs(terms: &[Set], top: &Set) -> Option<Vec<Proof>> {
     let complete: Vec<Set> = transversals(terms, top)?
         .iter()
         .map(|removed| top.minus(removed))
-        .filter(|row| !row.is_empty())
         .collect();
     let mut proofs = Vec::new();
     for term in terms {
@@ -88,6 +87,14 @@ mod tests {
     fn alternatives_need_one_trial_each_and_one_without_all_of_them() {
         assert_eq!(rows(&[Set::of(8, [3])]), 2);
         assert_eq!(rows(&[Set::of(8, [3]), Set::of(8, [5])]), 3);
+    }
+
+    #[test]
+    fn where_nothing_else_varies_the_control_is_the_counterproof() {
+        let only = Set::of(8, [3]);
+        let found = proofs(std::slice::from_ref(&only), &only).unwrap();
+        let control = (Set::empty(8), Expect::Same);
+        assert_eq!(found[0].rows, [(only, Expect::Differs), control]);
     }
 
     #[test]

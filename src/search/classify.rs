@@ -61,6 +61,8 @@ pub(super) struct Setting<'a> {
     pub(super) noisy: usize,
     /// Whether certificates are repeated between two controls.
     pub(super) clock_runs: bool,
+    /// Whether chance must be as unlikely for each rate as it ordinarily is over all rates.
+    pub(super) thorough: bool,
 }
 
 /// How often an element turns out to be noisy, before anything is known about it.
@@ -75,11 +77,17 @@ const SUSPICION_OF_SEVERAL: f64 = 0.05;
 const REPEATS_ON_SUSPICION: usize = 6;
 /// The share of a hypothesis above which its proof is run instead of further search.
 const CONVINCED: f64 = 0.7;
-/// How likely chance may explain a history, over all the claims of its kind, where a claim is made.
-/// Divided among the noisy classes of a session, so that it holds for the session.
-const DOUBT: f64 = 0.0195;
+/// How likely chance may show a history at most, over all the claims of a kind, where a claim of one
+/// variation is made; each claim has the share of it that its variation has of the prior. Together
+/// with [`DOUBT_OF_SEVERAL`], less than one noisy element of a hundred is blamed on a variation, over
+/// rates from 0.05 to 1; of those that flip a coin between two values, one of 25, as far as
+/// 4 + ceil(log2 n) + 2k trials for k culprits allow. [`STRICT`] makes it less than one of a hundred
+/// at every rate. Divided among the noisy classes of a session, so that it holds for the session.
+const DOUBT: f64 = 0.05;
 /// The same for each kind of claim of more than one variation.
-const DOUBT_OF_SEVERAL: f64 = 0.01;
+const DOUBT_OF_SEVERAL: f64 = 0.003;
+/// The share of these doubts that is left where the user asked for thoroughness.
+const STRICT: f64 = 0.15;
 /// Repeats behind a claim that no hypothesis of the list expresses: chance mimics those easily.
 const REPEATS_OF_UNLISTED: usize = 7;
 /// Repeats after which no more are bought.
@@ -147,7 +155,7 @@ fn locate(
     let (differs, same) = counts(class);
     let chance = NOISY * noise::marginal(differs, same);
     let share = chance / (chance + sum + UNLISTED);
-    let repeats_worth = match found.first().map(|best| best.terms()) {
+    let repeats_worth = match found.first().map(Hypothesis::terms) {
         Some([[a, b]]) if a == b => {
             if share > SUSPICION {
                 REPEATS_ON_SUSPICION
@@ -200,7 +208,12 @@ fn against_noise(view: &View, class: &Class, facts: &Facts, worth: usize) -> Opt
 }
 
 /// Asks for the missing rows of a proof, and for the repeats that it will need besides.
-fn prove(view: &View, class: &Class, proofs: &[Proof], setting: &Setting<'_>) -> Progress {
+pub(super) fn prove(
+    view: &View,
+    class: &Class,
+    proofs: &[Proof],
+    setting: &Setting<'_>,
+) -> Progress {
     let missing: Vec<(&Set, Expect)> = missing(view, class, proofs).collect();
     let (mut differs, mut same) = counts(class);
     for (_, expect) in &missing {
@@ -327,9 +340,14 @@ fn spares(
     (mut differs, mut same): (usize, usize),
     setting: &Setting<'_>,
 ) -> Vec<Set> {
-    let doubt = match proofs {
+    let kind = match proofs {
         [proof] if proof.term.len() == 1 => DOUBT,
         _ => DOUBT_OF_SEVERAL,
+    };
+    let doubt = if setting.thorough {
+        kind * STRICT
+    } else {
+        kind
     };
     let noisy = noise::real(setting.noisy.max(1));
     let bound = doubt * alternatives(class, proofs, &setting.prior) / noisy;
@@ -338,7 +356,7 @@ fn spares(
         kind.map(|(set, _)| set.clone()).collect()
     };
     let (mut differing, mut equal) = (0, 0);
-    while noise::marginal(differs, same) > bound && differing + equal < MOST_REPEATS {
+    while noise::at_most(differs, same) > bound && differing + equal < MOST_REPEATS {
         if differs <= same {
             differs += 1;
             differing += 1;

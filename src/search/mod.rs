@@ -15,6 +15,7 @@ mod batch;
 mod bisect;
 mod certificate;
 mod classify;
+mod estimate;
 mod greedy;
 mod hypotheses;
 mod isolate;
@@ -34,9 +35,8 @@ pub use types::{
 
 use crate::model::TrialId;
 
-use self::classify::Progress;
 use self::log::{Log, Trial};
-use self::state::{State, halvings};
+use self::state::State;
 
 /// A search: options and what was recorded.
 #[derive(Debug, Clone)]
@@ -96,23 +96,9 @@ impl Search {
         State::new(&self.log, &self.options).verdict()
     }
 
-    /// About how many trials are left, for a progress display.
+    /// About how many trials are left, for a progress display. As long as nothing is known to
+    /// differ, it is for a build with two culprits.
     pub fn estimate(&self) -> u32 {
-        let state = State::new(&self.log, &self.options);
-        let Step::Run(tries) = state.step() else {
-            return 0;
-        };
-        let locate = halvings(self.options.factors.len()) + 1;
-        if self.log.trials.len() < 2 {
-            return locate + 4;
-        }
-        let views = 0..state.views.len();
-        let open = views
-            .flat_map(|index| state.progress(index))
-            .filter(|(_, progress)| matches!(progress, Progress::Needs(_) | Progress::Open(_)))
-            .count();
-        let open = u32::try_from(open).unwrap_or(u32::MAX);
-        let asked = u32::try_from(tries.len()).unwrap_or(u32::MAX);
-        asked.max(locate.min(open.saturating_mul(2)).saturating_add(open))
+        State::new(&self.log, &self.options).left()
     }
 }

@@ -9,6 +9,14 @@ pub(super) fn marginal(differs: usize, same: usize) -> f64 {
     })
 }
 
+/// The same with the rate under which this history is likeliest: however often an element differs by
+/// chance, it shows this history no oftener.
+pub(super) fn at_most(differs: usize, same: usize) -> f64 {
+    let rate = real(differs) / real((differs + same).max(1));
+    let share = |rate: f64, count: usize| (0..count).fold(1.0, |product, _| product * rate);
+    share(rate, differs) * share(1.0 - rate, same)
+}
+
 /// The 95 % Wilson score interval of a rate (Wilson, JASA 22 (1927) 209).
 pub(super) fn wilson(differing: u64, trials: u64) -> (f64, f64) {
     const Z: f64 = 1.959_963_984_540_054;
@@ -39,6 +47,14 @@ mod tests {
         assert!((marginal(0, 0) - 1.0).abs() < 1e-12);
         assert!((marginal(1, 1) - 1.0 / 6.0).abs() < 1e-12);
         assert!((marginal(3, 3) - 1.0 / 140.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn no_rate_makes_a_history_likelier_than_its_own() {
+        assert!((at_most(3, 4) - 27.0 * 256.0 / 823_543.0).abs() < 1e-12);
+        assert!((at_most(2, 2) - 1.0 / 16.0).abs() < 1e-12);
+        assert!((at_most(3, 0) - 1.0).abs() < 1e-12);
+        assert!((at_most(0, 0) - 1.0).abs() < 1e-12);
     }
 
     #[test]

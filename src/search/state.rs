@@ -90,15 +90,7 @@ impl<'a> State<'a> {
         let Some(view) = self.views.get(index) else {
             return Vec::new();
         };
-        let mut setting = Setting {
-            order: &self.order,
-            prior: Prior {
-                weights: &self.weights,
-                proven: &[],
-            },
-            noisy: self.noisy,
-            clock_runs: self.options.clock_runs,
-        };
+        let mut setting = self.setting(&[]);
         let classes = || {
             let classes = view.classes.iter().enumerate();
             classes.filter(|(_, class)| {
@@ -117,6 +109,20 @@ impl<'a> State<'a> {
         classes()
             .map(|(number, class)| (number, classify::progress(view, class, &setting)))
             .collect()
+    }
+
+    /// What all classes of a view share, given the sets that are proven for some of them.
+    pub(super) fn setting<'s>(&'s self, proven: &'s [Set]) -> Setting<'s> {
+        Setting {
+            order: &self.order,
+            prior: Prior {
+                weights: &self.weights,
+                proven,
+            },
+            noisy: self.noisy,
+            clock_runs: self.options.clock_runs,
+            thorough: self.options.thorough,
+        }
     }
 
     /// Whether an earlier view shows that an element differs.
