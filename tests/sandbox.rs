@@ -1110,7 +1110,7 @@ fn a_source_file_that_cannot_be_read_is_named_where_a_copy_is_needed() {
     assert!(
         error
             .to_string()
-            .contains("project/closed: Permission denied"),
+            .contains("project/closed may not be read (Permission denied"),
         "{error}"
     );
 }

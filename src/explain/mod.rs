@@ -54,6 +54,7 @@ pub fn findings(case: Case<'_>, contents: Contents<'_>) -> Findings {
     let variations = variation::records(&case);
     let (verdict, why) = verdict::decide(&case, &artifacts, &variations);
     let mut notes = case.notes;
+    notes.extend(verdict::unread(case.ledger));
     notes.extend(
         case.search
             .notes

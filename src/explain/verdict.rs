@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::Case;
+use super::{Case, Ledger};
 use crate::model::{Artifact, ArtifactVerdict, VariationRecord, VariationStatus, Verdict};
 use crate::search::Control;
+
+/// So many places that could not be read in full are named.
+const PROBLEMS_TOLD: usize = 5;
 
 /// Decides: a difference is a difference whatever else went wrong; without one, everything that was
 /// asked for by name must have been tested.
@@ -35,7 +38,7 @@ pub(super) fn decide(
     }
     let untested = untested(case, variations);
     if !untested.is_empty() {
-        let names = untested.join(", ");
+        let names = untested.join("; ");
         return (
             Verdict::Inconclusive,
             format!("asked for, and not tested: {names}"),
@@ -116,8 +119,32 @@ fn untested(case: &Case<'_>, variations: &[VariationRecord]) -> Vec<String> {
     let missing = variations.iter().filter(|v| !tested.contains(&v.status));
     missing
         .filter(|v| asked.contains(&v.name))
-        .map(|v| v.name.clone())
+        .map(|v| match &v.reason {
+            Some(reason) => format!("{} ({reason})", v.name),
+            None => v.name.clone(),
+        })
         .collect()
+}
+
+/// What of the control's outputs could not be read in full, and was compared as a whole; the first
+/// ones in words.
+pub(super) fn unread(ledger: &Ledger) -> Vec<String> {
+    let Some(control) = ledger.control() else {
+        return Vec::new();
+    };
+    let problems = control.problems.iter();
+    let mut notes: Vec<String> = problems
+        .take(PROBLEMS_TOLD)
+        .map(|(path, problem)| format!("{path}: {problem}"))
+        .collect();
+    let more = control.problems.len().saturating_sub(PROBLEMS_TOLD);
+    if more > 0 {
+        notes.push(format!(
+            "{} could not be read in full",
+            plural(more, "more place")
+        ));
+    }
+    notes
 }
 
 fn plural(count: usize, noun: &str) -> String {

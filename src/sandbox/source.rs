@@ -187,6 +187,16 @@ impl Copier {
     }
 }
 
+fn unreadable(path: &Path, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return Error::Unusable(format!(
+            "{} may not be read ({error}), and source-mtime and source-mode need a copy of the source: make it readable, or --skip source-mtime,source-mode",
+            path.display()
+        ));
+    }
+    Error::file("read", path)(error)
+}
+
 fn copy_one(from: &Path, to: &Path, metadata: &Metadata) -> Result<(), Error> {
     let kind = metadata.file_type();
     if kind.is_symlink() {
@@ -194,7 +204,7 @@ fn copy_one(from: &Path, to: &Path, metadata: &Metadata) -> Result<(), Error> {
         return std::os::unix::fs::symlink(target, to).map_err(Error::file("link", to));
     }
     if kind.is_file() {
-        let mut source = File::open(from).map_err(Error::file("read", from))?;
+        let mut source = File::open(from).map_err(|error| unreadable(from, error))?;
         let mut target = OpenOptions::new()
             .write(true)
             .create_new(true)

@@ -1,0 +1,185 @@
+//! Builds and outputs as they go wrong: each has its exit code and a message that names the thing
+//! and the way out, and leaves the source as it was.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may fail loudly, in its helpers as well"
+)]
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use reprobe::snapshot::walk::sorted_entries;
+use tempfile::TempDir;
+
+/// A source tree with an old product.
+fn tree() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("dist")).unwrap();
+    fs::write(directory.path().join("dist/old.tar"), "old\n").unwrap();
+    fs::write(directory.path().join("a.txt"), "a\n").unwrap();
+    directory
+}
+
+/// Names, contents, modes and times of a tree.
+fn state(directory: &Path) -> Vec<(String, Vec<u8>, u32, i64, i64)> {
+    let mut all = Vec::new();
+    for entry in sorted_entries(directory).unwrap() {
+        let metadata = entry.path.symlink_metadata().unwrap();
+        let content = if metadata.is_file() {
+            fs::read(&entry.path).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        let name = entry.path.display().to_string();
+        let times = (metadata.mtime(), metadata.mtime_nsec());
+        all.push((name, content, metadata.mode(), times.0, times.1));
+        if metadata.is_dir() {
+            all.extend(state(&entry.path));
+        }
+    }
+    all
+}
+
+/// Runs a check of one variation; asserts the exit code and what was said, in one line.
+#[track_caller]
+fn check(source: &Path, options: &[&str], build: &str, code: i32, said: &[&str]) {
+    let before = state(source);
+    let output = Command::new(env!("CARGO_BIN_EXE_reprobe"))
+        .args(["check", "--only", "umask"])
+        .args(options)
+        .arg(source)
+        .args(["--", build])
+        .env("NO_COLOR", "1")
+        .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let all = [output.stdout, output.stderr].concat();
+    let all = String::from_utf8(all).unwrap();
+    let line = all.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(output.status.code(), Some(code), "{all}");
+    for said in said {
+        assert!(line.contains(said), "{said:?} is not in:\n{all}");
+    }
+    assert_eq!(state(source), before, "the source was changed");
+}
+
+#[test]
+fn sources_that_are_none_are_named() {
+    let tree = tree();
+    let missing = tree.path().join("nowhere");
+    let file = tree.path().join("a.txt");
+    let run = |source: &Path, said: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_reprobe"))
+            .arg("check")
+            .arg(source)
+            .args(["--", "true"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(said), "{text}");
+    };
+    run(&missing, "nowhere: No such file or directory");
+    run(&file, "a.txt is not a directory");
+}
+
+#[test]
+fn a_build_that_makes_nothing_gets_no_verdict() {
+    let tree = tree();
+    let source = tree.path();
+    check(
+        source,
+        &[],
+        "true",
+        125,
+        &["created or changed nothing in the build tree"],
+    );
+    let old = "dist/old.tar stood in the source already";
+    check(source, &["-o", "dist/*"], "true", 125, &[old, "--clean"]);
+    let none = "nothing that matches x*; name what the build makes with -o";
+    check(source, &["-o", "x*"], "echo > y", 125, &[none]);
+}
+
+#[test]
+fn a_control_that_fails_says_how_and_what_it_said_last() {
+    let tree = tree();
+    let source = tree.path();
+    check(
+        source,
+        &[],
+        "no-such-program",
+        125,
+        &["no-such-program: not found"],
+    );
+    let log = [
+        "exit code 3",
+        "first second",
+        "The network was closed",
+        "--prepare",
+        "Its log:",
+    ];
+    check(source, &[], "echo first; echo second; exit 3", 125, &log);
+    let late = ["did not end within 1 s"];
+    check(source, &["--timeout", "1s"], "sleep 60", 125, &late);
+    let closed = "python3 -c 'import socket; socket.create_connection((\"192.0.2.1\", 80), 5)'";
+    let said = ["Network is unreachable", "--network"];
+    check(source, &[], closed, 125, &said);
+}
+
+#[test]
+fn broken_archives_are_compared_as_a_whole_and_said_to_be() {
+    let tree = tree();
+    let cut = "seq 9999 | gzip -n | head -c 500 >x.gz";
+    let said = ["REPRODUCIBLE: 1 output", "x.gz: "];
+    check(tree.path(), &["-o", "x.gz"], cut, 0, &said);
+    let cut = "(umask; seq 9999) | gzip -n | head -c 500 >x.gz";
+    let said = ["NOT REPRODUCIBLE: 1 of 1 output differs because of umask"];
+    check(tree.path(), &["-o", "x.gz"], cut, 1, &said);
+    let cut = "tar -cf - a.txt | head -c 700 >x.tar; head -c 90 x.tar >x.zip";
+    check(
+        tree.path(),
+        &["-o", "x.*"],
+        cut,
+        0,
+        &["2 outputs are identical", "x.tar!/a.txt: truncated"],
+    );
+}
+
+#[test]
+fn odd_outputs_are_compared_without_being_opened_or_filling_memory() {
+    let tree = tree();
+    let build = "truncate -s 3G sparse; mkfifo fifo; ln -s nowhere link; echo >\"$(printf 'a\\351')\"; \
+                 python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"socket\")'";
+    let said = [
+        "5 outputs are identical",
+        "a\\xe9 same",
+        "fifo same",
+        "socket same",
+        "sparse same",
+    ];
+    check(tree.path(), &["-o", "*"], build, 0, &said);
+}
+
+#[test]
+fn a_file_that_may_not_be_read_stops_only_builds_that_read_it() {
+    let tree = tree();
+    let source = tree.path();
+    let closed = source.join("closed");
+    fs::write(&closed, "secret\n").unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+    check(
+        source,
+        &["-o", "y"],
+        "echo >y",
+        0,
+        &["1 output is identical"],
+    );
+    if !nix::unistd::geteuid().is_root() {
+        let said = ["closed: Permission denied"];
+        check(source, &["-o", "y"], "cat closed >y", 125, &said);
+    }
+}
