@@ -1000,6 +1000,32 @@ fn a_source_on_a_mount_of_its_own_is_no_trouble() {
 }
 
 #[test]
+fn a_home_on_a_mount_of_its_own_is_no_trouble() {
+    if !in_own_mounts("a_home_on_a_mount_of_its_own_is_no_trouble") {
+        return;
+    }
+    let bench = Bench::new();
+    let home = tempfile::tempdir().unwrap();
+    mount(&["-t", "tmpfs", "none", home.path().to_str().unwrap()]);
+    let toolchain = home.path().join(".cargo");
+    std::fs::create_dir(&toolchain).unwrap();
+    std::fs::write(toolchain.join("here"), "found\n").unwrap();
+    for vary in ["umask", "user"] {
+        let output = std::process::Command::new(program())
+            .args(["exec", "--vary", vary, "--"])
+            .arg("cat \"$CARGO_HOME/here\" && echo x >\"$CARGO_HOME/new\"; ls -A ~")
+            .current_dir(&bench.source)
+            .env("HOME", home.path())
+            .env_remove("CARGO_HOME")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "found\n", "{said}");
+        assert!(!toolchain.join("new").exists());
+    }
+}
+
+#[test]
 fn scratch_space_on_an_overlay_is_replaced_by_memory_and_said() {
     if !in_own_mounts("scratch_space_on_an_overlay_is_replaced_by_memory_and_said") {
         return;
