@@ -96,6 +96,7 @@ enum State {
     #[default]
     Certified,
     Unstable,
+    Derived,
 }
 
 const fn one() -> usize {
@@ -509,6 +510,7 @@ fn wanted(expected: &Expected) -> (FindingState, Vec<Vec<String>>) {
     let state = match expected.state {
         State::Certified => FindingState::Certified,
         State::Unstable => FindingState::Unstable,
+        State::Derived => FindingState::Derived,
     };
     (state, sorted(&expected.culprits))
 }

@@ -227,6 +227,11 @@ impl Ledger {
         &self.elements
     }
 
+    /// The number of an element that differed in some trial.
+    pub fn number_of(&self, element: &Element) -> Option<usize> {
+        self.numbers.get(element).copied()
+    }
+
     /// The control trial, once it was observed.
     pub fn control_trial(&self) -> Option<TrialId> {
         self.trials.first_key_value().map(|(trial, _)| *trial)

@@ -2,6 +2,7 @@
 //! the trials that support it; what could not be settled is said to be unsettled. How a variation
 //! reached the bytes (causes, evidence) is not asked here yet.
 
+mod derived;
 mod element;
 mod ledger;
 mod variation;
@@ -49,7 +50,8 @@ pub struct Case<'a> {
 
 /// The findings of a session. Their `tool_version` is this crate's.
 pub fn findings(case: Case<'_>, contents: Contents<'_>) -> Findings {
-    let findings = element::findings(&case, contents);
+    let mut findings = element::findings(&case, contents);
+    derived::mark(&case, contents, &mut findings);
     let artifacts = element::artifacts(&case, &findings);
     let variations = variation::records(&case);
     let (verdict, why) = verdict::decide(&case, &artifacts, &variations);
