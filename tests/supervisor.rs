@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use reprobe::model::DirectoryOrder;
-use reprobe::sandbox::supervisor::Config;
+use reprobe::model::{Clock, DirectoryOrder, Environment, Inodes, Randomness};
+use reprobe::sandbox::supervisor::{Config, Line, Scope, Source, Words};
 use tempfile::TempDir;
 
 /// Compiled test programs.
@@ -93,9 +93,31 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+fn host() -> Config {
+    Config::new(&Environment::default())
+}
+
 fn ordered(reverse: bool) -> Config {
     Config {
         order: DirectoryOrder::Keyed { key: 7, reverse },
+        ..host()
+    }
+}
+
+/// Where the trials' clocks start.
+const START: i64 = 2_000_000_000;
+
+fn stepped() -> Config {
+    Config {
+        clock: Clock::Stepped { start: START },
+        ..host()
+    }
+}
+
+fn running() -> Config {
+    Config {
+        clock: Clock::Running { start: START },
+        ..host()
     }
 }
 
@@ -175,4 +197,356 @@ fn pseudo_file_systems_list_what_they_hold() {
         "{listed}"
     );
     assert!(listed.lines().count() >= 4, "{listed}");
+}
+
+/// The clock program in every form that this machine can compile.
+fn clock_programs() -> Vec<(&'static str, PathBuf)> {
+    let forms = [
+        ("gcc", "gcc", &["-pthread"][..]),
+        ("static", "gcc", &["-pthread", "-static"]),
+        ("musl", "musl-gcc", &["-pthread", "-static"]),
+    ];
+    forms
+        .into_iter()
+        .filter_map(|(name, compiler, flags)| Some((name, compile(compiler, "clock.c", flags)?)))
+        .collect()
+}
+
+#[test]
+fn every_read_of_the_clock_shows_the_trials_time() {
+    for (name, program) in clock_programs() {
+        for config in [stepped(), running()] {
+            let read = text(&run(&config, &[program.to_str().unwrap(), "read"]));
+            let times: Vec<i64> = read.lines().map(|line| line.parse().unwrap()).collect();
+            assert_eq!(times.len(), 10);
+            // A running clock may run for a while on a busy machine.
+            assert!(
+                times.iter().all(|time| (START..START + 20).contains(time)),
+                "{name}: {times:?}"
+            );
+            if config.clock == (Clock::Stepped { start: START }) {
+                assert_eq!(times, [START; 10], "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_wait_takes_as_long_as_both_clocks_say() {
+    for (name, program) in clock_programs() {
+        for config in [stepped(), running()] {
+            let said = text(&run(&config, &[program.to_str().unwrap(), "wait"]));
+            // musl waits for conditions by a relative time, which moves no held clock.
+            let bad = said.lines().filter(|line| {
+                !(line.starts_with("ok") || (name == "musl" && line.contains("pthread")))
+            });
+            assert_eq!(
+                bad.collect::<Vec<_>>(),
+                Vec::<&str>::new(),
+                "{name}, {:?}",
+                config.clock
+            );
+        }
+    }
+}
+
+#[test]
+fn wrong_arguments_fail_as_they_do_without_a_supervisor() {
+    for (name, program) in clock_programs() {
+        for config in [host(), stepped(), running()] {
+            let said = text(&run(&config, &[program.to_str().unwrap(), "errors"]));
+            let bad = said.lines().filter(|line| !line.starts_with("ok"));
+            assert_eq!(bad.collect::<Vec<_>>(), Vec::<&str>::new(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn interpreters_and_tools_show_the_trials_time() {
+    let second = START.to_string();
+    let programs: [&[&str]; 5] = [
+        &["date", "+%s"],
+        &["busybox", "date", "+%s"],
+        &["perl", "-e", "print time, qq(\n)"],
+        &[
+            "python3",
+            "-c",
+            "import time\nfor i in range(100): t = time.time()\nprint(int(t))",
+        ],
+        &["sh", "-c", "true; date +%s"],
+    ];
+    for program in programs {
+        if Command::new(program[0]).arg("--help").output().is_err() {
+            skip::<()>(&format!("no {}", program[0]));
+            continue;
+        }
+        assert_eq!(
+            text(&run(&stepped(), program)).trim(),
+            second,
+            "{program:?}"
+        );
+    }
+}
+
+/// A shell script in a directory of its own.
+fn shell(config: &Config, script: &str) -> String {
+    let directory = TempDir::new().unwrap();
+    let script = format!("cd {}; {script}", directory.path().display());
+    text(&run(config, &["sh", "-ec", &script]))
+}
+
+#[test]
+fn files_carry_the_trials_time_and_sources_their_own() {
+    let shown = shell(
+        &stepped(),
+        "touch -d @1000000000 source; echo > made; ln -s made link; mkdir d; echo >> d/e
+         touch -d @2100000000 explicit; cp -p source copy; touch now
+         stat -c '%n %Y' source copy explicit now made d d/e; stat -L -c '%n %Y' link
+         stat -c '%n %Z' made; stat -c '%Y' /proc/self/exe | wc -l; ls -l --time-style=+%s made | cut -d' ' -f6",
+    );
+    let shown: Vec<String> = shown.lines().map(str::to_owned).collect();
+    let about = |line: &str, name: &str| {
+        let (said, time) = line.split_once(' ').unwrap();
+        let time: i64 = time.parse().unwrap();
+        assert!(
+            said == name && (START..=START + 1).contains(&time),
+            "{line}"
+        );
+    };
+    assert_eq!(shown[0], "source 1000000000");
+    assert_eq!(shown[1], "copy 1000000000");
+    assert_eq!(shown[2], "explicit 2100000000");
+    for (line, name) in shown[3..9]
+        .iter()
+        .zip(["now", "made", "d", "d/e", "link", "made"])
+    {
+        about(line, name);
+    }
+    assert_eq!(shown[10], START.to_string());
+}
+
+#[test]
+fn a_later_step_of_the_build_makes_newer_files() {
+    let shown = shell(
+        &stepped(),
+        "sh -c 'echo > a'; sh -c 'echo > b'; echo > c; sleep 1; echo > d
+         for f in a b c; do echo $f; done; [ a -ot b ] && echo older; [ c -ot d ] && echo older
+         stat -c %.Y a b d | cut -d. -f1; [ $(( $(stat -c %Y d) - $(stat -c %Y a) )) = 1 ] && echo second",
+    );
+    assert!(shown.ends_with("second\n"), "{shown}");
+    assert_eq!(shown.matches("older").count(), 2, "{shown}");
+}
+
+#[test]
+fn an_edit_between_two_makes_is_not_missed() {
+    let shown = shell(
+        &stepped(),
+        "printf 'out: in\n\tcp in out\n' > Makefile; echo 1 > in
+         make -s; make -s; echo 2 > in; make -s; cat out; make",
+    );
+    assert!(
+        shown.starts_with('2') && shown.contains("up to date"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn two_trials_of_one_build_agree_to_the_nanosecond() {
+    let script = "echo a > a; mkdir d; cp a d/b; sleep 0.3; tar --sort=name --format=pax -cf t.tar a d
+         date +%s.%N >> t.tar; gzip -k a; cat t.tar a.gz | sha256sum; python3 -c '
+import os, uuid
+print(os.stat(\"a\").st_mtime_ns, os.stat(\"d\").st_ctime_ns, uuid.uuid4(), hash(\"x\"), {\"b\", \"a\", \"c\"})'
+         mktemp -u; stat -c %i a d";
+    let config = Config {
+        order: DirectoryOrder::Keyed {
+            key: 1,
+            reverse: false,
+        },
+        randomness: Randomness::Seeded { seed: 3 },
+        inodes: Inodes::Numbered { key: 4 },
+        ..stepped()
+    };
+    // The same directory: its name is an argument, and arguments are part of a process's name.
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("w");
+    let script = format!("mkdir {0}; cd {0}; {script}", path.display());
+    let trial = |config: &Config| {
+        let said = text(&run(config, &["bash", "-ec", &script]));
+        std::fs::remove_dir_all(&path).unwrap();
+        said
+    };
+    let first = trial(&config);
+    assert_eq!(first, trial(&config));
+    let other = Config {
+        randomness: Randomness::Seeded { seed: 4 },
+        ..config.clone()
+    };
+    assert_ne!(first, trial(&other));
+}
+
+#[test]
+fn bad_pointers_and_missing_files_fail_as_they_do_without_a_supervisor() {
+    let program = "import ctypes, os, errno
+libc = ctypes.CDLL(None, use_errno=True)
+buffer = ctypes.create_string_buffer(256)
+def call(*arguments):
+    ctypes.set_errno(0)
+    result = libc.syscall(*arguments)
+    print(arguments[0], result, errno.errorcode.get(ctypes.get_errno()))
+for number in (4, 6):
+    call(number, b'/no/such', buffer)
+    call(number, 8, buffer)
+    call(number, b'/', 8)
+    call(number, b'', buffer)
+    call(number, b'/etc/passwd/', buffer)
+    call(number, b'x' * 5000, buffer)
+call(5, 999, buffer)
+call(5, 0, 8)
+call(262, 999, b'x', buffer, 0)
+call(262, -100, b'', buffer, 0x1000)
+call(262, -100, b'/', buffer, 0x4000000)
+call(332, -100, b'/', 0, 0x7ff, 8)
+call(332, -100, b'/', 0, 0x80000000, buffer)
+call(318, 8, 16, 0)
+call(318, buffer, 16, 0x100)
+call(318, buffer, 0, 0)
+call(63, 8)
+";
+    let everything = Config {
+        order: DirectoryOrder::Keyed {
+            key: 1,
+            reverse: false,
+        },
+        randomness: Randomness::Seeded { seed: 3 },
+        inodes: Inodes::Numbered { key: 4 },
+        words: Some(words()),
+        ..stepped()
+    };
+    let command = ["python3", "-c", program];
+    assert_eq!(
+        text(&run(&everything, &command)),
+        text(&run(&host(), &command))
+    );
+}
+
+fn words() -> Words {
+    Words {
+        hostname: "build-host".into(),
+        release: "9.8.7-other".into(),
+        version: "#1 elsewhere".into(),
+        domain: "(none)".into(),
+    }
+}
+
+#[test]
+fn uname_says_what_the_trial_says_and_the_machine_stays() {
+    let config = Config {
+        words: Some(words()),
+        ..host()
+    };
+    let said = text(&run(&config, &["uname", "-snrvm"]));
+    assert_eq!(
+        said.trim(),
+        "Linux build-host 9.8.7-other #1 elsewhere x86_64"
+    );
+}
+
+#[test]
+fn hard_links_and_directories_keep_their_identity_under_another_numbering() {
+    let config = |key| Config {
+        inodes: Inodes::Numbered { key },
+        ..stepped()
+    };
+    let script = "echo > a; ln a b; mkdir d; stat -c %i a b d; cd d; stat -c %i .; cd ..
+         find . -samefile a | wc -l; cp -a . ../copy$$; rm -r ../copy$$";
+    let (one, other) = (shell(&config(1), script), shell(&config(2), script));
+    for said in [&one, &other] {
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines[0], lines[1]);
+        assert_eq!(lines[2], lines[3]);
+        assert_ne!(lines[0], lines[2]);
+        assert_eq!(lines[4], "2");
+    }
+    assert_ne!(one, other);
+}
+
+#[test]
+fn what_the_build_reads_is_written_down_with_the_process_that_reads_it() {
+    let directory = TempDir::new().unwrap();
+    let log = directory.path().join("log");
+    let config = Config {
+        witness: true,
+        ..ordered(false)
+    };
+    let config = Config {
+        clock: Clock::Stepped { start: START },
+        ..config
+    };
+    let output = Command::new(&*SUPERVISE)
+        .arg(serde_json::to_string(&config).unwrap())
+        .arg("/dev/null")
+        .args(["sh", "-c", "ls -U /usr/share; date; true"])
+        .env("SUPERVISE_LOG", &log)
+        .output()
+        .unwrap();
+    text(&output);
+    let lines: Vec<Line> = std::fs::read_to_string(&log)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let number = |name: &str| {
+        lines.iter().find_map(|line| match line {
+            Line::Process(process) if process.arguments[0] == name => {
+                Some((process.number, process.parent))
+            }
+            _ => None,
+        })
+    };
+    let (ls, parent) = number("ls").unwrap();
+    assert_eq!(parent, Some(number("sh").unwrap().0));
+    assert!(lines.iter().any(|line| matches!(line,
+        Line::Read { process, source: Source::Directory, path: Some(path), .. }
+            if *process == ls && path == "/usr/share")));
+    let date = number("date").unwrap().0;
+    assert!(lines.iter().any(|line| matches!(line,
+        Line::Read { process, source: Source::Clock, .. } if *process == date)));
+}
+
+#[test]
+fn an_order_can_act_for_one_program_and_one_directory_alone() {
+    let directory = TempDir::new().unwrap();
+    for name in ["one", "other"] {
+        std::fs::create_dir(directory.path().join(name)).unwrap();
+        for number in 0..20 {
+            std::fs::write(directory.path().join(name).join(format!("f{number}")), "").unwrap();
+        }
+    }
+    let scope = Scope {
+        programs: vec!["ls".into()],
+        directories: vec![directory.path().join("one")],
+    };
+    let scoped = Config {
+        scope: Some(scope),
+        elsewhere: DirectoryOrder::Keyed {
+            key: 7,
+            reverse: false,
+        },
+        ..ordered(true)
+    };
+    let list = |config: &Config, tool: &[&str], name: &str| {
+        let path = directory.path().join(name);
+        let path = path.to_str().unwrap();
+        text(&run(config, &[tool, &[path]].concat()))
+    };
+    let (ls, find): (&[&str], &[&str]) = (&["ls", "-U"], &["find"]);
+    assert_eq!(list(&scoped, ls, "one"), list(&ordered(true), ls, "one"));
+    assert_eq!(
+        list(&scoped, ls, "other"),
+        list(&ordered(false), ls, "other")
+    );
+    assert_eq!(
+        list(&scoped, find, "one"),
+        list(&ordered(false), find, "one")
+    );
 }

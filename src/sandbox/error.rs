@@ -46,7 +46,9 @@ impl StepError {
 impl From<supervisor::Error> for StepError {
     fn from(error: supervisor::Error) -> Self {
         let errno = match &error {
-            supervisor::Error::Filter(errno) | supervisor::Error::Proc(errno) => *errno,
+            supervisor::Error::Filter(errno)
+            | supervisor::Error::Proc(errno)
+            | supervisor::Error::Page(errno) => *errno,
             supervisor::Error::Thread(error) => errno_of(error),
         };
         Self::new(SUPERVISE_STEP, errno).hint(error.to_string())

@@ -6,7 +6,9 @@
     reason = "raw kernel calls; every use states why it is sound"
 )]
 
+pub(super) mod hook;
 pub(super) mod notify;
+pub(super) mod page;
 pub(super) mod tracee;
 
 use std::ffi::CString;

@@ -1,19 +1,82 @@
 //! What depends on the processor: which calls are trapped, under which numbers, for which
 //! arguments. One table per ABI; another architecture is one more file beside this one.
-#![cfg_attr(not(test), expect(dead_code, reason = "the clock hook needs the rest"))]
 
 /// `AUDIT_ARCH_X86_64` of `linux/audit.h`: the ELF machine, 64 bits, little endian.
 const AUDIT_ARCH_X86_64: u32 = libc::EM_X86_64 as u32 | 0x8000_0000 | 0x4000_0000;
 /// `AUDIT_ARCH_I386`.
 const AUDIT_ARCH_I386: u32 = libc::EM_386 as u32 | 0x4000_0000;
 
-/// What a trapped call is, whatever its number.
+/// What a trapped call is, whatever its number. `Wide` says that its times have 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
     /// Reads a directory: `getdents64`.
     Getdents64,
     /// Reads a directory into the old records: `getdents`.
     Getdents,
+    /// A program has just begun: its C library, or runtime, asks for thread-local storage.
+    Begin,
+    /// `clock_gettime`.
+    ClockGettime(Width),
+    /// `gettimeofday`.
+    Gettimeofday,
+    /// `time`.
+    Time,
+    /// `nanosleep`.
+    Nanosleep(Width),
+    /// `clock_nanosleep`.
+    ClockNanosleep(Width),
+    /// `select` without descriptors.
+    Select,
+    /// `pselect6` without descriptors.
+    Pselect(Width),
+    /// `poll` without descriptors.
+    Poll,
+    /// `ppoll` without descriptors.
+    Ppoll(Width),
+    /// `futex` with an absolute real-time deadline.
+    Futex(Width),
+    /// `futex_waitv` with one.
+    FutexWaitv,
+    /// `timerfd_settime` with one.
+    TimerfdSettime(Width),
+    /// `timer_settime` with one.
+    TimerSettime(Width),
+    /// `mq_timedsend` and `mq_timedreceive`.
+    MessageQueue(Width),
+    /// `exit_group`.
+    Exit,
+    /// `stat`.
+    Stat(Layout),
+    /// `lstat`.
+    Lstat(Layout),
+    /// `fstat`.
+    Fstat(Layout),
+    /// `newfstatat`, `fstatat64`.
+    Fstatat(Layout),
+    /// `statx`.
+    Statx,
+    /// `getrandom`.
+    Getrandom,
+    /// `uname`.
+    Uname,
+    /// The older `uname` without a domain.
+    OldUname,
+    /// The oldest `uname`, with short fields.
+    OldestUname,
+    /// Changes root, mounts, user namespace or credentials of the caller.
+    Diverge,
+}
+
+/// What `uname -m` says for each ABI.
+pub(super) const MACHINES: [&str; 2] = ["x86_64", "i686"];
+
+/// Bytes of `time_t` and its fraction in a call's structures: 8, or 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Width {
+    /// `struct __kernel_timespec`.
+    Wide,
+    /// `struct old_timespec32`.
+    Narrow,
 }
 
 /// Why a call is trapped; a configuration asks for some of these.
@@ -21,6 +84,20 @@ pub(super) enum Call {
 pub(super) enum Purpose {
     /// Directory order, directory witnesses, inode numbers.
     Directories,
+    /// The start of every program.
+    Programs,
+    /// Reads of the real-time clock.
+    Clock,
+    /// Absolute deadlines on the real-time clock.
+    Deadlines,
+    /// Waits that move a held clock.
+    Sleeps,
+    /// The stat family.
+    Files,
+    /// Random bytes.
+    Random,
+    /// Words about the kernel.
+    Words,
 }
 
 /// A condition on an argument.
@@ -67,22 +144,278 @@ const fn trap(nr: u32, call: Call, purpose: Purpose, tests: &'static [Test]) -> 
     }
 }
 
+/// `CLOCK_REALTIME`, `CLOCK_REALTIME_COARSE`, `CLOCK_TAI`: the clocks that a trial moves.
+pub(super) const REAL_CLOCKS: &[u32] = &[0, 5, 11];
+/// `FUTEX_CLOCK_REALTIME`.
+const FUTEX_REAL: u32 = 256;
+/// `FUTEX_LOCK_PI`, shared and private: its deadline is always on the real-time clock.
+const FUTEX_LOCK_PI: &[u32] = &[6, 6 | 128];
+/// `TIMER_ABSTIME`, `TFD_TIMER_ABSTIME`.
+const ABSOLUTE: u32 = 1;
+
+/// `CLONE_NEWUSER`.
+const NEW_USER: u32 = 0x1000_0000;
+
+use super::layout::Layout;
+use Call as C;
+use Layout::{Large32, Native, Old32};
+use Purpose as P;
+use Test::{AnyBit, Given, OneOf};
+use Width::{Narrow, Wide};
+
 /// The ABIs of this machine, the native one first.
 pub(super) static ABIS: [Abi; 2] = [
     Abi {
         audit: AUDIT_ARCH_X86_64,
         word: 8,
         traps: &[
-            trap(217, Call::Getdents64, Purpose::Directories, &[]),
-            trap(78, Call::Getdents, Purpose::Directories, &[]),
+            trap(217, C::Getdents64, P::Directories, &[]),
+            trap(78, C::Getdents, P::Directories, &[]),
+            // arch_prctl(ARCH_SET_FS): once per exec, before any clock is read.
+            trap(158, C::Begin, P::Programs, &[OneOf(0, &[0x1002])]),
+            trap(
+                228,
+                C::ClockGettime(Wide),
+                P::Clock,
+                &[OneOf(0, REAL_CLOCKS)],
+            ),
+            trap(96, C::Gettimeofday, P::Clock, &[]),
+            trap(201, C::Time, P::Clock, &[]),
+            trap(35, C::Nanosleep(Wide), P::Sleeps, &[]),
+            trap(230, C::ClockNanosleep(Wide), P::Sleeps, &[]),
+            trap(
+                230,
+                C::ClockNanosleep(Wide),
+                P::Deadlines,
+                &[OneOf(0, REAL_CLOCKS), AnyBit(1, ABSOLUTE)],
+            ),
+            trap(23, C::Select, P::Sleeps, &[OneOf(0, &[0]), Given(4)]),
+            trap(
+                270,
+                C::Pselect(Wide),
+                P::Sleeps,
+                &[OneOf(0, &[0]), Given(4)],
+            ),
+            trap(7, C::Poll, P::Sleeps, &[OneOf(1, &[0])]),
+            trap(271, C::Ppoll(Wide), P::Sleeps, &[OneOf(1, &[0]), Given(2)]),
+            trap(
+                202,
+                C::Futex(Wide),
+                P::Deadlines,
+                &[AnyBit(1, FUTEX_REAL), Given(3)],
+            ),
+            trap(
+                202,
+                C::Futex(Wide),
+                P::Deadlines,
+                &[OneOf(1, FUTEX_LOCK_PI), Given(3)],
+            ),
+            trap(
+                449,
+                C::FutexWaitv,
+                P::Deadlines,
+                &[Given(3), OneOf(4, &[0])],
+            ),
+            trap(
+                286,
+                C::TimerfdSettime(Wide),
+                P::Deadlines,
+                &[AnyBit(1, ABSOLUTE)],
+            ),
+            trap(
+                223,
+                C::TimerSettime(Wide),
+                P::Deadlines,
+                &[AnyBit(1, ABSOLUTE)],
+            ),
+            trap(242, C::MessageQueue(Wide), P::Deadlines, &[Given(4)]),
+            trap(243, C::MessageQueue(Wide), P::Deadlines, &[Given(4)]),
+            trap(231, C::Exit, P::Sleeps, &[]),
+            trap(4, C::Stat(Native), P::Files, &[]),
+            trap(5, C::Fstat(Native), P::Files, &[]),
+            trap(6, C::Lstat(Native), P::Files, &[]),
+            trap(262, C::Fstatat(Native), P::Files, &[]),
+            trap(332, C::Statx, P::Files, &[]),
+            // setuid, setgid, setreuid, setregid, setgroups, setresuid, setresgid, setfsuid,
+            // setfsgid, capset.
+            trap(105, C::Diverge, P::Files, &[]),
+            trap(106, C::Diverge, P::Files, &[]),
+            trap(113, C::Diverge, P::Files, &[]),
+            trap(114, C::Diverge, P::Files, &[]),
+            trap(116, C::Diverge, P::Files, &[]),
+            trap(117, C::Diverge, P::Files, &[]),
+            trap(119, C::Diverge, P::Files, &[]),
+            trap(122, C::Diverge, P::Files, &[]),
+            trap(123, C::Diverge, P::Files, &[]),
+            trap(126, C::Diverge, P::Files, &[]),
+            // pivot_root, chroot, mount, move_mount, setns; unshare and clone of a user namespace.
+            trap(155, C::Diverge, P::Files, &[]),
+            trap(161, C::Diverge, P::Files, &[]),
+            trap(165, C::Diverge, P::Files, &[]),
+            trap(429, C::Diverge, P::Files, &[]),
+            trap(308, C::Diverge, P::Files, &[]),
+            trap(272, C::Diverge, P::Files, &[AnyBit(0, NEW_USER)]),
+            trap(56, C::Diverge, P::Files, &[AnyBit(0, NEW_USER)]),
+            trap(318, C::Getrandom, P::Random, &[]),
+            trap(63, C::Uname, P::Words, &[]),
         ],
     },
     Abi {
         audit: AUDIT_ARCH_I386,
         word: 4,
         traps: &[
-            trap(220, Call::Getdents64, Purpose::Directories, &[]),
-            trap(141, Call::Getdents, Purpose::Directories, &[]),
+            trap(220, C::Getdents64, P::Directories, &[]),
+            trap(141, C::Getdents, P::Directories, &[]),
+            // set_thread_area.
+            trap(243, C::Begin, P::Programs, &[]),
+            trap(
+                265,
+                C::ClockGettime(Narrow),
+                P::Clock,
+                &[OneOf(0, REAL_CLOCKS)],
+            ),
+            trap(
+                403,
+                C::ClockGettime(Wide),
+                P::Clock,
+                &[OneOf(0, REAL_CLOCKS)],
+            ),
+            trap(78, C::Gettimeofday, P::Clock, &[]),
+            trap(13, C::Time, P::Clock, &[]),
+            trap(162, C::Nanosleep(Narrow), P::Sleeps, &[]),
+            trap(267, C::ClockNanosleep(Narrow), P::Sleeps, &[]),
+            trap(407, C::ClockNanosleep(Wide), P::Sleeps, &[]),
+            trap(
+                267,
+                C::ClockNanosleep(Narrow),
+                P::Deadlines,
+                &[OneOf(0, REAL_CLOCKS), AnyBit(1, ABSOLUTE)],
+            ),
+            trap(
+                407,
+                C::ClockNanosleep(Wide),
+                P::Deadlines,
+                &[OneOf(0, REAL_CLOCKS), AnyBit(1, ABSOLUTE)],
+            ),
+            trap(142, C::Select, P::Sleeps, &[OneOf(0, &[0]), Given(4)]),
+            trap(
+                308,
+                C::Pselect(Narrow),
+                P::Sleeps,
+                &[OneOf(0, &[0]), Given(4)],
+            ),
+            trap(
+                413,
+                C::Pselect(Wide),
+                P::Sleeps,
+                &[OneOf(0, &[0]), Given(4)],
+            ),
+            trap(168, C::Poll, P::Sleeps, &[OneOf(1, &[0])]),
+            trap(
+                309,
+                C::Ppoll(Narrow),
+                P::Sleeps,
+                &[OneOf(1, &[0]), Given(2)],
+            ),
+            trap(414, C::Ppoll(Wide), P::Sleeps, &[OneOf(1, &[0]), Given(2)]),
+            trap(
+                240,
+                C::Futex(Narrow),
+                P::Deadlines,
+                &[AnyBit(1, FUTEX_REAL), Given(3)],
+            ),
+            trap(
+                240,
+                C::Futex(Narrow),
+                P::Deadlines,
+                &[OneOf(1, FUTEX_LOCK_PI), Given(3)],
+            ),
+            trap(
+                422,
+                C::Futex(Wide),
+                P::Deadlines,
+                &[AnyBit(1, FUTEX_REAL), Given(3)],
+            ),
+            trap(
+                422,
+                C::Futex(Wide),
+                P::Deadlines,
+                &[OneOf(1, FUTEX_LOCK_PI), Given(3)],
+            ),
+            trap(
+                449,
+                C::FutexWaitv,
+                P::Deadlines,
+                &[Given(3), OneOf(4, &[0])],
+            ),
+            trap(
+                325,
+                C::TimerfdSettime(Narrow),
+                P::Deadlines,
+                &[AnyBit(1, ABSOLUTE)],
+            ),
+            trap(
+                411,
+                C::TimerfdSettime(Wide),
+                P::Deadlines,
+                &[AnyBit(1, ABSOLUTE)],
+            ),
+            trap(
+                260,
+                C::TimerSettime(Narrow),
+                P::Deadlines,
+                &[AnyBit(1, ABSOLUTE)],
+            ),
+            trap(
+                409,
+                C::TimerSettime(Wide),
+                P::Deadlines,
+                &[AnyBit(1, ABSOLUTE)],
+            ),
+            trap(279, C::MessageQueue(Narrow), P::Deadlines, &[Given(4)]),
+            trap(280, C::MessageQueue(Narrow), P::Deadlines, &[Given(4)]),
+            trap(418, C::MessageQueue(Wide), P::Deadlines, &[Given(4)]),
+            trap(419, C::MessageQueue(Wide), P::Deadlines, &[Given(4)]),
+            trap(252, C::Exit, P::Sleeps, &[]),
+            trap(106, C::Stat(Old32), P::Files, &[]),
+            trap(107, C::Lstat(Old32), P::Files, &[]),
+            trap(108, C::Fstat(Old32), P::Files, &[]),
+            trap(195, C::Stat(Large32), P::Files, &[]),
+            trap(196, C::Lstat(Large32), P::Files, &[]),
+            trap(197, C::Fstat(Large32), P::Files, &[]),
+            trap(300, C::Fstatat(Large32), P::Files, &[]),
+            trap(383, C::Statx, P::Files, &[]),
+            // As above; the second of each pair takes 32-bit ids.
+            trap(23, C::Diverge, P::Files, &[]),
+            trap(213, C::Diverge, P::Files, &[]),
+            trap(46, C::Diverge, P::Files, &[]),
+            trap(214, C::Diverge, P::Files, &[]),
+            trap(70, C::Diverge, P::Files, &[]),
+            trap(203, C::Diverge, P::Files, &[]),
+            trap(71, C::Diverge, P::Files, &[]),
+            trap(204, C::Diverge, P::Files, &[]),
+            trap(81, C::Diverge, P::Files, &[]),
+            trap(206, C::Diverge, P::Files, &[]),
+            trap(164, C::Diverge, P::Files, &[]),
+            trap(208, C::Diverge, P::Files, &[]),
+            trap(170, C::Diverge, P::Files, &[]),
+            trap(210, C::Diverge, P::Files, &[]),
+            trap(138, C::Diverge, P::Files, &[]),
+            trap(215, C::Diverge, P::Files, &[]),
+            trap(139, C::Diverge, P::Files, &[]),
+            trap(216, C::Diverge, P::Files, &[]),
+            trap(185, C::Diverge, P::Files, &[]),
+            trap(217, C::Diverge, P::Files, &[]),
+            trap(61, C::Diverge, P::Files, &[]),
+            trap(21, C::Diverge, P::Files, &[]),
+            trap(429, C::Diverge, P::Files, &[]),
+            trap(346, C::Diverge, P::Files, &[]),
+            trap(310, C::Diverge, P::Files, &[AnyBit(0, NEW_USER)]),
+            trap(120, C::Diverge, P::Files, &[AnyBit(0, NEW_USER)]),
+            trap(355, C::Getrandom, P::Random, &[]),
+            trap(122, C::Uname, P::Words, &[]),
+            trap(109, C::OldUname, P::Words, &[]),
+            trap(59, C::OldestUname, P::Words, &[]),
         ],
     },
 ];

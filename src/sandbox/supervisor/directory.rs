@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use nix::errno::Errno;
@@ -13,6 +14,7 @@ use nix::unistd::{Whence, lseek};
 use super::engine::{Answer, Event, Supervisor};
 use super::order::{Listing, Order, Records, Slice};
 use super::tracee::{Memory, lock};
+use super::witness::{Scope, Source};
 use crate::sandbox::sys::tracee as sys;
 
 /// Widths of a position, best first: ext4, tmpfs and overlayfs take 42 bits; 32-bit descriptions
@@ -28,10 +30,15 @@ const ROOM: usize = 4 << 20;
 /// Device and inode.
 type Identity = (u64, u64);
 
+/// A directory, the width of its positions, and its order.
+type Key = (Identity, u32, Order);
+
 /// What directory reads share.
 #[derive(Debug)]
 pub(super) struct Directories {
     order: Order,
+    /// Where the order does not act, another one (or the file system's own).
+    scope: Option<(Scope, Option<Order>)>,
     locks: Vec<Mutex<()>>,
     cache: Mutex<Cache>,
     /// Whether a device holds directories that are ours to order.
@@ -40,20 +47,20 @@ pub(super) struct Directories {
 
 #[derive(Debug, Default)]
 struct Cache {
-    listings: BTreeMap<(Identity, u32), (u64, Arc<Listing>)>,
+    listings: BTreeMap<Key, (u64, Arc<Listing>)>,
     size: usize,
     clock: u64,
 }
 
 impl Cache {
-    fn get(&mut self, key: (Identity, u32)) -> Option<Arc<Listing>> {
+    fn get(&mut self, key: Key) -> Option<Arc<Listing>> {
         self.clock += 1;
         let (used, listing) = self.listings.get_mut(&key)?;
         *used = self.clock;
         Some(Arc::clone(listing))
     }
 
-    fn put(&mut self, key: (Identity, u32), listing: &Arc<Listing>) {
+    fn put(&mut self, key: Key, listing: &Arc<Listing>) {
         self.clock += 1;
         self.size += listing.size();
         let entry = (self.clock, Arc::clone(listing));
@@ -73,12 +80,41 @@ impl Cache {
 }
 
 impl Directories {
-    pub(super) fn new(order: Order) -> Self {
+    pub(super) fn new(order: Order, scope: Option<(Scope, Option<Order>)>) -> Self {
         Self {
             order,
+            scope,
             locks: (0..LOCKS).map(|_| Mutex::default()).collect(),
             cache: Mutex::default(),
             devices: Mutex::default(),
+        }
+    }
+
+    /// The order that acts for this caller in this directory, if any.
+    fn order_here(
+        &self,
+        supervisor: &Supervisor,
+        event: &Event,
+        directory: &OwnedFd,
+    ) -> Option<Order> {
+        let Some((scope, elsewhere)) = &self.scope else {
+            return Some(self.order);
+        };
+        let mut executable = String::new();
+        if scope.asks_for_program() {
+            let caller = supervisor
+                .processes
+                .caller(&supervisor.tracees, event.tid)?;
+            executable = supervisor.processes.executable(caller.number)?;
+        }
+        let mut path = PathBuf::new();
+        if scope.asks_for_directory() {
+            path = path_of(supervisor, directory)?;
+        }
+        if scope.holds(&executable, &path) {
+            Some(self.order)
+        } else {
+            *elsewhere
         }
     }
 
@@ -90,6 +126,11 @@ impl Directories {
         lock(&self.devices).insert(device, ours);
         ours
     }
+}
+
+fn path_of(supervisor: &Supervisor, directory: &OwnedFd) -> Option<PathBuf> {
+    let path = format!("thread-self/fd/{}", directory.as_raw_fd());
+    supervisor.tracees.link(&path).ok().map(PathBuf::from)
 }
 
 /// File systems that the kernel makes up on reading: their order depends on nothing that a copy
@@ -113,7 +154,7 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event, records: Records) -
         return Answer::Continue;
     };
     let [number, address, room, ..] = event.args;
-    let Ok(directory) = supervisor.tracees.descriptor(event.tid, low(number)) else {
+    let Ok(directory) = supervisor.tracees.descriptor(event.tid, super::low(number)) else {
         // A bad descriptor is the kernel's to refuse.
         return Answer::Continue;
     };
@@ -130,8 +171,15 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event, records: Records) -
     if !is_directory || !directories.is_ours(device, &directory) {
         return Answer::Continue;
     }
+    let Some(order) = directories.order_here(supervisor, event, &directory) else {
+        return Answer::Continue;
+    };
+    supervisor.witness(event, Source::Directory, || {
+        path_of(supervisor, &directory).map(|path| path.to_string_lossy().into_owned())
+    });
     let reading = Reading {
         directories,
+        order,
         supervisor,
         event,
         directory,
@@ -145,15 +193,9 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event, records: Records) -
     reading.run().unwrap_or_else(Answer::Errno)
 }
 
-/// A descriptor is the low half of its register.
-fn low(argument: u64) -> i32 {
-    #[expect(clippy::cast_possible_truncation, reason = "as the kernel reads it")]
-    let number = argument as u32;
-    number.cast_signed()
-}
-
 struct Reading<'a> {
     directories: &'a Directories,
+    order: Order,
     supervisor: &'a Supervisor,
     event: &'a Event,
     directory: OwnedFd,
@@ -182,7 +224,11 @@ impl Reading<'_> {
         };
         let mut out = Vec::with_capacity(self.room.min(1 << 16));
         let start = u64::try_from(position).unwrap_or(0);
-        match listing.fill(start, self.records, self.room, &mut out, |inode| inode) {
+        let number = |inode| match &self.supervisor.numbers {
+            Some(numbers) => numbers.inode(device, inode),
+            None => inode,
+        };
+        match listing.fill(start, self.records, self.room, &mut out, number) {
             Slice::End => Ok(Answer::Value(0)),
             Slice::TooSmall => Err(Errno::EINVAL),
             Slice::Filled(next) => self.deliver(position, next, &out),
@@ -222,14 +268,14 @@ impl Reading<'_> {
     }
 
     fn listing(&self, position: i64, bits: u32) -> Result<Arc<Listing>, Errno> {
-        let key = (self.identity, bits);
+        let key = (self.identity, bits, self.order);
         if position > 0
             && let Some(listing) = lock(&self.directories.cache).get(key)
         {
             return Ok(listing);
         }
         let records = self.read_all()?;
-        let listing = Arc::new(Listing::new(records, self.directories.order, bits));
+        let listing = Arc::new(Listing::new(records, self.order, bits));
         lock(&self.directories.cache).put(key, &listing);
         Ok(listing)
     }

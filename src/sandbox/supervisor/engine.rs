@@ -1,21 +1,33 @@
 //! The supervisor at work: threads that take notifications, find who answers them, and send the
 //! answer. What the answers are is decided by the modules beside this one.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::arch::{Abi, Call, Trap, identify};
+use super::arch::{Abi, Call, Purpose, Trap, identify};
+use super::clock::{self, Clockwork, host_now};
+use super::deadlines::{self, Loans};
 use super::directory::{self, Directories};
+use super::numbers::Numbers;
 use super::order::{Order, Records};
-use super::tracee::Tracees;
+use super::processes::Processes;
+use super::programs::{self, Programs};
+use super::timeline::{SECOND, Timeline};
+use super::tracee::{Tracees, lock};
+use super::view::{Guise, Views};
+use super::witness::{Log, Source};
 use super::{Config, Error, Report};
-use crate::sandbox::sys::notify;
+use super::{files, names, names::Words, randomness, waits};
+use crate::model::Randomness;
+use crate::sandbox::sys::{notify, tracee::clock};
 
 /// A trapped call of one thread.
 #[derive(Debug)]
@@ -36,6 +48,8 @@ pub(super) enum Answer {
     Value(i64),
     /// It fails with this.
     Errno(Errno),
+    /// It has been answered already.
+    Sent,
     /// Nobody waits for an answer any more.
     Gone,
 }
@@ -46,6 +60,20 @@ pub(super) struct Supervisor {
     listener: OwnedFd,
     pub(super) tracees: Tracees,
     pub(super) directories: Option<Directories>,
+    pub(super) clock: Option<Clockwork>,
+    pub(super) programs: Option<Programs>,
+    pub(super) loans: Loans,
+    pub(super) views: Views,
+    pub(super) processes: Processes,
+    pub(super) numbers: Option<Numbers>,
+    pub(super) words: Option<Words>,
+    /// Of the random stream.
+    pub(super) seed: Option<u64>,
+    pub(super) devices: randomness::Devices,
+    log: Option<Log>,
+    /// Processes must be told from each other.
+    names_processes: bool,
+    problems: Mutex<BTreeSet<String>>,
     /// Calls answered by us.
     answered: AtomicU64,
     /// Calls left to the kernel.
@@ -54,17 +82,69 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    pub(super) fn new(listener: OwnedFd, config: &Config) -> Result<Self, Error> {
+    pub(super) fn new(
+        listener: OwnedFd,
+        config: &Config,
+        log: Option<File>,
+    ) -> Result<Self, Error> {
         // An older kernel refuses; the flag only saves time.
         let _ = notify::wake_synchronously(listener.as_fd());
+        let tracees = Tracees::new().map_err(Error::Proc)?;
+        // Coarse, as the stamps of files are: none of the trial's is earlier.
+        let began = clock(libc::CLOCK_REALTIME_COARSE).min(host_now());
+        let since = config
+            .since
+            .map_or_else(|| own_start(&tracees), |since| since.saturating_mul(SECOND));
+        let timeline = Timeline::new(config.clock, began, since);
+        let clock = timeline.map(Clockwork::new).transpose()?;
+        let seed = match config.randomness {
+            Randomness::Host => None,
+            Randomness::Seeded { seed } => Some(seed),
+        };
+        let (programs, problem) = if config.purposes().contains(&Purpose::Programs) {
+            let (programs, problem) =
+                Programs::new(&tracees, clock.as_ref(), config.witness, seed.is_some());
+            (Some(programs), problem)
+        } else {
+            (None, None)
+        };
+        let scope = config.scope.clone();
+        let names_processes = seed.is_some() || log.is_some() || scope.is_some();
+        let scope = scope.map(|scope| (scope, Order::of(config.elsewhere)));
         Ok(Self {
             listener,
-            tracees: Tracees::new().map_err(Error::Proc)?,
-            directories: Order::of(config.order).map(Directories::new),
+            tracees,
+            directories: Order::of(config.order).map(|order| Directories::new(order, scope)),
+            clock,
+            programs,
+            loans: Loans::default(),
+            views: Views::default(),
+            processes: Processes::default(),
+            numbers: Numbers::of(config.inodes),
+            words: config.words.clone(),
+            seed,
+            devices: randomness::Devices::default(),
+            log: log.map(Log::new),
+            names_processes,
+            problems: Mutex::new(problem.into_iter().collect()),
             answered: AtomicU64::new(0),
             continued: AtomicU64::new(0),
             stop: AtomicBool::new(false),
         })
+    }
+
+    /// Whether anything needs to know which process is which.
+    pub(super) fn names_processes(&self) -> bool {
+        self.names_processes
+    }
+
+    /// Writes down that the caller has read something, where a log is kept.
+    pub(super) fn witness(&self, event: &Event, source: Source, path: impl Fn() -> Option<String>) {
+        if let Some(log) = &self.log
+            && let Some(caller) = self.processes.caller(&self.tracees, event.tid)
+        {
+            log.record(caller.number, source, path());
+        }
     }
 
     /// Whether the thread still waits for its answer: only then is its id its own.
@@ -72,15 +152,30 @@ impl Supervisor {
         notify::is_valid(self.listener.as_fd(), event.id)
     }
 
+    /// Gives the waiting thread a descriptor; its number there.
+    pub(super) fn add_descriptor(&self, event: &Event, file: BorrowedFd<'_>) -> Result<i32, Errno> {
+        notify::add_descriptor(self.listener.as_fd(), event.id, file)
+    }
+
+    /// Remembers what went wrong, once.
+    pub(super) fn problem(&self, what: String) {
+        lock(&self.problems).insert(what);
+    }
+
     /// Takes notifications until the last process of the trial is gone.
     fn work(&self) {
-        while !self.stop.load(Ordering::Relaxed) {
+        let mut guise = Guise::default();
+        while !self.stopped() {
             match notify::receive(self.listener.as_fd()) {
-                Ok(notification) => self.take(&notification),
+                Ok(notification) => self.take(&notification, &mut guise),
                 Err(Errno::ENOENT) if self.has_ended() => return,
                 Err(_) => {}
             }
         }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     fn has_ended(&self) -> bool {
@@ -92,39 +187,87 @@ impl Supervisor {
                 .any(|events| events.contains(PollFlags::POLLHUP))
     }
 
-    fn take(&self, notification: &notify::Notification) {
+    fn take(&self, notification: &notify::Notification, guise: &mut Guise) {
         let answer = match identify(notification.arch, notification.nr) {
             // A thread that our pid namespace cannot see has no id here.
-            Some((abi, trap)) if notification.tid != 0 => self.answer(&Event {
-                id: notification.id,
-                tid: notification.tid,
-                abi,
-                trap,
-                args: notification.args,
-            }),
+            Some((abi, trap)) if notification.tid != 0 => {
+                let event = Event {
+                    id: notification.id,
+                    tid: notification.tid,
+                    abi,
+                    trap,
+                    args: notification.args,
+                };
+                self.answer(&event, guise)
+            }
             _ => Answer::Continue,
         };
-        let counter = match answer {
-            Answer::Continue => &self.continued,
-            _ => &self.answered,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        self.send(notification.id, answer);
+    }
+
+    /// Sends an answer, unless there is nobody to have it.
+    pub(super) fn send(&self, id: u64, answer: Answer) {
         let (value, errno, run_it) = match answer {
             Answer::Continue => (0, 0, true),
             Answer::Value(value) => (value, 0, false),
             Answer::Errno(errno) => (0, errno as i32, false),
-            Answer::Gone => return,
+            Answer::Sent | Answer::Gone => return,
         };
+        let counter = if run_it {
+            &self.continued
+        } else {
+            &self.answered
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
         // ENOENT: the thread was killed meanwhile.
-        let _ = notify::send(self.listener.as_fd(), notification.id, value, errno, run_it);
+        let _ = notify::send(self.listener.as_fd(), id, value, errno, run_it);
     }
 
-    fn answer(&self, event: &Event) -> Answer {
+    fn answer(&self, event: &Event, guise: &mut Guise) -> Answer {
         match event.trap.call {
             Call::Getdents64 => directory::answer(self, event, Records::Modern),
             Call::Getdents => directory::answer(self, event, Records::Legacy(event.abi.word)),
+            Call::Begin => programs::begin(self, event),
+            Call::ClockGettime(_) | Call::Gettimeofday | Call::Time => clock::answer(self, event),
+            Call::ClockNanosleep(_) if waits::is_deadline(event) => deadlines::answer(self, event),
+            Call::Nanosleep(_)
+            | Call::ClockNanosleep(_)
+            | Call::Select
+            | Call::Pselect(_)
+            | Call::Poll
+            | Call::Ppoll(_) => waits::sleep(self, event),
+            Call::Futex(_)
+            | Call::FutexWaitv
+            | Call::TimerfdSettime(_)
+            | Call::TimerSettime(_)
+            | Call::MessageQueue(_) => deadlines::answer(self, event),
+            Call::Exit => waits::exit(self, event),
+            Call::Stat(_) | Call::Lstat(_) | Call::Fstat(_) | Call::Fstatat(_) | Call::Statx => {
+                files::answer(self, event, guise)
+            }
+            Call::Getrandom => randomness::answer(self, event),
+            Call::Uname | Call::OldUname | Call::OldestUname => names::answer(self, event),
+            Call::Diverge => {
+                self.views.diverge();
+                Answer::Continue
+            }
         }
     }
+}
+
+/// The host's time when this process began: a trial is set up from then on.
+fn own_start(tracees: &Tracees) -> i64 {
+    let text = tracees.read_proc("self/stat").unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    // Field 22 of proc_pid_stat(5), in ticks of 10 ms; the second may hold anything in parentheses.
+    let ticks = text
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19))
+        .and_then(|word| word.parse::<i64>().ok());
+    let age = ticks.map_or(0, |ticks| {
+        clock(libc::CLOCK_BOOTTIME) - ticks.saturating_mul(SECOND / 100)
+    });
+    host_now() - age.max(0)
 }
 
 /// A supervisor whose threads run.
@@ -135,17 +278,29 @@ pub struct Running {
 }
 
 impl Running {
-    pub(super) fn start(supervisor: Supervisor, threads: usize) -> Result<Self, Error> {
+    pub(super) fn start(supervisor: Supervisor, workers: usize) -> Result<Self, Error> {
         let shared = Arc::new(supervisor);
-        let threads = (0..threads)
-            .map(|number| {
-                let shared = Arc::clone(&shared);
-                std::thread::Builder::new()
-                    .name(format!("supervise-{number}"))
-                    .spawn(move || shared.work())
-                    .map_err(Error::Thread)
-            })
-            .collect::<Result<_, _>>()?;
+        let mut threads = Vec::new();
+        for _ in 0..workers {
+            threads.push(spawn(&shared, Supervisor::work)?);
+        }
+        if shared.seed.is_some() {
+            threads.push(spawn(&shared, |all| {
+                all.devices.feed(|| all.stopped());
+            })?);
+        }
+        if let Some(clock) = &shared.clock {
+            if clock.is_held() {
+                threads.push(spawn(&shared, |all| {
+                    if let Some(clock) = &all.clock {
+                        clock.keep(&all.tracees, || all.stopped());
+                    }
+                })?);
+            }
+            threads.push(spawn(&shared, |all| {
+                all.loans.keep(&all.tracees, || all.stopped());
+            })?);
+        }
         Ok(Self { shared, threads })
     }
 
@@ -158,10 +313,24 @@ impl Running {
         while Instant::now() < patience && self.threads.iter().any(|thread| !thread.is_finished()) {
             std::thread::sleep(Duration::from_millis(1));
         }
+        if let Some(log) = &self.shared.log
+            && let Err(error) = log.write(self.shared.processes.all())
+        {
+            self.shared
+                .problem(format!("writing the event log: {error}"));
+        }
         Report {
-            problems: Vec::new(),
+            problems: lock(&self.shared.problems).iter().cloned().collect(),
             answered: self.shared.answered.load(Ordering::Relaxed),
             continued: self.shared.continued.load(Ordering::Relaxed),
         }
     }
+}
+
+fn spawn(shared: &Arc<Supervisor>, work: fn(&Supervisor)) -> Result<JoinHandle<()>, Error> {
+    let shared = Arc::clone(shared);
+    std::thread::Builder::new()
+        .name("supervisor".into())
+        .spawn(move || work(&shared))
+        .map_err(Error::Thread)
 }

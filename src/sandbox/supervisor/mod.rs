@@ -9,11 +9,25 @@
 //! `ENOSYS`), which is the sandbox's part.
 
 mod arch;
+mod clock;
+mod deadlines;
 mod directory;
 mod engine;
+mod files;
 mod filter;
+mod layout;
+mod names;
+mod numbers;
 mod order;
+mod processes;
+mod programs;
+mod randomness;
+mod timeline;
 mod tracee;
+mod vdso;
+mod view;
+mod waits;
+mod witness;
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -21,24 +35,56 @@ use std::os::fd::OwnedFd;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DirectoryOrder, Environment};
+use crate::model::{Clock, DirectoryOrder, Environment, Inodes, Randomness};
 use crate::sandbox::sys::notify;
 use arch::Purpose;
 pub use engine::Running;
+pub use names::Words;
+pub use processes::Process;
+pub use witness::{Line, Scope, Source};
 
 /// What a trial's supervisor has to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The real-time clock and the times of files.
+    pub clock: Clock,
+    /// The host's time (seconds since 1970) when the set-up of the trial began: what was made
+    /// between then and the start of the build gets the time at which the trial's clock starts.
+    /// `None` for the start of the process that supervises.
+    pub since: Option<i64>,
     /// In which order directories list their entries.
     pub order: DirectoryOrder,
+    /// For which processes and directories `order` acts; `None` for all.
+    pub scope: Option<Scope>,
+    /// In which order directories list their entries outside of `scope`.
+    pub elsewhere: DirectoryOrder,
+    /// Where random bytes come from.
+    pub randomness: Randomness,
+    /// Numbers of inodes and devices.
+    pub inodes: Inodes,
+    /// What `uname` says.
+    pub words: Option<Words>,
+    /// Whether times of files follow the clock.
+    pub file_times: bool,
+    /// Makes every clock read a system call, so that it can be witnessed (about 8 µs each).
+    pub witness: bool,
 }
 
 impl Config {
     /// What the environment asks for.
     pub fn new(environment: &Environment) -> Self {
         Self {
+            clock: environment.clock,
+            since: None,
             order: environment.directory_order,
+            scope: None,
+            elsewhere: DirectoryOrder::Host,
+            randomness: environment.randomness,
+            inodes: environment.inodes,
+            words: Words::of(environment),
+            file_times: true,
+            witness: false,
         }
     }
 
@@ -51,6 +97,26 @@ impl Config {
         let mut purposes = Vec::new();
         if self.order != DirectoryOrder::Host {
             purposes.push(Purpose::Directories);
+        }
+        if self.clock != Clock::Host {
+            purposes.extend([Purpose::Programs, Purpose::Clock, Purpose::Deadlines]);
+        }
+        if matches!(self.clock, Clock::Stepped { .. } | Clock::Creeping { .. }) {
+            purposes.push(Purpose::Sleeps);
+        }
+        if self.clock != Clock::Host && self.file_times {
+            purposes.push(Purpose::Files);
+        }
+        if self.randomness != Randomness::Host {
+            purposes.push(Purpose::Random);
+        }
+        if self.words.is_some() {
+            purposes.push(Purpose::Words);
+        }
+        // Which process is which is learnt when its program begins.
+        let several = self.randomness != Randomness::Host || self.scope.is_some() || self.witness;
+        if several && !purposes.is_empty() && !purposes.contains(&Purpose::Programs) {
+            purposes.push(Purpose::Programs);
         }
         purposes
     }
@@ -76,6 +142,9 @@ pub enum Error {
     /// `/proc` cannot be opened.
     #[error("opening /proc: {0}; mount the proc file system")]
     Proc(Errno),
+    /// The page from which programs read a held clock.
+    #[error("making a page for the clock: {0}; raise the memory limit (ulimit -v)")]
+    Page(Errno),
     /// A thread cannot be started.
     #[error("starting a supervisor thread: {0}; raise the process limit (ulimit -u)")]
     Thread(std::io::Error),
@@ -107,12 +176,22 @@ pub fn install_filter(config: &Config) -> Result<OwnedFd, Error> {
     listener.map_err(Error::Filter)
 }
 
-/// Starts the threads that answer the listener's notifications.
+/// Starts the threads that answer the listener's notifications. With `event_log`, what the build
+/// read is written there at the end, one [`Line`] of JSON each.
 pub fn start(
     listener: OwnedFd,
     config: &Config,
-    _event_log: Option<File>,
+    event_log: Option<File>,
 ) -> Result<Running, Error> {
     let threads = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8));
-    Running::start(engine::Supervisor::new(listener, config)?, threads)
+    Running::start(
+        engine::Supervisor::new(listener, config, event_log)?,
+        threads,
+    )
+}
+
+/// The low half of a register, as the kernel reads an `int`.
+fn low(argument: u64) -> i32 {
+    let [a, b, c, d, ..] = argument.to_le_bytes();
+    i32::from_le_bytes([a, b, c, d])
 }

@@ -19,7 +19,7 @@ pub(super) enum Records {
 }
 
 /// How a key turns names into positions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Order {
     key: u64,
     reverse: bool,

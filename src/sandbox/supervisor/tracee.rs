@@ -1,6 +1,5 @@
 //! Reach into the processes of a trial: their memory, their descriptors, their `/proc` entries.
 //! Everything is addressed by thread id, which a valid notification pins.
-#![cfg_attr(not(test), expect(dead_code, reason = "the clock hook needs the rest"))]
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -45,6 +44,11 @@ impl Tracees {
         })
     }
 
+    /// The directory `/proc`.
+    pub(super) fn proc(&self) -> &OwnedFd {
+        &self.proc
+    }
+
     /// Opens a path below `/proc`.
     pub(super) fn open_proc(&self, path: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
         openat(&self.proc, path, flags | OFlag::O_CLOEXEC, Mode::empty())
@@ -60,7 +64,7 @@ impl Tracees {
                 other => return other,
             }
         }
-        let pidfd = Arc::new(Self::open_pidfd(self, tid)?);
+        let pidfd = Arc::new(self.open_pidfd(tid)?);
         let mut pidfds = lock(&self.pidfds);
         if pidfds.len() >= KEPT {
             pidfds.retain(|_, kept| sys::is_alive(kept.as_fd()));
@@ -73,7 +77,8 @@ impl Tracees {
         sys::pidfd_getfd(pidfd.as_fd(), number)
     }
 
-    fn open_pidfd(&self, tid: u32) -> Result<OwnedFd, Errno> {
+    /// A descriptor for the thread itself.
+    pub(super) fn open_pidfd(&self, tid: u32) -> Result<OwnedFd, Errno> {
         match sys::pidfd_open(tid, true) {
             // Before 6.9 only processes have one; threads nearly always share their files.
             Err(Errno::EINVAL) => {
@@ -82,6 +87,22 @@ impl Tracees {
             }
             other => other,
         }
+    }
+
+    /// Whether the thread is the first of its process.
+    pub(super) fn leads(tid: u32) -> bool {
+        sys::pidfd_open(tid, false).is_ok()
+    }
+
+    /// Whether a process has ended and only waits for its parent.
+    pub(super) fn is_zombie(&self, pid: u32) -> bool {
+        let Ok(text) = self.read_proc(&format!("{pid}/stat")) else {
+            return true;
+        };
+        // The name stands in parentheses and may hold anything.
+        let end = text.iter().rposition(|byte| *byte == b')');
+        let state = end.and_then(|end| text.get(end + 2));
+        matches!(state, Some(b'Z' | b'X') | None)
     }
 
     /// What `/proc/TID/status` says.

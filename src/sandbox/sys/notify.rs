@@ -1,6 +1,5 @@
 //! Seccomp user notification, `seccomp_unotify(2)`: installing a filter with a listener, and the
 //! operations on that listener.
-#![expect(dead_code, reason = "the clock hook needs the rest")]
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -20,8 +19,6 @@ pub(in crate::sandbox) struct Notification {
     pub(in crate::sandbox) nr: i32,
     /// `AUDIT_ARCH_*` of the ABI.
     pub(in crate::sandbox) arch: u32,
-    /// Where the call was made.
-    pub(in crate::sandbox) instruction_pointer: u64,
     /// The arguments.
     pub(in crate::sandbox) args: [u64; 6],
 }
@@ -69,7 +66,6 @@ pub(in crate::sandbox) fn receive(listener: BorrowedFd<'_>) -> Result<Notificati
         tid: raw.pid,
         nr: raw.data.nr,
         arch: raw.data.arch,
-        instruction_pointer: raw.data.instruction_pointer,
         args: raw.data.args,
     })
 }
@@ -112,19 +108,19 @@ pub(in crate::sandbox) fn is_valid(listener: BorrowedFd<'_>, id: u64) -> bool {
     result == 0
 }
 
-/// Puts a copy of `file` into the caller's descriptors and answers the call with its number.
-pub(in crate::sandbox) fn answer_with_descriptor(
+/// Puts a copy of `file` into the descriptors of the waiting thread, closed on exec; the call
+/// still waits for its answer. Returns the number.
+pub(in crate::sandbox) fn add_descriptor(
     listener: BorrowedFd<'_>,
     id: u64,
     file: BorrowedFd<'_>,
-) -> Result<(), Errno> {
-    // 5.14: SECCOMP_ADDFD_FLAG_SEND does both in one step.
+) -> Result<i32, Errno> {
     let raw = libc::seccomp_notif_addfd {
         id,
-        flags: u32::try_from(libc::SECCOMP_ADDFD_FLAG_SEND).unwrap_or(2),
-        srcfd: u32::try_from(file.as_raw_fd()).map_err(|_| Errno::EINVAL)?,
+        flags: 0,
+        srcfd: u32::try_from(file.as_raw_fd()).map_err(|_| Errno::EBADF)?,
         newfd: 0,
-        newfd_flags: u32::try_from(libc::O_CLOEXEC).unwrap_or(0),
+        newfd_flags: libc::O_CLOEXEC.cast_unsigned(),
     };
     // SAFETY: the kernel reads a structure of the size encoded in the request.
     Errno::result(unsafe {
@@ -133,8 +129,7 @@ pub(in crate::sandbox) fn answer_with_descriptor(
             libc::SECCOMP_IOCTL_NOTIF_ADDFD,
             &raw const raw,
         )
-    })?;
-    Ok(())
+    })
 }
 
 /// Wakes the receiver on the caller's own processor (6.6); an older kernel refuses.

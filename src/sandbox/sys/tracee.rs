@@ -84,3 +84,91 @@ pub(in crate::sandbox) fn statx(
     })?;
     Ok(status)
 }
+
+/// `clock_gettime(2)` in nanoseconds.
+pub(in crate::sandbox) fn clock(id: libc::clockid_t) -> i64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the kernel fills one structure; an unknown clock leaves zeros.
+    unsafe { libc::clock_gettime(id, &raw mut time) };
+    time.tv_sec
+        .saturating_mul(1_000_000_000)
+        .saturating_add(time.tv_nsec)
+}
+
+/// `clock_getres(2)` in nanoseconds.
+pub(in crate::sandbox) fn resolution(id: libc::clockid_t) -> i64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the kernel fills one structure; an unknown clock leaves zeros.
+    unsafe { libc::clock_getres(id, &raw mut time) };
+    time.tv_sec
+        .saturating_mul(1_000_000_000)
+        .saturating_add(time.tv_nsec)
+}
+
+/// `timerfd_settime(2)`: seconds and nanoseconds of interval and value; returns the old ones.
+pub(in crate::sandbox) fn timerfd_settime(
+    timer: BorrowedFd<'_>,
+    flags: i32,
+    new: [i64; 4],
+) -> Result<[i64; 4], Errno> {
+    let pack = |[a, b, c, d]: [i64; 4]| libc::itimerspec {
+        it_interval: libc::timespec {
+            tv_sec: a,
+            tv_nsec: b,
+        },
+        it_value: libc::timespec {
+            tv_sec: c,
+            tv_nsec: d,
+        },
+    };
+    let (new, mut old) = (pack(new), pack([0; 4]));
+    // SAFETY: the kernel reads one structure and fills another.
+    Errno::result(unsafe {
+        libc::timerfd_settime(timer.as_raw_fd(), flags, &raw const new, &raw mut old)
+    })?;
+    Ok([
+        old.it_interval.tv_sec,
+        old.it_interval.tv_nsec,
+        old.it_value.tv_sec,
+        old.it_value.tv_nsec,
+    ])
+}
+
+/// `_LINUX_CAPABILITY_VERSION_3` of `linux/capability.h`.
+const CAPABILITIES: u32 = 0x2008_0522;
+/// `CAP_CHOWN`, `CAP_DAC_OVERRIDE`, `CAP_DAC_READ_SEARCH`, `CAP_FOWNER`, `CAP_FSETID`: what
+/// counts in the file system.
+const FILE_CAPABILITIES: u64 = 0b1_1111;
+
+/// Makes the calling thread look files up with another's rights, keeping its other powers. Each
+/// step that is not allowed is left out: the look-up then fails, and the kernel is asked.
+pub(in crate::sandbox) fn look_up_as(user: u32, group: u32, groups: &[u32], capabilities: u64) {
+    // SAFETY: these change the calling thread alone (the C library's own would change all).
+    unsafe {
+        libc::syscall(libc::SYS_setfsuid, 0);
+        libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr());
+        libc::syscall(libc::SYS_setfsgid, group);
+        libc::syscall(libc::SYS_setfsuid, user);
+    }
+    let header = [CAPABILITIES, 0];
+    let mut sets = [0_u32; 6];
+    // SAFETY: the kernel fills two structures of three words each, as this version says.
+    let known = unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) };
+    if known != 0 {
+        return;
+    }
+    let [effective, permitted, ..] = sets;
+    let wanted = u32::try_from(capabilities & FILE_CAPABILITIES).unwrap_or(0);
+    let others = effective & !u32::try_from(FILE_CAPABILITIES).unwrap_or(0);
+    if let Some(first) = sets.first_mut() {
+        *first = others | (wanted & permitted);
+    }
+    // SAFETY: the kernel reads the same two structures.
+    unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };
+}

@@ -1,0 +1,296 @@
+//! Answers clock reads, and keeps the page from which programs read a held clock themselves. The
+//! arithmetic is in `timeline`; here it meets the host's time and the threads that wait.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+
+use super::Error;
+use super::arch::{Call, Width};
+use super::engine::{Answer, Event, Supervisor};
+use super::timeline::{SECOND, Timeline, Wait};
+use super::tracee::{Memory, Tracees, lock};
+use super::witness::Source;
+use crate::sandbox::sys::hook::{MAPPED, READ};
+use crate::sandbox::sys::page::SharedPage;
+use crate::sandbox::sys::tracee::clock;
+
+/// After this many reads by one thread, its program gets the page.
+const READS_BEFORE_MAPPING: u32 = 16;
+/// How often a program is offered the page; one that cannot map it keeps asking.
+const OFFERS: u32 = 4;
+
+/// The clock of a trial at work.
+#[derive(Debug)]
+pub(super) struct Clockwork {
+    timeline: Mutex<Timeline>,
+    changed: Condvar,
+    page: SharedPage,
+    /// Reads since a program began, by thread.
+    reads: Mutex<BTreeMap<u32, u32>>,
+}
+
+/// The host's time.
+pub(super) fn host_now() -> i64 {
+    clock(libc::CLOCK_REALTIME)
+}
+
+impl Clockwork {
+    pub(super) fn new(timeline: Timeline) -> Result<Self, Error> {
+        let clockwork = Self {
+            timeline: Mutex::new(timeline),
+            changed: Condvar::new(),
+            page: SharedPage::new().map_err(Error::Page)?,
+            reads: Mutex::default(),
+        };
+        clockwork.publish(&lock(&clockwork.timeline), host_now());
+        Ok(clockwork)
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        lock(&self.timeline).is_held()
+    }
+
+    /// What a running clock adds.
+    pub(super) fn offset(&self) -> i64 {
+        lock(&self.timeline).offset()
+    }
+
+    /// The timeline, with every wait that is over turned into a step.
+    fn current(&self, tracees: &Tracees, now: i64) -> MutexGuard<'_, Timeline> {
+        let mut timeline = lock(&self.timeline);
+        if timeline.next_due() <= now {
+            timeline.advance(now, |wait| lasted(tracees, wait, now));
+            self.publish(&timeline, now);
+        }
+        timeline
+    }
+
+    fn publish(&self, timeline: &Timeline, now: i64) {
+        let due = match timeline.next_due() {
+            i64::MAX => u64::MAX,
+            due => due.cast_unsigned(),
+        };
+        self.page.store(timeline.at(now).cast_unsigned(), due);
+    }
+
+    /// What the trial's clock shows.
+    pub(super) fn now(&self, tracees: &Tracees) -> i64 {
+        let now = host_now();
+        self.current(tracees, now).at(now)
+    }
+
+    /// Reads something from the current timeline; the argument is the host's time.
+    pub(super) fn with<T>(&self, tracees: &Tracees, read: impl Fn(&Timeline, i64) -> T) -> T {
+        let now = host_now();
+        read(&self.current(tracees, now), now)
+    }
+
+    /// A wait begins.
+    pub(super) fn sleep(&self, tracees: &Tracees, event: &Event, duration: i64) {
+        let now = host_now();
+        let mut timeline = self.current(tracees, now);
+        timeline.sleep(now, duration, event.tid, (event.trap.nr, event.args[0]));
+        timeline.advance(now, |_| true);
+        self.publish(&timeline, now);
+        drop(timeline);
+        self.changed.notify_one();
+    }
+
+    /// The end of a step of the build, from the host's time `real` on.
+    pub(super) fn tick(&self, tracees: &Tracees, real: i64) {
+        let now = host_now();
+        let mut timeline = self.current(tracees, now);
+        timeline.tick(real);
+        self.publish(&timeline, now);
+    }
+
+    /// Turns waits into steps when they are due, so that the page is right without being asked.
+    pub(super) fn keep(&self, tracees: &Tracees, stopped: impl Fn() -> bool) {
+        while !stopped() {
+            let now = host_now();
+            let timeline = self.current(tracees, now);
+            let left = timeline.next_due().saturating_sub(now).clamp(0, SECOND / 4);
+            let left = Duration::from_nanos(left.cast_unsigned());
+            // Wakes now and then to see whether it is to stop.
+            let _ = self.changed.wait_timeout(timeline, left);
+        }
+    }
+
+    /// Lets [`Clockwork::keep`] see at once that it is to stop.
+    pub(super) fn wake(&self) {
+        self.changed.notify_all();
+    }
+
+    /// A program begins in this thread.
+    pub(super) fn begin(&self, tid: u32) {
+        lock(&self.reads).remove(&tid);
+    }
+
+    fn wants_page(&self, tid: u32) -> bool {
+        let mut reads = lock(&self.reads);
+        let count = reads.entry(tid).or_default();
+        *count += 1;
+        count.is_multiple_of(READS_BEFORE_MAPPING) && *count <= READS_BEFORE_MAPPING * OFFERS
+    }
+}
+
+/// Whether a wait that is due was not cut short: the thread still waits, or its time was over
+/// before anybody looked.
+fn lasted(tracees: &Tracees, wait: &Wait, now: i64) -> bool {
+    if now >= wait.end {
+        return true;
+    }
+    let Ok(text) = tracees.read_proc(&format!("{}/syscall", wait.tid)) else {
+        return false;
+    };
+    let text = String::from_utf8_lossy(&text);
+    let mut words = text.split_ascii_whitespace();
+    let Some(number) = words.next() else {
+        return false;
+    };
+    // restart_syscall, x86-64 and i386: a wait that a signal stopped for a moment.
+    if matches!(number, "running" | "219" | "0") {
+        return true;
+    }
+    let argument = words.next().and_then(|word| word.strip_prefix("0x"));
+    let argument = argument.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    number.parse() == Ok(wait.call.0) && argument == Some(wait.call.1)
+}
+
+/// Answers `clock_gettime`, `gettimeofday` and `time`.
+pub(super) fn answer(supervisor: &Supervisor, event: &Event) -> Answer {
+    let Some(clockwork) = &supervisor.clock else {
+        return Answer::Continue;
+    };
+    let now = clockwork.now(&supervisor.tracees);
+    supervisor.witness(event, Source::Clock, || None);
+    if !supervisor.is_valid(event) {
+        return Answer::Gone;
+    }
+    let written = match event.trap.call {
+        Call::ClockGettime(width) => {
+            let memory = Memory(event.tid);
+            write_time(memory, event.args[1], now, width)
+                .and_then(|()| hand_page_out(supervisor, clockwork, event))
+        }
+        Call::Gettimeofday => gettimeofday(event, now),
+        _ => time(event, now),
+    };
+    written.map_or_else(Answer::Errno, Answer::Value)
+}
+
+/// A read by the hook asks for the page when there were many, and tells where it was mapped.
+fn hand_page_out(
+    supervisor: &Supervisor,
+    clockwork: &Clockwork,
+    event: &Event,
+) -> Result<i64, Errno> {
+    match event.args[2] {
+        READ if clockwork.is_held() && clockwork.wants_page(event.tid) => {
+            let own = format!("self/fd/{}", raw(clockwork.page.file()));
+            let file = supervisor.tracees.open_proc(&own, OFlag::O_RDONLY)?;
+            let number = supervisor.add_descriptor(event, file.as_fd());
+            // Where no descriptor is free the program goes on asking.
+            Ok(number.map_or(0, |number| i64::from(number) + 1))
+        }
+        MAPPED => {
+            supervisor.set_page(event.tid, event.args[3]);
+            Ok(0)
+        }
+        _ => Ok(0),
+    }
+}
+
+fn raw(file: impl AsFd) -> i32 {
+    use std::os::fd::AsRawFd;
+    file.as_fd().as_raw_fd()
+}
+
+fn gettimeofday(event: &Event, now: i64) -> Result<i64, Errno> {
+    let memory = Memory(event.tid);
+    let [value, zone, ..] = event.args;
+    if value != 0 {
+        let bytes = pair(now / SECOND, now % SECOND / 1000, event.abi.word);
+        memory.write(value, &bytes)?;
+    }
+    if zone != 0 {
+        memory.write(zone, &[0; 8])?;
+    }
+    Ok(0)
+}
+
+fn time(event: &Event, now: i64) -> Result<i64, Errno> {
+    let seconds = now / SECOND;
+    if event.args[0] != 0 {
+        let bytes = pair(seconds, 0, event.abi.word);
+        let first = bytes.get(..event.abi.word).unwrap_or_default();
+        Memory(event.tid).write(event.args[0], first)?;
+    }
+    Ok(seconds)
+}
+
+/// Two numbers as a structure of two words.
+fn pair(first: i64, second: i64, word: usize) -> Vec<u8> {
+    let [first, second] = [first, second].map(i64::to_le_bytes);
+    let low = |bytes: [u8; 8]| bytes.into_iter().take(word);
+    low(first).chain(low(second)).collect()
+}
+
+/// Bytes of a number in a time structure.
+pub(super) fn word_of(width: Width) -> usize {
+    match width {
+        Width::Wide => 8,
+        Width::Narrow => 4,
+    }
+}
+
+/// A time as a `timespec`.
+pub(super) fn encode(time: i64, width: Width) -> Vec<u8> {
+    pair(
+        time.div_euclid(SECOND),
+        time.rem_euclid(SECOND),
+        word_of(width),
+    )
+}
+
+/// Writes a time as a `timespec`.
+pub(super) fn write_time(
+    memory: Memory,
+    address: u64,
+    time: i64,
+    width: Width,
+) -> Result<(), Errno> {
+    memory.write(address, &encode(time, width))
+}
+
+/// Reads two numbers, for example a `timespec`.
+pub(super) fn read_pair(memory: Memory, address: u64, word: usize) -> Result<(i64, i64), Errno> {
+    let mut bytes = [0; 16];
+    let bytes = bytes.get_mut(..2 * word).ok_or(Errno::EINVAL)?;
+    memory.read(address, bytes)?;
+    let number = |at: usize| match word {
+        4 => bytes
+            .get(at..)
+            .and_then(|rest| rest.first_chunk())
+            .map(|chunk| i64::from(i32::from_le_bytes(*chunk))),
+        _ => bytes
+            .get(at..)
+            .and_then(|rest| rest.first_chunk())
+            .map(|chunk| i64::from_le_bytes(*chunk)),
+    };
+    number(0).zip(number(word)).ok_or(Errno::EFAULT)
+}
+
+/// Reads a `timespec` as nanoseconds; `EINVAL` where the kernel would say so.
+pub(super) fn read_time(memory: Memory, address: u64, width: Width) -> Result<i64, Errno> {
+    let (seconds, nanoseconds) = read_pair(memory, address, word_of(width))?;
+    if seconds < 0 || !(0..SECOND).contains(&nanoseconds) {
+        return Err(Errno::EINVAL);
+    }
+    Ok(seconds.saturating_mul(SECOND).saturating_add(nanoseconds))
+}

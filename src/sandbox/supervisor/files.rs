@@ -1,0 +1,145 @@
+//! Answers the stat family: what the trial made or changed carries the trial's times, and inodes
+//! the trial's numbers.
+
+use std::ffi::CString;
+
+use nix::errno::Errno;
+
+use super::arch::Call;
+use super::engine::{Answer, Event, Supervisor};
+use super::layout::{Layout, encode};
+use super::timeline::{SECOND, Timeline};
+use super::tracee::Memory;
+use super::view::{self, Guise, Name, Status};
+use super::witness::Source;
+
+/// What `vfs_statx` knows; the kernel refuses anything else.
+const KNOWN_FLAGS: i32 = libc::AT_SYMLINK_NOFOLLOW
+    | libc::AT_NO_AUTOMOUNT
+    | libc::AT_EMPTY_PATH
+    | libc::AT_STATX_FORCE_SYNC
+    | libc::AT_STATX_DONT_SYNC;
+
+/// Answers one call of the stat family; whatever fails is left to the kernel to refuse.
+pub(super) fn answer(supervisor: &Supervisor, event: &Event, guise: &mut Guise) -> Answer {
+    attempt(supervisor, event, guise).unwrap_or(Answer::Continue)
+}
+
+/// A call of the stat family, whatever its form.
+struct Request {
+    directory: i32,
+    path: CString,
+    flags: i32,
+    mask: u32,
+    layout: Layout,
+    buffer: u64,
+}
+
+fn request(event: &Event) -> Result<Request, Errno> {
+    let memory = Memory(event.tid);
+    let args = event.args;
+    let here = libc::AT_FDCWD;
+    let basic = libc::STATX_BASIC_STATS;
+    Ok(match event.trap.call {
+        Call::Stat(layout) => Request {
+            directory: here,
+            path: memory.path(args[0])?,
+            flags: 0,
+            mask: basic,
+            layout,
+            buffer: args[1],
+        },
+        Call::Lstat(layout) => Request {
+            directory: here,
+            path: memory.path(args[0])?,
+            flags: libc::AT_SYMLINK_NOFOLLOW,
+            mask: basic,
+            layout,
+            buffer: args[1],
+        },
+        Call::Fstat(layout) => Request {
+            directory: super::low(args[0]),
+            path: CString::default(),
+            flags: libc::AT_EMPTY_PATH,
+            mask: basic,
+            layout,
+            buffer: args[1],
+        },
+        Call::Fstatat(layout) => Request {
+            directory: super::low(args[0]),
+            path: memory.path(args[1])?,
+            flags: super::low(args[3]),
+            mask: basic,
+            layout,
+            buffer: args[2],
+        },
+        _ => Request {
+            directory: super::low(args[0]),
+            path: memory.path(args[1])?,
+            flags: super::low(args[2]),
+            mask: super::low(args[3]).cast_unsigned(),
+            layout: Layout::Statx,
+            buffer: args[4],
+        },
+    })
+}
+
+fn attempt(supervisor: &Supervisor, event: &Event, guise: &mut Guise) -> Result<Answer, Errno> {
+    let request = request(event)?;
+    if request.flags & !KNOWN_FLAGS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let empty = request.path.is_empty();
+    if empty && request.flags & libc::AT_EMPTY_PATH == 0 {
+        return Err(Errno::ENOENT);
+    }
+    let name = Name {
+        directory: request.directory,
+        path: &request.path,
+        follow: request.flags & libc::AT_SYMLINK_NOFOLLOW == 0,
+    };
+    let mut status = view::status(supervisor, event, guise, &name, request.mask, request.flags)?;
+    supervisor.translate(&mut status);
+    supervisor.witness(event, Source::FileTime, || None);
+    let Some(bytes) = encode(&status, request.layout) else {
+        return Err(Errno::EOVERFLOW);
+    };
+    if !supervisor.is_valid(event) {
+        return Ok(Answer::Gone);
+    }
+    Memory(event.tid).write(request.buffer, &bytes)?;
+    Ok(Answer::Value(0))
+}
+
+impl Supervisor {
+    /// What the trial sees in place of the kernel's times and numbers.
+    fn translate(&self, status: &mut Status) {
+        if let Some(clock) = &self.clock {
+            let stored = [
+                status.stx_atime,
+                status.stx_mtime,
+                status.stx_ctime,
+                status.stx_btime,
+            ];
+            [
+                status.stx_atime,
+                status.stx_mtime,
+                status.stx_ctime,
+                status.stx_btime,
+            ] = clock.with(&self.tracees, |timeline, now| {
+                stored.map(|time| shown(timeline, time, now))
+            });
+        }
+        if let Some(numbers) = &self.numbers {
+            numbers.translate(status);
+        }
+    }
+}
+
+fn shown(timeline: &Timeline, mut time: libc::statx_timestamp, now: i64) -> libc::statx_timestamp {
+    let stored = time.tv_sec.saturating_mul(SECOND);
+    let shown = timeline.file(stored.saturating_add(i64::from(time.tv_nsec)), now);
+    time.tv_sec = shown.div_euclid(SECOND);
+    time.tv_nsec = u32::try_from(shown.rem_euclid(SECOND)).unwrap_or(0);
+    time
+}

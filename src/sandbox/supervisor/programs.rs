@@ -1,0 +1,260 @@
+//! What happens when a program begins: its vDSO gets the clock hook, and the root of the build is
+//! told from everything else.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, OnceLock};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+
+use super::clock::Clockwork;
+use super::engine::{Answer, Event, Supervisor};
+use super::randomness;
+use super::tracee::{Memory, Tracees, lock};
+use super::vdso::{self, Image, Mode};
+use crate::sandbox::sys::hook::hook;
+
+/// `AT_SYSINFO_EHDR`, getauxval(3).
+const AT_SYSINFO_EHDR: u64 = 33;
+/// `AT_SECURE`: a set-user-id program or its like.
+const AT_SECURE: u64 = 23;
+/// `AT_RANDOM`: the address of sixteen random bytes.
+const AT_RANDOM: u64 = 25;
+
+/// The images of a trial, and its root.
+#[derive(Debug)]
+pub(super) struct Programs {
+    native: Option<Image>,
+    native_original: Vec<u8>,
+    foreign: OnceLock<Option<Image>>,
+    root: Mutex<Option<Root>>,
+}
+
+/// The first process of the build.
+#[derive(Debug, Clone, Copy)]
+struct Root {
+    tid: u32,
+    /// It has become another program since: no longer the shell of the build.
+    replaced: bool,
+}
+
+impl Programs {
+    /// Patches the vDSO image of this kernel. `stub` makes every clock read a system call that
+    /// can be witnessed. Says what does not work.
+    pub(super) fn new(
+        tracees: &Tracees,
+        clock: Option<&Clockwork>,
+        stub: bool,
+        random: bool,
+    ) -> (Self, Option<String>) {
+        let mode = match clock {
+            None => Mode::Untouched,
+            Some(_) if stub => Mode::Stub,
+            Some(clock) if clock.is_held() => Mode::Held,
+            Some(clock) => Mode::Running(clock.offset()),
+        };
+        let original = own_image(tracees).unwrap_or_default();
+        let patched = vdso::patch(&original, mode, random, hook());
+        let (native, problem) = match patched {
+            Ok(image) => (Some(image), None),
+            // Slower, and as right: every read becomes a call.
+            Err(reason) => (
+                vdso::patch(&original, Mode::Stub, random, hook()).ok(),
+                Some(reason.to_string()),
+            ),
+        };
+        let programs = Self {
+            native,
+            native_original: original,
+            foreign: OnceLock::new(),
+            root: Mutex::default(),
+        };
+        (programs, problem)
+    }
+
+    /// The shell of the build, as long as it is one.
+    pub(super) fn shell(&self) -> Option<u32> {
+        lock(&self.root)
+            .filter(|root| !root.replaced)
+            .map(|root| root.tid)
+    }
+
+    /// Whether this is the first program of all.
+    fn note_root(&self, tid: u32) -> bool {
+        let mut root = lock(&self.root);
+        if let Some(root) = root.as_mut() {
+            root.replaced |= root.tid == tid;
+            return false;
+        }
+        *root = Some(Root {
+            tid,
+            replaced: false,
+        });
+        true
+    }
+
+    fn image(&self, event: &Event, base: u64) -> Option<&Image> {
+        if event.abi.word == 8 {
+            return self.native.as_ref();
+        }
+        let read = || {
+            let mut start = vec![0; 64];
+            Memory(event.tid).read(base, &mut start).ok()?;
+            let mut bytes = vec![0; vdso::length(&start)?.min(1 << 16)];
+            Memory(event.tid).read(base, &mut bytes).ok()?;
+            vdso::patch32(&bytes).ok()
+        };
+        self.foreign.get_or_init(read).as_ref()
+    }
+}
+
+/// The vDSO of this process, which is that of every 64-bit process of this kernel.
+fn own_image(tracees: &Tracees) -> Option<Vec<u8>> {
+    let memory = tracees.open_proc("self/mem", OFlag::O_RDONLY).ok()?;
+    let vector = Auxiliary::of(tracees, "self", size_of::<usize>()).ok()?;
+    let base = i64::try_from(vector.get(AT_SYSINFO_EHDR)?).ok()?;
+    let mut start = [0; 64];
+    nix::sys::uio::pread(&memory, &mut start, base).ok()?;
+    let mut bytes = vec![0; vdso::length(&start)?];
+    let count = nix::sys::uio::pread(&memory, &mut bytes, base).ok()?;
+    (count == bytes.len()).then_some(bytes)
+}
+
+/// The auxiliary vector of a process.
+struct Auxiliary {
+    vector: Vec<u8>,
+    word: usize,
+}
+
+impl Auxiliary {
+    fn of(tracees: &Tracees, process: &str, word: usize) -> Result<Self, Errno> {
+        let vector = tracees.read_proc(&format!("{process}/auxv"))?;
+        Ok(Self { vector, word })
+    }
+
+    fn get(&self, wanted: u64) -> Option<u64> {
+        let number = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .rev()
+                .fold(0_u64, |value, byte| (value << 8) | u64::from(*byte))
+        };
+        self.vector
+            .chunks_exact(2 * self.word)
+            .map(|entry| entry.split_at(self.word))
+            .find(|(kind, _)| number(kind) == wanted)
+            .map(|(_, value)| number(value))
+    }
+}
+
+/// A program begins.
+pub(super) fn begin(supervisor: &Supervisor, event: &Event) -> Answer {
+    let Some(programs) = &supervisor.programs else {
+        return Answer::Continue;
+    };
+    let root = programs.note_root(event.tid);
+    if root {
+        supervisor.views.begin();
+        randomness::find_devices(supervisor, event.tid);
+    }
+    if supervisor.names_processes() {
+        supervisor
+            .processes
+            .begin(&supervisor.tracees, event.tid, root);
+    }
+    if let Some(clock) = &supervisor.clock {
+        clock.begin(event.tid);
+    }
+    if let Err(errno) = patch(supervisor, programs, event) {
+        supervisor.problem(format!("patching the vDSO of a program: {errno}"));
+    }
+    Answer::Continue
+}
+
+fn patch(supervisor: &Supervisor, programs: &Programs, event: &Event) -> Result<(), Errno> {
+    if supervisor.clock.is_none() && supervisor.seed.is_none() {
+        return Ok(());
+    }
+    let tid = event.tid.to_string();
+    let vector = Auxiliary::of(&supervisor.tracees, &tid, event.abi.word)?;
+    if vector.get(AT_SECURE) == Some(1) {
+        // The program runs with other rights than its caller.
+        supervisor.views.diverge();
+    }
+    let memory = open_memory(&supervisor.tracees, event.tid)?;
+    // A program without a vDSO makes plain calls.
+    if let Some(base) = vector.get(AT_SYSINFO_EHDR) {
+        let image = programs.image(event, base).ok_or(Errno::ENOEXEC)?;
+        let mut now = [0];
+        let probe = base + u64::try_from(image.probe).unwrap_or(0);
+        Memory(event.tid).read(probe, &mut now)?;
+        if image.bytes.get(image.probe) == now.first() || !supervisor.is_valid(event) {
+            return Ok(());
+        }
+        let range = changed(&programs.native_original, &image.bytes);
+        let place = base + u64::try_from(range.start).unwrap_or(0);
+        let bytes = image.bytes.get(range).unwrap_or_default();
+        write_at(&memory, place, bytes)?;
+    }
+    let caller = supervisor.processes.caller(&supervisor.tracees, event.tid);
+    if let Some((seed, place)) = supervisor.seed.zip(vector.get(AT_RANDOM))
+        && let Some(caller) = caller
+    {
+        write_at(&memory, place, &randomness::at_start(seed, caller))?;
+    }
+    Ok(())
+}
+
+/// The bytes that differ; all of them where the images are not of one kind.
+fn changed(original: &[u8], patched: &[u8]) -> std::ops::Range<usize> {
+    if original.len() != patched.len() {
+        return 0..patched.len();
+    }
+    let differs = |(left, right): (&u8, &u8)| left != right;
+    let mut pairs = original.iter().zip(patched);
+    let first = pairs.position(differs).unwrap_or(patched.len());
+    let last = original.iter().zip(patched).rposition(differs);
+    first..last.map_or(first, |last| last + 1)
+}
+
+fn open_memory(tracees: &Tracees, tid: u32) -> Result<OwnedFd, Errno> {
+    tracees.open_proc(&format!("{tid}/mem"), OFlag::O_RDWR)
+}
+
+/// Writes through `/proc/TID/mem`, which makes read-only pages private copies (`FOLL_FORCE`).
+fn write_at(memory: &OwnedFd, place: u64, bytes: &[u8]) -> Result<(), Errno> {
+    let place = i64::try_from(place).map_err(|_| Errno::EFAULT)?;
+    let count = nix::sys::uio::pwrite(memory, bytes, place)?;
+    if count == bytes.len() {
+        Ok(())
+    } else {
+        Err(Errno::EFAULT)
+    }
+}
+
+impl Supervisor {
+    /// Writes into a thread's memory, read-only pages included.
+    pub(super) fn write_anywhere(&self, tid: u32, place: u64, bytes: &[u8]) -> Result<(), Errno> {
+        Memory(tid).write(place, bytes).or_else(|_| {
+            let memory = open_memory(&self.tracees, tid)?;
+            write_at(&memory, place, bytes)
+        })
+    }
+
+    /// Tells the hook of a program where it has mapped the page of the clock.
+    pub(super) fn set_page(&self, tid: u32, address: u64) {
+        let slot = self
+            .programs
+            .as_ref()
+            .and_then(|programs| programs.native.as_ref()?.page_slot);
+        let vector = Auxiliary::of(&self.tracees, &tid.to_string(), 8);
+        let base = vector.ok().and_then(|all| all.get(AT_SYSINFO_EHDR));
+        if let Some((slot, base)) = slot.zip(base)
+            && let Ok(memory) = open_memory(&self.tracees, tid)
+        {
+            let place = base + u64::try_from(slot).unwrap_or(0);
+            // If this fails, the program goes on asking.
+            let _ = write_at(&memory, place, &address.to_le_bytes());
+        }
+    }
+}

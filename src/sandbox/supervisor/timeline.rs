@@ -1,0 +1,296 @@
+//! The trial's real-time clock as arithmetic: from the host's time to the trial's, for clock
+//! reads, file times and deadlines. Pure: the host's time is always an argument. All times are
+//! nanoseconds since 1970.
+
+use crate::model::Clock;
+
+pub(super) const SECOND: i64 = 1_000_000_000;
+pub(super) const MILLISECOND: i64 = 1_000_000;
+/// File stamps lag behind the clock by up to one tick of the kernel (10 ms at HZ=100): a sleep's
+/// step counts from that much earlier, so that a file written after a sleep is never older than
+/// the time the sleeper reads.
+const LEAD: i64 = 10 * MILLISECOND;
+/// How much slower than real time the files of a creeping clock age.
+const CREEP: i64 = 1_000_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    Stepped,
+    Creeping,
+    Running,
+}
+
+/// From this host time on, the trial's clock stands here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Step {
+    real: i64,
+    reached: i64,
+}
+
+/// A wait that will move the clock when it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wait {
+    /// Host time from which the step counts.
+    pub(super) due: i64,
+    /// Host time at which the wait is over.
+    pub(super) end: i64,
+    /// Where the clock stands then, at least.
+    pub(super) target: i64,
+    /// The thread that waits.
+    pub(super) tid: u32,
+    /// The number of the call it waits in, and its first argument.
+    pub(super) call: (u32, u64),
+}
+
+/// The clock of one trial.
+#[derive(Debug)]
+pub(super) struct Timeline {
+    pace: Pace,
+    /// Where the trial's clock starts.
+    start: i64,
+    /// The host's time at that moment.
+    began: i64,
+    /// Host time from which files were set up for the trial.
+    since: i64,
+    /// Sorted by both fields.
+    steps: Vec<Step>,
+    waits: Vec<Wait>,
+}
+
+impl Timeline {
+    /// `began` is the host's time now, `since` the host's time when the set-up of the trial (or
+    /// of its session) began. `None` for the host's own clock.
+    pub(super) fn new(clock: Clock, began: i64, since: i64) -> Option<Self> {
+        let (pace, start) = match clock {
+            Clock::Host => return None,
+            Clock::Stepped { start } => (Pace::Stepped, start),
+            Clock::Creeping { start } => (Pace::Creeping, start),
+            Clock::Running { start } => (Pace::Running, start),
+        };
+        Some(Self {
+            pace,
+            start: start.saturating_mul(SECOND),
+            began,
+            since: since.min(began),
+            steps: Vec::new(),
+            waits: Vec::new(),
+        })
+    }
+
+    /// Whether the clock stands still between steps.
+    pub(super) fn is_held(&self) -> bool {
+        self.pace != Pace::Running
+    }
+
+    /// What a running clock adds to the host's.
+    pub(super) fn offset(&self) -> i64 {
+        self.start - self.began
+    }
+
+    /// What the trial's clock shows at the host's time `real`.
+    pub(super) fn at(&self, real: i64) -> i64 {
+        match self.pace {
+            Pace::Running => real.max(self.began).saturating_add(self.offset()),
+            Pace::Stepped => self.stepped(real),
+            // Never behind the files.
+            Pace::Creeping => self.stepped(real) + MILLISECOND,
+        }
+    }
+
+    fn stepped(&self, real: i64) -> i64 {
+        let passed = self.steps.partition_point(|step| step.real <= real);
+        match passed.checked_sub(1).and_then(|last| self.steps.get(last)) {
+            Some(step) => step.reached,
+            None => self.start,
+        }
+    }
+
+    /// What the trial shows for a file time that the kernel, or the build, has stored. Times
+    /// before the set-up are the source's own; times after `now` were set by the build.
+    pub(super) fn file(&self, stored: i64, now: i64) -> i64 {
+        if stored < self.since || stored > now {
+            stored
+        } else if stored < self.began {
+            self.start
+        } else {
+            match self.pace {
+                Pace::Running => self.at(stored),
+                Pace::Stepped => self.stepped(stored),
+                Pace::Creeping => {
+                    let age = (stored - self.began) / CREEP;
+                    self.stepped(stored) + age.min(MILLISECOND)
+                }
+            }
+        }
+    }
+
+    /// The host's time at which the trial's clock would show `deadline`, were it running from now.
+    pub(super) fn to_real(&self, deadline: i64, now: i64) -> i64 {
+        deadline
+            .saturating_sub(self.at(now))
+            .saturating_add(now)
+            .max(0)
+    }
+
+    /// A wait of `duration` begins.
+    pub(super) fn sleep(&mut self, now: i64, duration: i64, tid: u32, call: (u32, u64)) {
+        self.forget(tid);
+        if duration <= 0 || !self.is_held() {
+            return;
+        }
+        let whole = duration.saturating_add(MILLISECOND - 1) / MILLISECOND * MILLISECOND;
+        self.waits.push(Wait {
+            due: now.saturating_add(duration - duration.min(LEAD)),
+            end: now.saturating_add(duration),
+            target: self.stepped(now).saturating_add(whole),
+            tid,
+            call,
+        });
+    }
+
+    /// The thread does something else: it no longer waits.
+    pub(super) fn forget(&mut self, tid: u32) {
+        self.waits.retain(|wait| wait.tid != tid);
+    }
+
+    /// Turns waits that are due into steps, where `lasted` says that they were not cut short.
+    pub(super) fn advance(&mut self, now: i64, lasted: impl Fn(&Wait) -> bool) {
+        if self.next_due() > now {
+            return;
+        }
+        let waits = std::mem::take(&mut self.waits);
+        let (mut due, later): (Vec<_>, Vec<_>) =
+            waits.into_iter().partition(|wait| wait.due <= now);
+        self.waits = later;
+        due.retain(lasted);
+        due.sort_by_key(|wait| wait.due);
+        for wait in due {
+            self.step(wait.due, wait.target);
+        }
+    }
+
+    /// When the next wait is due; `i64::MAX` if there is none.
+    pub(super) fn next_due(&self) -> i64 {
+        self.waits
+            .iter()
+            .map(|wait| wait.due)
+            .min()
+            .unwrap_or(i64::MAX)
+    }
+
+    /// A step of the build has ended: from `real` on the clock is a millisecond later.
+    pub(super) fn tick(&mut self, real: i64) {
+        if self.is_held() {
+            self.step(real, self.stepped(real) + MILLISECOND);
+        }
+    }
+
+    fn step(&mut self, real: i64, target: i64) {
+        let place = self.steps.partition_point(|step| step.real <= real);
+        let mut reached = target.max(self.stepped(real));
+        self.steps.insert(place, Step { real, reached });
+        for step in self.steps.iter_mut().skip(place) {
+            reached = reached.max(step.reached);
+            step.reached = reached;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T0: i64 = 2_000_000_000;
+    const BEGAN: i64 = 1_800_000_000 * SECOND + 123;
+
+    fn stepped() -> Timeline {
+        Timeline::new(Clock::Stepped { start: T0 }, BEGAN, BEGAN - SECOND).unwrap()
+    }
+
+    #[test]
+    fn a_stepped_clock_stands_still_until_a_sleep_ends() {
+        let mut line = stepped();
+        assert_eq!(line.at(BEGAN + 3600 * SECOND), T0 * SECOND);
+        line.sleep(BEGAN + SECOND, 2 * SECOND, 1, (35, 0));
+        line.advance(BEGAN + 2 * SECOND, |_| true);
+        assert_eq!(line.at(BEGAN + 2 * SECOND), T0 * SECOND);
+        let end = BEGAN + 3 * SECOND - LEAD;
+        assert_eq!(line.next_due(), end);
+        line.advance(end, |_| true);
+        assert_eq!(line.at(end), (T0 + 2) * SECOND);
+        assert_eq!(line.file(end - 1, end), T0 * SECOND);
+        assert_eq!(line.file(end, end), (T0 + 2) * SECOND);
+    }
+
+    #[test]
+    fn overlapping_sleeps_are_not_added_and_one_that_is_cut_short_does_not_count() {
+        let mut line = stepped();
+        line.sleep(BEGAN, SECOND, 1, (35, 0));
+        line.sleep(BEGAN, SECOND, 2, (35, 0));
+        line.sleep(BEGAN, 5 * SECOND, 3, (35, 0));
+        line.advance(BEGAN + 9 * SECOND, |wait| wait.tid != 3);
+        assert_eq!(line.at(BEGAN + 9 * SECOND), (T0 + 1) * SECOND);
+        line.sleep(BEGAN + 9 * SECOND, 5 * SECOND, 3, (35, 0));
+        line.forget(3);
+        assert_eq!(line.next_due(), i64::MAX);
+    }
+
+    #[test]
+    fn steps_are_whole_milliseconds() {
+        let mut line = stepped();
+        line.sleep(BEGAN, 1, 1, (35, 0));
+        line.advance(BEGAN, |_| true);
+        assert_eq!(line.at(BEGAN), T0 * SECOND + MILLISECOND);
+        line.tick(BEGAN + 5);
+        assert_eq!(line.at(BEGAN + 5), T0 * SECOND + 2 * MILLISECOND);
+    }
+
+    #[test]
+    fn a_late_step_never_sets_the_clock_back() {
+        let mut line = stepped();
+        line.step(BEGAN + 20, T0 * SECOND + 500);
+        line.step(BEGAN + 10, T0 * SECOND + 900);
+        assert_eq!(line.at(BEGAN + 10), T0 * SECOND + 900);
+        assert_eq!(line.at(BEGAN + 20), T0 * SECOND + 900);
+    }
+
+    #[test]
+    fn file_times_of_sources_and_explicit_ones_stay() {
+        let line = stepped();
+        let now = BEGAN + SECOND;
+        assert_eq!(line.file(BEGAN - 2 * SECOND, now), BEGAN - 2 * SECOND);
+        assert_eq!(line.file(now + 1, now), now + 1);
+        assert_eq!(line.file(BEGAN - 1, now), T0 * SECOND);
+        assert_eq!(line.file(-5, now), -5);
+    }
+
+    #[test]
+    fn a_deadline_is_as_far_away_for_the_host_as_for_the_trial() {
+        let line = stepped();
+        let now = BEGAN + 7 * SECOND;
+        let deadline = line.at(now) + SECOND;
+        assert_eq!(line.to_real(deadline, now), now + SECOND);
+        assert_eq!(line.to_real(0, now), 0);
+        assert!(line.to_real(i64::MAX, now) > 0);
+    }
+
+    #[test]
+    fn a_running_clock_runs_and_files_with_it() {
+        let clock = Clock::Running { start: T0 };
+        let mut line = Timeline::new(clock, BEGAN, BEGAN).unwrap();
+        assert_eq!(line.at(BEGAN + 5), T0 * SECOND + 5);
+        assert_eq!(line.file(BEGAN + 5, BEGAN + 9), T0 * SECOND + 5);
+        line.sleep(BEGAN, SECOND, 1, (35, 0));
+        assert_eq!(line.next_due(), i64::MAX);
+    }
+
+    #[test]
+    fn files_of_a_creeping_clock_age_by_a_millionth_and_never_pass_the_clock() {
+        let clock = Clock::Creeping { start: T0 };
+        let line = Timeline::new(clock, BEGAN, BEGAN).unwrap();
+        let later = BEGAN + 100 * SECOND;
+        assert_eq!(line.file(later, later), T0 * SECOND + 100_000);
+        let much_later = BEGAN + 10_000 * SECOND;
+        assert_eq!(line.file(much_later, much_later), line.at(much_later));
+    }
+}

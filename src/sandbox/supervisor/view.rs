@@ -1,0 +1,356 @@
+//! Finds the file that a path means to a process of the trial: by its root, its working directory,
+//! its descriptors and its credentials, from a process that has other ones.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
+
+use super::engine::{Event, Supervisor};
+use super::tracee::{Tracees, lock};
+use crate::sandbox::sys::tracee as sys;
+
+/// `statx` as it comes from the kernel.
+pub(super) type Status = libc::statx;
+
+/// Where a process stands in the file system, and as whom.
+#[derive(Debug, Default)]
+pub(super) struct Views {
+    /// The root of the trial, and who its processes are.
+    common: Mutex<Option<Arc<Footing>>>,
+    /// Somebody has changed root, mounts or credentials: every process is asked for its own.
+    diverse: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Footing {
+    root: OwnedFd,
+    identity: Identity,
+    /// Lines of `uid_map` and `gid_map`, where ids differ from ours.
+    users: IdMap,
+    groups: IdMap,
+}
+
+/// Whose rights a look-up uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    user: u32,
+    group: u32,
+    groups: Vec<u32>,
+    /// `CapEff`.
+    capabilities: u64,
+}
+
+/// The ids of a user namespace, `user_namespaces(7)`: first inside, first outside, count.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct IdMap(Vec<[u32; 3]>);
+
+impl IdMap {
+    fn parse(text: &str) -> Self {
+        let line = |line: &str| {
+            let mut words = line.split_ascii_whitespace().map(|word| word.parse().ok());
+            Some([words.next()??, words.next()??, words.next()??])
+        };
+        Self(text.lines().filter_map(line).collect())
+    }
+
+    fn inside(&self, outside: u32) -> u32 {
+        let mut ranges = self.0.iter();
+        ranges
+            .find_map(|[inside, from, count]| {
+                let distance = outside.checked_sub(*from)?;
+                (distance < *count).then(|| inside + distance)
+            })
+            // What the kernel shows for ids without a name (overflowuid).
+            .unwrap_or(65534)
+    }
+}
+
+impl Identity {
+    /// From `/proc/TID/status`, proc(5).
+    fn parse(text: &str) -> Option<Self> {
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+        // Real, effective, saved, file system.
+        let last = |name: &str| field(name)?.split_ascii_whitespace().nth(3)?.parse().ok();
+        Some(Self {
+            user: last("Uid:")?,
+            group: last("Gid:")?,
+            groups: field("Groups:")?
+                .split_ascii_whitespace()
+                .filter_map(|word| word.parse().ok())
+                .collect(),
+            capabilities: u64::from_str_radix(field("CapEff:")?.trim(), 16).ok()?,
+        })
+    }
+
+    fn of(tracees: &Tracees, process: &str) -> Option<Self> {
+        let text = tracees.read_proc(&format!("{process}/status")).ok()?;
+        Self::parse(&String::from_utf8_lossy(&text))
+    }
+}
+
+impl Footing {
+    fn of(tracees: &Tracees, tid: u32) -> Result<Self, Errno> {
+        let root = tracees.open_proc(&format!("{tid}/root"), OFlag::O_PATH)?;
+        let identity = Identity::of(tracees, &tid.to_string()).ok_or(Errno::ESRCH)?;
+        let map = |name: &str| {
+            let text = tracees
+                .read_proc(&format!("{tid}/{name}"))
+                .unwrap_or_default();
+            IdMap::parse(&String::from_utf8_lossy(&text))
+        };
+        let (users, groups) = if namespace(tracees, tid) == namespace(tracees, std::process::id()) {
+            let same = IdMap(vec![[0, 0, u32::MAX]]);
+            (same.clone(), same)
+        } else {
+            (map("uid_map"), map("gid_map"))
+        };
+        Ok(Self {
+            root,
+            identity,
+            users,
+            groups,
+        })
+    }
+}
+
+fn namespace(tracees: &Tracees, pid: u32) -> Option<std::ffi::OsString> {
+    tracees.link(&format!("{pid}/ns/user")).ok()
+}
+
+/// What a worker thread keeps of its own: as whom it looks things up at the moment.
+#[derive(Debug, Default)]
+pub(super) struct Guise {
+    own: Option<Identity>,
+    current: Option<Identity>,
+}
+
+impl Guise {
+    /// Takes on the rights of a process for look-ups, as far as this process may.
+    fn assume(&mut self, tracees: &Tracees, wanted: &Identity) {
+        let own = match &self.own {
+            Some(own) => own,
+            None => self.own.insert(
+                // Without it nobody could be another anyway.
+                Identity::of(tracees, "thread-self").unwrap_or_else(|| wanted.clone()),
+            ),
+        };
+        // Only root can be somebody else; others supervise their own processes.
+        if own.user != 0 || self.current.as_ref() == Some(wanted) {
+            return;
+        }
+        let known = self.current.as_ref().unwrap_or(own);
+        if known != wanted {
+            sys::look_up_as(
+                wanted.user,
+                wanted.group,
+                &wanted.groups,
+                wanted.capabilities,
+            );
+        }
+        self.current = Some(wanted.clone());
+    }
+}
+
+/// A file as a process names it.
+#[derive(Debug)]
+pub(super) struct Name<'a> {
+    /// `AT_FDCWD`, or a descriptor of the process.
+    pub(super) directory: i32,
+    /// Empty for the descriptor itself.
+    pub(super) path: &'a CStr,
+    /// Whether a symbolic link at the end is followed.
+    pub(super) follow: bool,
+}
+
+impl Views {
+    /// The processes of the trial no longer share root, mounts and credentials.
+    pub(super) fn diverge(&self) {
+        self.diverse.store(true, Ordering::Relaxed);
+    }
+
+    /// The build begins: what happened before was the sandbox preparing it.
+    pub(super) fn begin(&self) {
+        *lock(&self.common) = None;
+        self.diverse.store(false, Ordering::Relaxed);
+    }
+
+    fn footing(&self, tracees: &Tracees, tid: u32) -> Result<Arc<Footing>, Errno> {
+        if self.diverse.load(Ordering::Relaxed) {
+            return Footing::of(tracees, tid).map(Arc::new);
+        }
+        let mut common = lock(&self.common);
+        if let Some(footing) = common.as_ref() {
+            return Ok(Arc::clone(footing));
+        }
+        let footing = Arc::new(Footing::of(tracees, tid)?);
+        *common = Some(Arc::clone(&footing));
+        Ok(footing)
+    }
+}
+
+/// What `statx(2)` would tell the process. Any error means: the kernel should say it.
+pub(super) fn status(
+    supervisor: &Supervisor,
+    event: &Event,
+    guise: &mut Guise,
+    name: &Name<'_>,
+    mask: u32,
+    flags: i32,
+) -> Result<Status, Errno> {
+    let tracees = &supervisor.tracees;
+    let footing = supervisor.views.footing(tracees, event.tid)?;
+    guise.assume(tracees, &footing.identity);
+    let mut status = if name.path.is_empty() {
+        let file = if name.directory == libc::AT_FDCWD {
+            tracees.open_proc(&format!("{}/cwd", event.tid), OFlag::O_PATH)?
+        } else {
+            tracees.descriptor(event.tid, name.directory)?
+        };
+        sys::statx(file.as_fd(), c"", flags | libc::AT_EMPTY_PATH, mask)?
+    } else {
+        by_path(tracees, event.tid, &footing, name, mask, flags)?
+    };
+    status.stx_uid = footing.users.inside(status.stx_uid);
+    status.stx_gid = footing.groups.inside(status.stx_gid);
+    Ok(status)
+}
+
+fn by_path(
+    tracees: &Tracees,
+    tid: u32,
+    footing: &Footing,
+    name: &Name<'_>,
+    mask: u32,
+    flags: i32,
+) -> Result<Status, Errno> {
+    let bytes = name.path.to_bytes();
+    if let Some(number) = own_descriptor(bytes).filter(|_| name.follow) {
+        let file = tracees.descriptor(tid, number)?;
+        return sys::statx(file.as_fd(), c"", flags | libc::AT_EMPTY_PATH, mask);
+    }
+    if is_about_the_caller(bytes) {
+        return Err(Errno::EXDEV);
+    }
+    let file = if bytes.starts_with(b"/") {
+        open(&footing.root, name, name.path, ResolveFlag::RESOLVE_IN_ROOT)?
+    } else {
+        let start = if name.directory == libc::AT_FDCWD {
+            tracees.open_proc(&format!("{tid}/cwd"), OFlag::O_PATH)?
+        } else {
+            tracees.descriptor(tid, name.directory)?
+        };
+        if !name.follow && !bytes.contains(&b'/') && bytes != b".." {
+            // One name in one directory leads nowhere else.
+            let flags = flags | libc::AT_SYMLINK_NOFOLLOW;
+            return sys::statx(start.as_fd(), name.path, flags, mask);
+        }
+        match open(&start, name, name.path, ResolveFlag::RESOLVE_BENEATH) {
+            // It leaves the directory: by the trial's root, then.
+            Err(Errno::EXDEV) => {
+                let whole = whole_path(tracees, &start, bytes)?;
+                open(&footing.root, name, &whole, ResolveFlag::RESOLVE_IN_ROOT)?
+            }
+            other => other?,
+        }
+    };
+    sys::statx(file.as_fd(), c"", flags | libc::AT_EMPTY_PATH, mask)
+}
+
+fn open(
+    start: &OwnedFd,
+    name: &Name<'_>,
+    path: &CStr,
+    resolve: ResolveFlag,
+) -> Result<OwnedFd, Errno> {
+    let follow = if name.follow {
+        OFlag::empty()
+    } else {
+        OFlag::O_NOFOLLOW
+    };
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | follow)
+        .resolve(resolve);
+    openat2(start, path, how)
+}
+
+/// A path that leaves its directory, from the root of the trial.
+fn whole_path(tracees: &Tracees, start: &OwnedFd, path: &[u8]) -> Result<CString, Errno> {
+    let directory = tracees.link(&format!("thread-self/fd/{}", start.as_raw_fd()))?;
+    let directory = PathBuf::from(directory);
+    // A deleted directory has no path; only the kernel knows what lies above it.
+    if !directory.is_absolute() || directory.as_os_str().as_bytes().ends_with(b" (deleted)") {
+        return Err(Errno::ENOENT);
+    }
+    let whole = directory.join(Path::new(OsStr::from_bytes(path)));
+    CString::new(whole.into_os_string().into_vec()).map_err(|_| Errno::EINVAL)
+}
+
+/// The descriptor that a path names by `/dev/fd` or `/proc/self/fd`.
+fn own_descriptor(path: &[u8]) -> Option<i32> {
+    let number = match path {
+        b"/dev/stdin" => return Some(0),
+        b"/dev/stdout" => return Some(1),
+        b"/dev/stderr" => return Some(2),
+        _ => [
+            &b"/dev/fd/"[..],
+            b"/proc/self/fd/",
+            b"/proc/thread-self/fd/",
+        ]
+        .iter()
+        .find_map(|prefix| path.strip_prefix(*prefix))?,
+    };
+    std::str::from_utf8(number).ok()?.parse().ok()
+}
+
+/// Whether a path speaks of the process that uses it, which we are not.
+fn is_about_the_caller(path: &[u8]) -> bool {
+    [&b"/proc/self"[..], b"/proc/thread-self", b"/dev/fd"]
+        .iter()
+        .any(|prefix| path.starts_with(prefix))
+}
+
+impl Tracees {
+    /// Where a symbolic link below `/proc` leads.
+    pub(super) fn link(&self, path: &str) -> Result<std::ffi::OsString, Errno> {
+        readlinkat(self.proc(), path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_shown_as_the_user_namespace_names_them() {
+        let map = IdMap::parse("      1000          0          1\n 2000 100000 65536\n");
+        assert_eq!(map.inside(0), 1000);
+        assert_eq!(map.inside(100_005), 2005);
+        assert_eq!(map.inside(7), 65534);
+    }
+
+    #[test]
+    fn the_rights_of_a_process_are_its_file_system_ids() {
+        let text =
+            "Uid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \nCapEff:\t000001ffffffffff\n";
+        let identity = Identity::parse(text).unwrap();
+        assert_eq!((identity.user, identity.group), (4, 8));
+        assert_eq!(identity.groups, [9, 10]);
+        assert_eq!(identity.capabilities, 0x1ff_ffff_ffff);
+        assert_eq!(Identity::parse("Uid:\t1\n"), None);
+    }
+
+    #[test]
+    fn paths_that_speak_of_the_caller_are_known() {
+        assert_eq!(own_descriptor(b"/dev/stdout"), Some(1));
+        assert_eq!(own_descriptor(b"/proc/self/fd/17"), Some(17));
+        assert_eq!(own_descriptor(b"/dev/fd/x"), None);
+        assert!(is_about_the_caller(b"/proc/self/exe"));
+        assert!(!is_about_the_caller(b"/dev/null"));
+    }
+}

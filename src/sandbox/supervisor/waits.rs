@@ -1,0 +1,150 @@
+//! Waits that move a held clock: sleeps, and the end of each command of the build's shell.
+
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use super::arch::{Call, REAL_CLOCKS, Width};
+use super::clock::{Clockwork, read_pair, read_time};
+use super::engine::{Answer, Event, Supervisor};
+use super::programs::Programs;
+use super::timeline::{MILLISECOND, SECOND};
+use super::tracee::{Memory, Tracees};
+use crate::sandbox::sys::tracee::{clock, resolution};
+
+/// `TIMER_ABSTIME`.
+pub(super) const ABSOLUTE: u64 = 1;
+
+/// A thread beside the first that naps this long at most waits for other threads, not for the
+/// clock: the monitor of Go's runtime does so all the time (`sysmon`, 20 µs to 10 ms).
+const NAP: i64 = 10 * MILLISECOND;
+
+/// A sleep begins: the kernel runs it, the clock moves when it ends.
+pub(super) fn sleep(supervisor: &Supervisor, event: &Event) -> Answer {
+    let Some(clockwork) = &supervisor.clock else {
+        return Answer::Continue;
+    };
+    // What the kernel will refuse is no sleep.
+    if let Ok(Some(duration)) = duration(supervisor, event)
+        && (duration > NAP || Tracees::leads(event.tid))
+    {
+        clockwork.sleep(&supervisor.tracees, event, duration);
+    }
+    Answer::Continue
+}
+
+/// How long the caller wants to wait; `None` without end, or where the clock is not a time.
+fn duration(supervisor: &Supervisor, event: &Event) -> Result<Option<i64>, Errno> {
+    let memory = Memory(event.tid);
+    let args = event.args;
+    let relative = |address: u64, width: Width| read_time(memory, address, width).map(Some);
+    match event.trap.call {
+        Call::Nanosleep(width) => relative(args[0], width),
+        Call::ClockNanosleep(width) if args[1] & ABSOLUTE == 0 => relative(args[2], width),
+        Call::ClockNanosleep(width) => {
+            let until = read_time(memory, args[2], width)?;
+            Ok(monotonic_now(supervisor, event, args[0]).map(|now| until - now))
+        }
+        Call::Pselect(width) => relative(args[4], width),
+        Call::Ppoll(width) => relative(args[2], width),
+        Call::Select => {
+            let (seconds, micros) = read_pair(memory, args[4], event.abi.word)?;
+            let micros = micros.saturating_mul(1000);
+            Ok(Some(seconds.saturating_mul(SECOND).saturating_add(micros)))
+        }
+        Call::Poll => {
+            let bytes = args[2].to_le_bytes();
+            let low = bytes.first_chunk().copied().unwrap_or_default();
+            let milliseconds = i64::from(i32::from_le_bytes(low));
+            Ok((milliseconds > 0).then(|| milliseconds.saturating_mul(MILLISECOND)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What a monotonic clock shows inside the time namespace of the caller.
+fn monotonic_now(supervisor: &Supervisor, event: &Event, id: u64) -> Option<i64> {
+    let (id, name) = match id & 0xffff_ffff {
+        1 => (libc::CLOCK_MONOTONIC, "monotonic"),
+        7 => (libc::CLOCK_BOOTTIME, "boottime"),
+        _ => return None,
+    };
+    let path = format!("{}/timens_offsets", event.tid);
+    let text = supervisor.tracees.read_proc(&path).unwrap_or_default();
+    Some(clock(id) + offset(&String::from_utf8_lossy(&text), name))
+}
+
+/// One line of `/proc/PID/timens_offsets`: name, seconds, nanoseconds (`time_namespaces(7)`).
+fn offset(text: &str, name: &str) -> i64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let mut numbers = line
+        .unwrap_or_default()
+        .split_ascii_whitespace()
+        .map(|word| word.parse::<i64>().unwrap_or(0));
+    let (seconds, nanoseconds) = (numbers.next(), numbers.next());
+    seconds.unwrap_or(0) * SECOND + nanoseconds.unwrap_or(0)
+}
+
+/// Whether the caller of `clock_nanosleep` waits for the real-time clock to reach a time.
+pub(super) fn is_deadline(event: &Event) -> bool {
+    let real = u32::try_from(event.args[0] & 0xffff_ffff).unwrap_or(u32::MAX);
+    event.args[1] & ABSOLUTE != 0 && REAL_CLOCKS.contains(&real)
+}
+
+/// A process ends: if it was the last command that the build's shell ran, the clock moves.
+pub(super) fn exit(supervisor: &Supervisor, event: &Event) -> Answer {
+    if let Some(clockwork) = &supervisor.clock
+        && let Some(shell) = supervisor.programs.as_ref().and_then(Programs::shell)
+        && shell != event.tid
+        && is_last_command(supervisor, shell, event.tid) == Ok(true)
+    {
+        end_of_step(supervisor, clockwork);
+    }
+    Answer::Continue
+}
+
+/// Holds the end of the step until files get a later stamp than any that it wrote.
+fn end_of_step(supervisor: &Supervisor, clockwork: &Clockwork) {
+    let before = clock(libc::CLOCK_REALTIME_COARSE);
+    let mut now = before;
+    let tick = resolution(libc::CLOCK_REALTIME_COARSE);
+    while now <= before {
+        // A tick is at most 10 ms (HZ=100), and most of it may be over already.
+        let passed = clock(libc::CLOCK_REALTIME) - before;
+        let left = (tick - passed).clamp(MILLISECOND / 10, 10 * MILLISECOND);
+        std::thread::sleep(Duration::from_nanos(left.cast_unsigned()));
+        now = clock(libc::CLOCK_REALTIME_COARSE);
+    }
+    clockwork.tick(&supervisor.tracees, now);
+}
+
+fn is_last_command(supervisor: &Supervisor, shell: u32, tid: u32) -> Result<bool, Errno> {
+    let path = format!("{shell}/task/{shell}/children");
+    let text = supervisor.tracees.read_proc(&path)?;
+    let text = String::from_utf8_lossy(&text);
+    let children: Vec<u32> = text
+        .split_ascii_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let own = if children.contains(&tid) || Tracees::leads(tid) {
+        tid
+    } else {
+        // Not the first thread of its process.
+        supervisor.tracees.status(tid)?.group.unwrap_or(tid)
+    };
+    let lives = |child: &&u32| **child != own && !supervisor.tracees.is_zombie(**child);
+    Ok(children.contains(&own) && !children.iter().any(|child| lives(&child)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_of_a_time_namespace_are_read_by_name() {
+        let text = "monotonic   -864000         5\nboottime     7         0\n";
+        assert_eq!(offset(text, "monotonic"), -864_000 * SECOND + 5);
+        assert_eq!(offset(text, "boottime"), 7 * SECOND);
+        assert_eq!(offset("", "boottime"), 0);
+    }
+}
