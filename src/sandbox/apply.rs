@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::unistd::{Gid, Uid, chown, pivot_root};
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, chown, mkfifo, pivot_root};
 
 use super::error::{StepError, errno_of};
 use super::identity::Ids;
@@ -134,7 +135,10 @@ impl Stage {
             SetupOp::Passable { at } => self.passable(at),
             SetupOp::Proc => self.proc(),
             SetupOp::Sys => self.sysfs(),
-            SetupOp::Devices { terminal_group } => self.devices(*terminal_group),
+            SetupOp::Devices {
+                terminal_group,
+                seeded_random,
+            } => self.devices(*terminal_group, *seeded_random),
             SetupOp::EnterRoot => self.enter_root(),
             _ => apply_inside(op),
         }
@@ -301,13 +305,17 @@ impl Stage {
             .map_err(refused("read-only /sys"))
     }
 
-    fn devices(&self, terminal_group: bool) -> Step {
+    fn devices(&self, terminal_group: bool, seeded_random: bool) -> Step {
         let dev = self.mount_point(Path::new("/dev"))?;
         let step = "minimal /dev";
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
         let options = Some("mode=755,size=1m");
         mount(Some("tmpfs"), &dev, Some("tmpfs"), flags, options).map_err(refused(step))?;
         for name in ["null", "zero", "full", "random", "urandom", "tty"] {
+            if seeded_random && name.ends_with("random") {
+                fed_pipe(&dev.join(name)).map_err(failed(step))?;
+                continue;
+            }
             let (from, to) = (Path::new("/dev").join(name), dev.join(name));
             File::create(&to).map_err(failed(step))?;
             mount(Some(&from), &to, NO_DATA, MsFlags::MS_BIND, NO_DATA)
@@ -350,6 +358,13 @@ impl Stage {
         self.root = PathBuf::from("/");
         Ok(())
     }
+}
+
+/// A pipe in place of a random device; the supervisor finds it there and feeds it.
+fn fed_pipe(at: &Path) -> std::io::Result<()> {
+    mkfifo(at, Mode::empty())?;
+    // Whatever the umask is.
+    fs::set_permissions(at, Permissions::from_mode(0o666))
 }
 
 /// Begins the step whose failure means that owners cannot be mapped here.

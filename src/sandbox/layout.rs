@@ -11,7 +11,9 @@ use super::identity::{self, Ids};
 use super::op::{Backing, Limits, SetupOp};
 use super::variables::{LOCALES, Passed};
 use super::{cpus, masks};
-use crate::model::{Capabilities, Cpus, Environment, Kernel, Need, Network, UserIdentity};
+use crate::model::{
+    Capabilities, Cpus, Environment, Kernel, Need, Network, Randomness, UserIdentity,
+};
 
 /// The value at which monotonic clocks start in every trial, in seconds: a day and some hours of
 /// uptime, which no build finds strange.
@@ -291,6 +293,8 @@ impl Inputs<'_> {
             SetupOp::Sys,
             SetupOp::Devices {
                 terminal_group: self.capabilities.root,
+                seeded_random: self.environment.randomness != Randomness::Host
+                    && !self.capabilities.missing.contains_key(&Need::Supervisor),
             },
             self.fresh("tmp", Path::new("/tmp"), 0o1777, false),
             SetupOp::Memory {

@@ -91,6 +91,8 @@ pub enum SetupOp {
     Devices {
         /// Whether terminals get the group that the host gives them (needs its id mapped).
         terminal_group: bool,
+        /// Whether pipes that the supervisor feeds stand in place of the random devices.
+        seeded_random: bool,
     },
     /// Makes all of this the root directory and lets go of the host's.
     EnterRoot,
