@@ -307,6 +307,10 @@ impl Running {
     /// Ends the supervision of a trial whose processes are gone, and says what happened.
     pub fn finish(self) -> Report {
         self.shared.stop.store(true, Ordering::Relaxed);
+        self.shared.loans.wake();
+        if let Some(clock) = &self.shared.clock {
+            clock.wake();
+        }
         // Threads notice the end by themselves (6.11: a waiting RECV returns); one that an older
         // kernel keeps waiting ends with this process.
         let patience = Instant::now() + Duration::from_millis(500);
