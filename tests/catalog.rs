@@ -14,7 +14,7 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 use reprobe::catalog::{Catalog, FILES};
 use reprobe::model::{
-    Capabilities, Clock, Cpus, DirectoryOrder, Kernel, Missing, Need, Network, Row, Setting, Slot,
+    Capabilities, Clock, Cpus, DirectoryOrder, Missing, Need, Network, Row, Setting, Slot,
     UserIdentity,
 };
 use reprobe::plan::{self, Hold, Plan, Request, Why, plan};
@@ -267,7 +267,7 @@ fn the_levels_read_like_this() {
     kernel
       host: the host's kernel
       named: release 9.87.65-vary-kernzoqa, version #76543 SMP vary-versionzoqa Mon Feb  3 04:05:06 UTC 2042
-      uname26: release 2.6.x
+      older: release 4.56.78-vary-kernxopu, version #65432 SMP vary-versionxopu Tue Mar  4 05:06:07 UTC 2014
     aslr
       fixed: fixed addresses
       random: random addresses
@@ -302,7 +302,10 @@ fn without_a_supervisor_its_variations_are_left_out_and_the_control_holds_nothin
     ]);
     let plan = planned(&host, &request());
     let left: Vec<_> = plan.left_out.iter().map(|l| l.name.as_str()).collect();
-    assert_eq!(left, ["time", "file-order", "randomness", "inode"]);
+    assert_eq!(
+        left,
+        ["time", "file-order", "kernel", "randomness", "inode"]
+    );
     assert!(
         plan.left_out
             .iter()
@@ -311,14 +314,6 @@ fn without_a_supervisor_its_variations_are_left_out_and_the_control_holds_nothin
     assert_eq!(plan.left_out[0].hint, "ask the administrator");
     assert_eq!(plan.control.clock, Clock::Host);
     assert_eq!(plan.control.directory_order, DirectoryOrder::Host);
-    let kernel = plan.variations.iter().find(|v| v.name == "kernel").unwrap();
-    assert_eq!(kernel.varied.len(), 1);
-    assert_eq!(
-        kernel.varied[0].settings,
-        [Setting::Kernel(Kernel::Uname26)]
-    );
-    assert_eq!(plan.dropped.len(), 1);
-    assert_eq!(plan.dropped[0].level, "named");
 }
 
 #[test]
@@ -331,7 +326,6 @@ fn what_the_host_allows_nothing_of_leaves_the_variations_that_need_nothing() {
         Need::PrivateNetwork,
         Need::Affinity,
         Need::FixedAddresses,
-        Need::Uname26,
         Need::SecondShell,
         Need::Terminals,
         Need::MonotonicClocks,
@@ -504,7 +498,7 @@ fn what_is_required_cannot_be_left_out() {
 
 #[test]
 fn one_environment_can_be_named_in_words() {
-    let plan = planned(&lacking(&[Need::ClockHook, Need::Uname26]), &request());
+    let plan = planned(&lacking(&[Need::ClockHook, Need::Terminals]), &request());
     let row = plan.vary(&["umask=002", "locales"]).unwrap();
     let varied = plan.varied(&row);
     assert_eq!(varied["umask"], "002");
@@ -516,7 +510,7 @@ fn one_environment_can_be_named_in_words() {
     assert_snapshot!(refusal("umsk"), @"no variation is named `umsk`; did you mean `umask`?");
     assert_snapshot!(refusal("umask=07"), @"`umask` has no level `07`; did you mean `077`?");
     assert_snapshot!(refusal("clock"), @"`time` cannot be varied here: ClockHook is refused here; ask the administrator");
-    assert_snapshot!(refusal("kernel=uname26"), @"`kernel=uname26` cannot be varied here: Uname26 is refused here; ask the administrator");
+    assert_snapshot!(refusal("terminal=terminal"), @"`terminal=terminal` cannot be varied here: Terminals is refused here; ask the administrator");
 }
 
 #[test]

@@ -84,7 +84,6 @@ const NEEDS: &[(&str, Need)] = &[
     ("private-network", Need::PrivateNetwork),
     ("affinity", Need::Affinity),
     ("fixed-addresses", Need::FixedAddresses),
-    ("uname26", Need::Uname26),
     ("second-shell", Need::SecondShell),
     ("time-zones", Need::TimeZones),
     ("terminals", Need::Terminals),

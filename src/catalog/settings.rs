@@ -414,10 +414,7 @@ fn cpus(node: Node, key: &'static str, problems: &mut Problems) -> Option<Choice
 fn kernel(node: Node, key: &'static str, problems: &mut Problems) -> Option<Choice> {
     let fixed = |value| Choice::Fixed(Setting::Kernel(value));
     if matches!(node.value, Value::Text(_)) {
-        let known = [
-            ("host", fixed(Kernel::Host)),
-            ("uname26", fixed(Kernel::Uname26)),
-        ];
+        let known = [("host", fixed(Kernel::Host))];
         return among(node, key, &known, problems);
     }
     let mut table = node.table(key, problems)?;

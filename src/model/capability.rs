@@ -22,8 +22,6 @@ pub enum Need {
     Affinity,
     /// The `ADDR_NO_RANDOMIZE` personality.
     FixedAddresses,
-    /// The `UNAME26` personality.
-    Uname26,
     /// A second shell that can stand in for `/bin/sh`.
     SecondShell,
     /// The time zone database: without it, a zone's name silently means UTC.

@@ -290,8 +290,6 @@ pub enum Cpus {
 pub enum Kernel {
     /// The host's own words.
     Host,
-    /// The release as 2.6.x, by the `UNAME26` personality (personality(2)).
-    Uname26,
     /// These words, in `uname` and in `/proc` alike.
     Named {
         /// `uname -r`.

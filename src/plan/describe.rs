@@ -139,7 +139,6 @@ fn describe_mtime(mtime: SourceMtime) -> String {
 fn describe_kernel(kernel: &Kernel) -> String {
     match kernel {
         Kernel::Host => "the host's kernel".into(),
-        Kernel::Uname26 => "release 2.6.x".into(),
         Kernel::Named { release, version } => format!("release {release}, version {version}"),
     }
 }

@@ -227,7 +227,7 @@ fn become_build(request: &Request, link: &Link, ends: &Ends) -> (Option<usize>, 
 /// Puts the build under the filter of the supervisor of system calls, if it has any to answer,
 /// while this process still has the power to do so without `no_new_privs`.
 fn trap_calls(request: &Request, link: &Link) -> Result<(), StepError> {
-    let config = supervisor::Config::new(&request.environment);
+    let config = request.supervisor();
     if !request.supervised || !config.needed() {
         return Ok(());
     }

@@ -11,13 +11,11 @@ use super::identity::{self, Ids};
 use super::op::{Backing, Limits, SetupOp};
 use super::variables::{LOCALES, Passed};
 use super::{cpus, masks};
-use crate::model::{
-    Capabilities, Cpus, Environment, Kernel, Need, Network, Randomness, UserIdentity,
-};
+use crate::model::{Capabilities, Cpus, Environment, Need, Network, Randomness, UserIdentity};
 
 /// The value at which monotonic clocks start in every trial, in seconds: a day and some hours of
 /// uptime, which no build finds strange.
-const MONOTONIC_START: i64 = 100_000;
+pub(super) const MONOTONIC_START: i64 = 100_000;
 
 /// The session's directory on which every trial mounts its pool of memory.
 pub(super) const POOL: &str = "pool";
@@ -394,6 +392,9 @@ impl Inputs<'_> {
         if self.capabilities.root {
             ops.push(SetupOp::ProtectKernel);
         }
+        if has(Need::KernelNames) {
+            ops.extend(masks::kernel_words(&environment.kernel));
+        }
         if has(Need::HostName) {
             ops.push(SetupOp::Names {
                 host: environment.hostname.clone(),
@@ -468,13 +469,8 @@ pub(super) fn process_ops(
             cpus: cpus::first(&host.cpus, count),
         });
     }
-    let fixed_addresses = !environment.random_addresses && has(Need::FixedAddresses);
-    let uname26 = environment.kernel == Kernel::Uname26 && has(Need::Uname26);
-    if fixed_addresses || uname26 {
-        ops.push(SetupOp::Personality {
-            fixed_addresses,
-            uname26,
-        });
+    if !environment.random_addresses && has(Need::FixedAddresses) {
+        ops.push(SetupOp::FixedAddresses);
     }
     ops.push(SetupOp::Limits(limits));
     ops.push(SetupOp::Umask {

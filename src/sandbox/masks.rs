@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::layout::Inputs;
+use super::layout::{Inputs, MONOTONIC_START};
 use super::op::SetupOp;
 use super::{cpus, identity};
-use crate::model::{Cpus, Environment, Need, Network, Shell};
+use crate::model::{Clock, Cpus, Environment, Kernel, Need, Network, Shell};
 
 /// Appends the steps; returns the paths that root's own copy of the system has changed by them.
 pub(super) fn ops(inputs: &Inputs<'_>, ops: &mut Vec<SetupOp>) -> Vec<PathBuf> {
@@ -40,7 +40,27 @@ pub(super) fn ops(inputs: &Inputs<'_>, ops: &mut Vec<SetupOp>) -> Vec<PathBuf> {
     if let Cpus::Count { count } = environment.cpus {
         cpu_ops(inputs, count, ops);
     }
+    stat_op(inputs, ops);
     ours
+}
+
+/// The files that repeat what `uname` says; below what keeps the kernel's own from being written.
+pub(super) fn kernel_words(kernel: &Kernel) -> Vec<SetupOp> {
+    let Kernel::Named { release, version } = kernel else {
+        return Vec::new();
+    };
+    let whole = format!("Linux version {release} (build@reprobe) (gcc, ld) {version}\n");
+    [
+        ("/proc/version", whole),
+        ("/proc/sys/kernel/osrelease", format!("{release}\n")),
+        ("/proc/sys/kernel/version", format!("{version}\n")),
+    ]
+    .into_iter()
+    .map(|(at, text)| SetupOp::Mask {
+        at: at.into(),
+        text,
+    })
+    .collect()
 }
 
 /// `/bin/sh` and `/usr/bin/sh`, which are the same where `/bin` is a link.
@@ -61,10 +81,6 @@ fn shell_ops(program: &Path, ops: &mut Vec<SetupOp>) {
 fn cpu_ops(inputs: &Inputs<'_>, count: u32, ops: &mut Vec<SetupOp>) {
     let chosen = cpus::first(&inputs.host.cpus, count);
     let list = cpus::list(&chosen);
-    let read = |path: &str| {
-        let bytes = std::fs::read(path).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
     let mut mask = |at: &str, text: String| {
         ops.push(SetupOp::Mask {
             at: at.into(),
@@ -75,13 +91,56 @@ fn cpu_ops(inputs: &Inputs<'_>, count: u32, ops: &mut Vec<SetupOp>) {
         "/proc/cpuinfo",
         cpus::of_cpuinfo(&read("/proc/cpuinfo"), &chosen),
     );
-    mask("/proc/stat", cpus::of_stat(&read("/proc/stat"), &chosen));
     for name in ["online", "possible", "present"] {
         mask(
             &format!("/sys/devices/system/cpu/{name}"),
             format!("{list}\n"),
         );
     }
+}
+
+/// `/proc/stat` tells of the processors, and by `btime` of the real-time clock.
+fn stat_op(inputs: &Inputs<'_>, ops: &mut Vec<SetupOp>) {
+    let environment = inputs.environment;
+    let held = !inputs.capabilities.missing.contains_key(&Need::ClockHook);
+    let start = match environment.clock {
+        Clock::Stepped { start } | Clock::Creeping { start } | Clock::Running { start } if held => {
+            Some(start)
+        }
+        _ => None,
+    };
+    let chosen = match environment.cpus {
+        Cpus::Count { count } => Some(cpus::first(&inputs.host.cpus, count)),
+        Cpus::All => None,
+    };
+    if start.is_none() && chosen.is_none() {
+        return;
+    }
+    let mut text = read("/proc/stat");
+    if let Some(chosen) = chosen {
+        text = cpus::of_stat(&text, &chosen);
+    }
+    if let Some(start) = start {
+        text = with_boot_time(&text, start.saturating_sub(MONOTONIC_START));
+    }
+    ops.push(SetupOp::Mask {
+        at: "/proc/stat".into(),
+        text,
+    });
+}
+
+fn with_boot_time(text: &str, time: i64) -> String {
+    text.lines()
+        .map(|line| match line.strip_prefix("btime ") {
+            Some(_) => format!("btime {time}\n"),
+            None => format!("{line}\n"),
+        })
+        .collect()
+}
+
+fn read(path: &str) -> String {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn has_domain(environment: &Environment) -> bool {
@@ -117,6 +176,14 @@ fn hosts(environment: &Environment, of_host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_boot_time_is_changed() {
+        assert_eq!(
+            with_boot_time("cpu 1\nbtime 5\nx 6\n", 7),
+            "cpu 1\nbtime 7\nx 6\n"
+        );
+    }
 
     #[test]
     fn the_full_name_comes_first_so_that_it_is_the_canonical_one() {

@@ -150,13 +150,8 @@ pub enum SetupOp {
         /// Their numbers.
         cpus: Vec<usize>,
     },
-    /// Flags of personality(2).
-    Personality {
-        /// Addresses are not randomised.
-        fixed_addresses: bool,
-        /// The release reads 2.6.x.
-        uname26: bool,
-    },
+    /// Addresses are not randomised: `ADDR_NO_RANDOMIZE` of personality(2).
+    FixedAddresses,
     /// Resource limits of the build; what is absent stays as the caller has it.
     Limits(Limits),
     /// The mask of permission bits for new files.
@@ -243,7 +238,7 @@ impl SetupOp {
         matches!(
             self,
             Self::Affinity { .. }
-                | Self::Personality { .. }
+                | Self::FixedAddresses
                 | Self::Limits(_)
                 | Self::Umask { .. }
                 | Self::DropCapabilities
@@ -264,6 +259,7 @@ impl fmt::Display for SetupOp {
             Self::ProtectKernel => f.write_str("read-only /proc/sys"),
             Self::Loopback => f.write_str("loopback interface up"),
             Self::DropCapabilities => f.write_str("drop capabilities"),
+            Self::FixedAddresses => f.write_str("fixed addresses"),
             _ => self.fmt_mount(f),
         }
     }
@@ -322,19 +318,6 @@ impl SetupOp {
                 let cpus: Vec<String> = cpus.iter().map(ToString::to_string).collect();
                 write!(f, "processors {}", cpus.join(","))
             }
-            Self::Personality {
-                fixed_addresses,
-                uname26,
-            } => write!(
-                f,
-                "personality{}{}",
-                if *fixed_addresses {
-                    " ADDR_NO_RANDOMIZE"
-                } else {
-                    ""
-                },
-                if *uname26 { " UNAME26" } else { "" },
-            ),
             Self::Limits(limits) => {
                 f.write_str("limits: no core dumps")?;
                 if let Some(bytes) = limits.memory {

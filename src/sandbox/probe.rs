@@ -269,7 +269,7 @@ impl Prober<'_> {
             for (need, works) in one.arrived(other) {
                 if !works {
                     let reason = "a trial build that was to see it saw the host's own";
-                    let hint = "this version of reprobe does not vary it yet";
+                    let hint = "please report it, with the output of reprobe doctor";
                     let missing = missing(name_of(need), reason, hint);
                     capabilities.missing.insert(need, missing);
                 }
@@ -318,7 +318,6 @@ impl Prober<'_> {
         let has = |need: Need| !capabilities.missing.contains_key(&need);
         let mut environment = Environment {
             random_addresses: false,
-            kernel: Kernel::Uname26,
             cpus: Cpus::Count { count: 1 },
             last_pid: Some(4000),
             network: Network::Isolated {
@@ -362,8 +361,7 @@ impl Prober<'_> {
             Some(SetupOp::MonotonicClocks { .. }) => Need::MonotonicClocks,
             Some(SetupOp::LastPid { .. }) => Need::Pids,
             Some(SetupOp::Affinity { .. }) => Need::Affinity,
-            Some(SetupOp::Personality { .. }) if lacks(Need::Uname26) => Need::FixedAddresses,
-            Some(SetupOp::Personality { .. }) => Need::Uname26,
+            Some(SetupOp::FixedAddresses) => Need::FixedAddresses,
             Some(SetupOp::Replace { .. }) => Need::SecondShell,
             _ if error.step == SUPERVISE_STEP => Need::Supervisor,
             _ if error.step == TERMINAL_STEP => Need::Terminals,
@@ -464,7 +462,6 @@ fn name_of(need: Need) -> &'static str {
         Need::PrivateNetwork => "a private network",
         Need::Affinity => "a choice of processors",
         Need::FixedAddresses => "fixed addresses",
-        Need::Uname26 => "the UNAME26 personality",
         Need::SecondShell => "a second shell",
         Need::Terminals => "pseudo-terminals",
         Need::MonotonicClocks => "time namespaces",

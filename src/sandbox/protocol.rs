@@ -2,6 +2,7 @@
 //! the trial's directory, so that a trial can be run again by hand
 //! (`reprobe __supervise DIRECTORY`).
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::StepError;
 use super::identity::{IdMaps, Ids};
 use super::op::SetupOp;
+use super::supervisor;
 use crate::model::{Environment, OutputSelection, Snapshot};
 use crate::snapshot::Keep;
 
@@ -53,6 +55,23 @@ pub(super) struct Request {
     pub(super) supervised: bool,
     /// Paths whose change is the sandbox's own doing.
     pub ours: Vec<PathBuf>,
+}
+
+impl Request {
+    /// What the supervisor of system calls has to do.
+    pub(super) fn supervisor(&self) -> supervisor::Config {
+        let environment = &self.environment;
+        let mut places = vec![
+            self.directory.clone(),
+            environment.home.clone(),
+            environment.build_path.parent.clone(),
+        ];
+        places.sort_by_key(|place| Reverse(place.as_os_str().len()));
+        supervisor::Config {
+            places,
+            ..supervisor::Config::new(environment)
+        }
+    }
 }
 
 /// Where the standard streams of a build lead.
@@ -109,7 +128,7 @@ pub(super) struct Reply {
     /// Processor time of the command and all its descendants in seconds.
     pub cpu_seconds: f64,
     /// What the supervisor of system calls did, where there was one.
-    pub(super) supervisor: Option<super::supervisor::Report>,
+    pub(super) supervisor: Option<supervisor::Report>,
     /// What a person should know.
     pub(super) notes: Vec<String>,
 }

@@ -175,7 +175,7 @@ impl Supervisor {
                     inside: reply,
                     began,
                     deadline: timeout.and_then(|timeout| began.checked_add(timeout)),
-                    config: supervisor::Config::new(&request.environment),
+                    config: request.supervisor(),
                     answering: None,
                     mute: None,
                 };

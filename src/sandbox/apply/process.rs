@@ -16,10 +16,7 @@ use super::{Step, refused};
 pub(in crate::sandbox) fn apply_to_build(op: &SetupOp) -> Step {
     match op {
         SetupOp::Affinity { cpus } => affinity(cpus).map_err(refused("bind to processors")),
-        SetupOp::Personality {
-            fixed_addresses,
-            uname26,
-        } => set_personality(*fixed_addresses, *uname26).map_err(refused("set personality")),
+        SetupOp::FixedAddresses => fix_addresses().map_err(refused("set personality")),
         SetupOp::Limits(limits) => set_limits(limits).map_err(refused("set resource limits")),
         SetupOp::Umask { mask } => {
             nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(*mask));
@@ -44,10 +41,9 @@ fn affinity(cpus: &[usize]) -> Result<(), Errno> {
     nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set)
 }
 
-fn set_personality(fixed_addresses: bool, uname26: bool) -> Result<(), Errno> {
+fn fix_addresses() -> Result<(), Errno> {
     let mut persona = personality::get()?;
-    persona.set(Persona::ADDR_NO_RANDOMIZE, fixed_addresses);
-    persona.set(Persona::UNAME26, uname26);
+    persona.insert(Persona::ADDR_NO_RANDOMIZE);
     personality::set(persona).map(drop)
 }
 

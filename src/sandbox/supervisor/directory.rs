@@ -1,8 +1,11 @@
 //! Answers directory reads. The position lives in the kernel's own file description, where
 //! `lseek`, `dup` and `fork` find it; what was read is only cached.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -224,8 +227,21 @@ impl Reading<'_> {
         };
         let mut out = Vec::with_capacity(self.room.min(1 << 16));
         let start = u64::try_from(position).unwrap_or(0);
-        let number = |inode| match &self.supervisor.numbers {
-            Some(numbers) => numbers.inode(device, inode),
+        let above = OnceCell::new();
+        let path = |name: &[u8]| {
+            let above = above.get_or_init(|| path_of(self.supervisor, &self.directory));
+            let mut path = above.clone().unwrap_or_default();
+            match name {
+                b"." => {}
+                b".." => {
+                    path.pop();
+                }
+                _ => path.push(OsStr::from_bytes(name)),
+            }
+            path.into_os_string().into_vec()
+        };
+        let number = |inode, name: &[u8]| match &self.supervisor.numbers {
+            Some(numbers) => numbers.inode(device, inode, || path(name)),
             None => inode,
         };
         match listing.fill(start, self.records, self.room, &mut out, number) {

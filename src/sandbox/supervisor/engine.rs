@@ -18,6 +18,7 @@ use super::deadlines::{self, Loans};
 use super::directory::{self, Directories};
 use super::numbers::Numbers;
 use super::order::{Order, Records};
+use super::places::Places;
 use super::processes::Processes;
 use super::programs::{self, Programs};
 use super::timeline::{SECOND, Timeline};
@@ -109,6 +110,7 @@ impl Supervisor {
             (None, None)
         };
         let scope = config.scope.clone();
+        let places = Places::new(&config.places);
         let names_processes = seed.is_some() || log.is_some() || scope.is_some();
         let scope = scope.map(|scope| (scope, Order::of(config.elsewhere)));
         Ok(Self {
@@ -119,8 +121,8 @@ impl Supervisor {
             programs,
             loans: Loans::default(),
             views: Views::default(),
-            processes: Processes::default(),
-            numbers: Numbers::of(config.inodes),
+            processes: Processes::new(places.clone()),
+            numbers: Numbers::of(config.inodes, &places),
             words: config.words.clone(),
             seed,
             devices: randomness::Devices::default(),

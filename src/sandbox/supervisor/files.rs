@@ -10,7 +10,7 @@ use super::engine::{Answer, Event, Supervisor};
 use super::layout::{Layout, encode};
 use super::timeline::{SECOND, Timeline};
 use super::tracee::Memory;
-use super::view::{self, Guise, Name, Status};
+use super::view::{self, Found, Guise, Name, Status};
 use super::witness::Source;
 
 /// What `vfs_statx` knows; the kernel refuses anything else.
@@ -98,8 +98,9 @@ fn attempt(supervisor: &Supervisor, event: &Event, guise: &mut Guise) -> Result<
         path: &request.path,
         follow: request.flags & libc::AT_SYMLINK_NOFOLLOW == 0,
     };
-    let mut status = view::status(supervisor, event, guise, &name, request.mask, request.flags)?;
-    supervisor.translate(&mut status);
+    let (mut status, found) =
+        view::status(supervisor, event, guise, &name, request.mask, request.flags)?;
+    supervisor.translate(&mut status, &found);
     supervisor.witness(event, Source::FileTime, || None);
     let Some(bytes) = encode(&status, request.layout) else {
         return Err(Errno::EOVERFLOW);
@@ -113,7 +114,7 @@ fn attempt(supervisor: &Supervisor, event: &Event, guise: &mut Guise) -> Result<
 
 impl Supervisor {
     /// What the trial sees in place of the kernel's times and numbers.
-    fn translate(&self, status: &mut Status) {
+    fn translate(&self, status: &mut Status, found: &Found) {
         if let Some(clock) = &self.clock {
             let stored = [
                 status.stx_atime,
@@ -131,7 +132,7 @@ impl Supervisor {
             });
         }
         if let Some(numbers) = &self.numbers {
-            numbers.translate(status);
+            numbers.translate(status, || found.path(&self.tracees));
         }
     }
 }

@@ -19,6 +19,7 @@ mod layout;
 mod names;
 mod numbers;
 mod order;
+mod places;
 mod processes;
 mod programs;
 mod randomness;
@@ -31,6 +32,7 @@ mod witness;
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
@@ -65,6 +67,9 @@ pub struct Config {
     pub inodes: Inodes,
     /// What `uname` says.
     pub words: Option<Words>,
+    /// Directories whose names the environment chose (the build's, its home, ...), the longest
+    /// first: what is keyed by names leaves them out.
+    pub places: Vec<PathBuf>,
     /// Whether times of files follow the clock.
     pub file_times: bool,
     /// Makes every clock read a system call, so that it can be witnessed (about 8 µs each).
@@ -83,6 +88,7 @@ impl Config {
             randomness: environment.randomness,
             inodes: environment.inodes,
             words: Words::of(environment),
+            places: Vec::new(),
             file_times: true,
             witness: false,
         }

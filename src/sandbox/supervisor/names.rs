@@ -36,7 +36,7 @@ impl Words {
                 version: version.clone(),
                 domain: environment.domain.clone(),
             }),
-            Kernel::Host | Kernel::Uname26 => None,
+            Kernel::Host => None,
         }
     }
 

@@ -1,67 +1,105 @@
-//! One numbering of inodes and devices in place of the file systems' own: by the order in which
-//! the build meets them, so that it is the same in every trial of one environment. Hard links and
-//! the identity of directories stay, because one file has one number.
+//! One numbering of inodes and devices in place of the file systems' own: by the name under which
+//! the build first meets a file, so that it is the same in every trial of one environment. Hard
+//! links and the identity of directories stay, because one file has one number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use super::order::keyed_hash;
+use super::places::Places;
 use super::tracee::lock;
 use super::view::Status;
 use crate::model::Inodes;
 
 /// Numbers stay below this, so that 32-bit programs can hold them.
-const RANGE: u64 = 1 << 30;
+const RANGE: u64 = 1 << 31;
+/// Minor numbers stay below this, as those of few hosts' pseudo devices do not.
+const MINORS: u64 = 1 << 10;
 
 /// The numbering of a trial.
 #[derive(Debug)]
 pub(super) struct Numbers {
     key: u64,
+    places: Places,
     met: Mutex<Met>,
 }
 
 #[derive(Debug, Default)]
 struct Met {
-    devices: BTreeMap<u64, u32>,
-    files: BTreeMap<(u64, u64), u64>,
+    devices: Numbering<u64>,
+    files: Numbering<(u64, u64)>,
+}
+
+#[derive(Debug)]
+struct Numbering<T> {
+    numbers: BTreeMap<T, u64>,
+    taken: BTreeSet<u64>,
+}
+
+impl<T> Default for Numbering<T> {
+    fn default() -> Self {
+        Self {
+            numbers: BTreeMap::new(),
+            taken: BTreeSet::new(),
+        }
+    }
+}
+
+impl<T: Ord> Numbering<T> {
+    /// The first free number from `wanted` on, below `range`.
+    fn take(&mut self, what: T, wanted: u64, range: u64) -> u64 {
+        let mut number = wanted % range;
+        while !self.taken.insert(number) && (self.taken.len() as u64) < range {
+            number = (number + 1) % range;
+        }
+        self.numbers.insert(what, number);
+        number
+    }
 }
 
 impl Numbers {
-    pub(super) fn of(inodes: Inodes) -> Option<Self> {
+    pub(super) fn of(inodes: Inodes, places: &Places) -> Option<Self> {
         match inodes {
             Inodes::Host => None,
             Inodes::Numbered { key } => Some(Self {
                 key,
+                places: places.clone(),
                 met: Mutex::default(),
             }),
         }
     }
 
-    /// The number of a file on a device (major and minor, packed).
-    pub(super) fn inode(&self, device: u64, inode: u64) -> u64 {
+    /// The number of a file on a device (major and minor, packed); `path` is asked for where the
+    /// file has not been met before.
+    pub(super) fn inode(&self, device: u64, inode: u64, path: impl FnOnce() -> Vec<u8>) -> u64 {
+        if let Some(number) = lock(&self.met).files.numbers.get(&(device, inode)) {
+            return number + 2;
+        }
+        let wanted = keyed_hash(self.key, &self.places.stable_path(&path()));
         let mut met = lock(&self.met);
-        let next = met.files.len() as u64 + 1;
-        let count = *met.files.entry((device, inode)).or_insert(next);
-        // One-to-one below RANGE: an odd factor, and a constant.
-        let factor = self.key.wrapping_mul(2) | 1;
-        let number = count.wrapping_mul(factor) ^ (self.key >> 32);
-        // Zero means "no file" to readers of directories.
-        (number % RANGE) + 2
+        // Zero means "no file" to readers of directories, one is the root of many file systems.
+        2 + match met.files.numbers.get(&(device, inode)) {
+            Some(number) => *number,
+            None => met.files.take((device, inode), wanted, RANGE),
+        }
     }
 
-    fn minor(&self, device: u64) -> u32 {
-        let mut met = lock(&self.met);
-        let next = u32::try_from(met.devices.len()).unwrap_or(0);
-        let count = *met.devices.entry(device).or_insert(next);
-        let first = u32::try_from(self.key % 128).unwrap_or(0);
-        first + count + 1
+    fn minor(&self, device: u64, path: impl FnOnce() -> Vec<u8>) -> u32 {
+        let known = lock(&self.met).devices.numbers.get(&device).copied();
+        let number = known.unwrap_or_else(|| {
+            let stable = self.places.stable_path(&path());
+            let wanted = keyed_hash(self.key, Places::top(&stable));
+            lock(&self.met).devices.take(device, wanted, MINORS)
+        });
+        u32::try_from(number).unwrap_or(0) + 1
     }
 
     /// Gives a status the trial's numbers; device nodes keep what they stand for.
-    pub(super) fn translate(&self, status: &mut Status) {
+    pub(super) fn translate(&self, status: &mut Status, path: impl Fn() -> Vec<u8>) {
         let device = libc::makedev(status.stx_dev_major, status.stx_dev_minor);
-        status.stx_ino = self.inode(device, status.stx_ino);
+        status.stx_ino = self.inode(device, status.stx_ino, &path);
         status.stx_dev_major = 0;
-        status.stx_dev_minor = self.minor(device);
+        status.stx_dev_minor = self.minor(device, &path);
     }
 }
 
@@ -70,29 +108,34 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    fn numbers(key: u64) -> Numbers {
+        let places = Places::new(&["/build".into()]);
+        Numbers::of(Inodes::Numbered { key }, &places).unwrap()
+    }
+
     #[test]
     fn every_file_has_one_number_and_no_two_share_one() {
         for key in [0, 1, u64::MAX, 0x1234_5678_9abc_def0] {
-            let numbers = Numbers::of(Inodes::Numbered { key }).unwrap();
-            let first: Vec<u64> = (0..1000).map(|inode| numbers.inode(1, inode)).collect();
-            let again: Vec<u64> = (0..1000).map(|inode| numbers.inode(1, inode)).collect();
+            let numbers = numbers(key);
+            let name = |inode: u64| (inode % 700).to_string().into_bytes();
+            let number = |inode| numbers.inode(1, inode, || name(inode));
+            let first: Vec<u64> = (0..1000).map(number).collect();
+            let again: Vec<u64> = (0..1000).map(number).collect();
             assert_eq!(first, again);
             assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 1000);
-            assert!(
-                first
-                    .iter()
-                    .all(|number| *number >= 2 && *number < RANGE + 2)
-            );
+            let fits = |number: &u64| *number >= 2 && *number < RANGE + 2;
+            assert!(first.iter().all(fits));
         }
     }
 
     #[test]
-    fn the_numbering_follows_the_order_in_which_files_are_met_and_the_key() {
-        let numbered = |key, first: u64| {
-            let numbers = Numbers::of(Inodes::Numbered { key }).unwrap();
-            [numbers.inode(9, first), numbers.inode(9, first + 7)]
+    fn the_numbering_follows_names_and_the_key_and_not_what_was_met_before() {
+        let numbered = |key, inode: u64, before: &[u8]| {
+            let numbers = numbers(key);
+            numbers.inode(9, inode + 1, || before.to_vec());
+            numbers.inode(9, inode, || b"/build/a".to_vec())
         };
-        assert_eq!(numbered(5, 100), numbered(5, 90_000));
-        assert_ne!(numbered(5, 100), numbered(6, 100));
+        assert_eq!(numbered(5, 100, b"/x"), numbered(5, 90_000, b"/y"));
+        assert_ne!(numbered(5, 100, b"/x"), numbered(6, 100, b"/x"));
     }
 }

@@ -113,7 +113,7 @@ impl Listing {
         records: Records,
         room: usize,
         out: &mut Vec<u8>,
-        renumber: impl Fn(u64) -> u64,
+        renumber: impl Fn(u64, &[u8]) -> u64,
     ) -> Slice {
         out.clear();
         let start = self.entries.partition_point(|(at, _)| *at < position);
@@ -126,7 +126,7 @@ impl Listing {
             let before = out.len();
             for (_, offset) in group {
                 if let Some(entry) = Entry::at(&self.records, *offset) {
-                    entry.lay_out(records, at + 1, renumber(entry.inode), out);
+                    entry.lay_out(records, at + 1, renumber(entry.inode, entry.name), out);
                 }
             }
             if out.len() > room {
@@ -226,7 +226,7 @@ mod tests {
     fn all(listing: &Listing, room: usize) -> Vec<String> {
         let (mut position, mut out, mut found) = (0, Vec::new(), Vec::new());
         while let Slice::Filled(next) =
-            listing.fill(position, Records::Modern, room, &mut out, |inode| inode)
+            listing.fill(position, Records::Modern, room, &mut out, |inode, _| inode)
         {
             assert!(out.len() <= room);
             found.extend(names(&out));
@@ -278,9 +278,9 @@ mod tests {
             42,
         );
         let mut out = Vec::new();
-        let slice = listing.fill(0, Records::Modern, 10, &mut out, |inode| inode);
+        let slice = listing.fill(0, Records::Modern, 10, &mut out, |inode, _| inode);
         assert_eq!(slice, Slice::TooSmall);
-        let slice = listing.fill(1 << 50, Records::Modern, 10, &mut out, |inode| inode);
+        let slice = listing.fill(1 << 50, Records::Modern, 10, &mut out, |inode, _| inode);
         assert_eq!(slice, Slice::End);
     }
 
@@ -295,12 +295,12 @@ mod tests {
             30,
         );
         let mut out = Vec::new();
-        listing.fill(0, Records::Legacy(8), 4096, &mut out, |inode| inode + 5);
+        listing.fill(0, Records::Legacy(8), 4096, &mut out, |inode, _| inode + 5);
         assert_eq!(out.len(), 24);
         assert_eq!(out[0], 6);
         assert_eq!(&out[18..23], b"name\0");
         assert_eq!(out[23], 8);
-        listing.fill(0, Records::Legacy(4), 4096, &mut out, |inode| inode);
+        listing.fill(0, Records::Legacy(4), 4096, &mut out, |inode, _| inode);
         assert_eq!(out.len(), 16);
         assert_eq!(&out[10..15], b"name\0");
     }

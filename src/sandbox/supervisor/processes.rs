@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 
 use super::order::keyed_hash;
+use super::places::Places;
 use super::tracee::{Tracees, lock};
 use crate::sandbox::sys::tracee as sys;
 
@@ -33,7 +34,10 @@ pub struct Process {
 
 /// All processes that were met.
 #[derive(Debug, Default)]
-pub(super) struct Processes(Mutex<Table>);
+pub(super) struct Processes {
+    places: Places,
+    table: Mutex<Table>,
+}
 
 #[derive(Debug, Default)]
 struct Table {
@@ -60,14 +64,21 @@ pub(super) struct Caller {
     pub(super) number: usize,
     /// Stable across trials.
     pub(super) lineage: u64,
-    /// How many calls it had made before.
+    /// How many calls for random bytes it had made before.
     pub(super) calls: u64,
 }
 
 impl Processes {
+    pub(super) fn new(places: Places) -> Self {
+        Self {
+            places,
+            table: Mutex::default(),
+        }
+    }
+
     /// A program begins in a thread: it is a new process from now on.
     pub(super) fn begin(&self, tracees: &Tracees, tid: u32, root: bool) {
-        let mut table = lock(&self.0);
+        let mut table = lock(&self.table);
         if root {
             // Whoever was met before belongs to the sandbox, or to the loader.
             *table = Table {
@@ -77,25 +88,32 @@ impl Processes {
         }
         let before = table.alive(tid);
         let parent = before.or_else(|| table.parent(tracees, tid, DEPTH));
-        table.meet(tracees, tid, parent.as_ref(), true);
+        table.meet(tracees, tid, parent.as_ref(), Some(&self.places));
+    }
+
+    /// Who calls.
+    pub(super) fn caller(&self, tracees: &Tracees, tid: u32) -> Option<Caller> {
+        let mut table = lock(&self.table);
+        let known = table.known_or_met(tracees, tid, DEPTH)?;
+        Some(Caller {
+            number: known.number,
+            lineage: known.lineage,
+            calls: known.calls,
+        })
     }
 
     /// Who calls; counts the call.
-    pub(super) fn caller(&self, tracees: &Tracees, tid: u32) -> Option<Caller> {
-        let mut table = lock(&self.0);
-        let number = table.known_or_met(tracees, tid, DEPTH)?.number;
-        let known = table.known.get_mut(&tid)?;
-        known.calls += 1;
-        Some(Caller {
-            number,
-            lineage: known.lineage,
-            calls: known.calls - 1,
-        })
+    pub(super) fn count(&self, tracees: &Tracees, tid: u32) -> Option<Caller> {
+        let caller = self.caller(tracees, tid)?;
+        if let Some(known) = lock(&self.table).known.get_mut(&tid) {
+            known.calls += 1;
+        }
+        Some(caller)
     }
 
     /// The executable of a process.
     pub(super) fn executable(&self, number: usize) -> Option<String> {
-        let table = lock(&self.0);
+        let table = lock(&self.table);
         table
             .met
             .get(number)
@@ -104,7 +122,7 @@ impl Processes {
 
     /// Everybody.
     pub(super) fn all(&self) -> Vec<Process> {
-        lock(&self.0).met.clone()
+        lock(&self.table).met.clone()
     }
 }
 
@@ -119,7 +137,7 @@ impl Table {
             return Some(known);
         }
         let parent = self.parent(tracees, tid, depth);
-        self.meet(tracees, tid, parent.as_ref(), false)
+        self.meet(tracees, tid, parent.as_ref(), None)
     }
 
     /// The process that this thread belongs to, or the one that its process comes from.
@@ -140,7 +158,7 @@ impl Table {
         tracees: &Tracees,
         tid: u32,
         parent: Option<&Known>,
-        new_program: bool,
+        new_program: Option<&Places>,
     ) -> Option<Known> {
         let pidfd = tracees.open_pidfd(tid).ok()?;
         let arguments = tracees
@@ -148,17 +166,16 @@ impl Table {
             .unwrap_or_default();
         let above = parent.map_or(0, |parent| parent.lineage);
         // What a process is called says nothing new where it only forked.
-        let called = if new_program {
-            arguments.as_slice()
-        } else {
-            b"fork"
-        };
-        let kind = keyed_hash(above, called);
+        let called = new_program.map_or_else(
+            || b"fork".to_vec(),
+            |places| places.stable_words(&arguments),
+        );
+        let kind = keyed_hash(above, &called);
         let occurrence = self.occurrences.entry(kind).or_default();
         *occurrence += 1;
         let lineage = keyed_hash(kind, &occurrence.to_le_bytes());
         let number = match parent {
-            Some(parent) if !new_program => parent.number,
+            Some(parent) if new_program.is_none() => parent.number,
             _ => {
                 let executable = tracees.link(&format!("{tid}/exe")).unwrap_or_default();
                 self.met.push(Process {
@@ -209,7 +226,7 @@ mod tests {
         let processes = Processes::default();
         let own = std::process::id();
         processes.begin(&tracees, own, true);
-        let first = processes.caller(&tracees, own).unwrap();
+        let first = processes.count(&tracees, own).unwrap();
         let second = processes.caller(&tracees, own).unwrap();
         assert_eq!((first.calls, second.calls), (0, 1));
         assert_eq!(first.lineage, second.lineage);

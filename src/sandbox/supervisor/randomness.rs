@@ -103,7 +103,7 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event) -> Answer {
     let Some(seed) = supervisor.seed else {
         return Answer::Continue;
     };
-    let caller = supervisor.processes.caller(&supervisor.tracees, event.tid);
+    let caller = supervisor.processes.count(&supervisor.tracees, event.tid);
     // Unknown flags are the kernel's to refuse.
     let (Some(caller), true) = (caller, flags & 0xffff_ffff & !FLAGS == 0) else {
         return Answer::Continue;

@@ -202,23 +202,60 @@ pub(super) fn status(
     name: &Name<'_>,
     mask: u32,
     flags: i32,
-) -> Result<Status, Errno> {
+) -> Result<(Status, Found), Errno> {
     let tracees = &supervisor.tracees;
     let footing = supervisor.views.footing(tracees, event.tid)?;
     guise.assume(tracees, &footing.identity);
-    let mut status = if name.path.is_empty() {
-        let file = if name.directory == libc::AT_FDCWD {
-            tracees.open_proc(&format!("{}/cwd", event.tid), OFlag::O_PATH)?
-        } else {
-            tracees.descriptor(event.tid, name.directory)?
-        };
-        sys::statx(file.as_fd(), c"", flags | libc::AT_EMPTY_PATH, mask)?
+    let found = if name.path.is_empty() {
+        start(tracees, event.tid, name.directory).map(Found::whole)?
     } else {
-        by_path(tracees, event.tid, &footing, name, mask, flags)?
+        by_path(tracees, event.tid, &footing, name)?
     };
+    let more = if found.leaf.is_empty() {
+        libc::AT_EMPTY_PATH
+    } else {
+        libc::AT_SYMLINK_NOFOLLOW
+    };
+    let mut status = sys::statx(found.file.as_fd(), &found.leaf, flags | more, mask)?;
     status.stx_uid = footing.users.inside(status.stx_uid);
     status.stx_gid = footing.groups.inside(status.stx_gid);
-    Ok(status)
+    Ok((status, found))
+}
+
+/// Where a look-up led: a file, or a name in a directory.
+#[derive(Debug)]
+pub(super) struct Found {
+    file: OwnedFd,
+    /// Empty for the file itself.
+    leaf: CString,
+}
+
+impl Found {
+    fn whole(file: OwnedFd) -> Self {
+        Self {
+            file,
+            leaf: CString::default(),
+        }
+    }
+
+    /// The path of the file in the trial's view.
+    pub(super) fn path(&self, tracees: &Tracees) -> Vec<u8> {
+        let link = format!("thread-self/fd/{}", self.file.as_raw_fd());
+        let mut path = PathBuf::from(tracees.link(&link).unwrap_or_default());
+        if !self.leaf.is_empty() {
+            path.push(OsStr::from_bytes(self.leaf.to_bytes()));
+        }
+        path.into_os_string().into_vec()
+    }
+}
+
+/// Where a process begins to look: at its working directory, or at one of its descriptors.
+fn start(tracees: &Tracees, tid: u32, directory: i32) -> Result<OwnedFd, Errno> {
+    if directory == libc::AT_FDCWD {
+        tracees.open_proc(&format!("{tid}/cwd"), OFlag::O_PATH)
+    } else {
+        tracees.descriptor(tid, directory)
+    }
 }
 
 fn by_path(
@@ -226,13 +263,10 @@ fn by_path(
     tid: u32,
     footing: &Footing,
     name: &Name<'_>,
-    mask: u32,
-    flags: i32,
-) -> Result<Status, Errno> {
+) -> Result<Found, Errno> {
     let bytes = name.path.to_bytes();
     if let Some(number) = own_descriptor(bytes).filter(|_| name.follow) {
-        let file = tracees.descriptor(tid, number)?;
-        return sys::statx(file.as_fd(), c"", flags | libc::AT_EMPTY_PATH, mask);
+        return tracees.descriptor(tid, number).map(Found::whole);
     }
     if is_about_the_caller(bytes) {
         return Err(Errno::EXDEV);
@@ -240,15 +274,13 @@ fn by_path(
     let file = if bytes.starts_with(b"/") {
         open(&footing.root, name, name.path, ResolveFlag::RESOLVE_IN_ROOT)?
     } else {
-        let start = if name.directory == libc::AT_FDCWD {
-            tracees.open_proc(&format!("{tid}/cwd"), OFlag::O_PATH)?
-        } else {
-            tracees.descriptor(tid, name.directory)?
-        };
+        let start = start(tracees, tid, name.directory)?;
         if !name.follow && !bytes.contains(&b'/') && bytes != b".." {
             // One name in one directory leads nowhere else.
-            let flags = flags | libc::AT_SYMLINK_NOFOLLOW;
-            return sys::statx(start.as_fd(), name.path, flags, mask);
+            return Ok(Found {
+                file: start,
+                leaf: name.path.to_owned(),
+            });
         }
         match open(&start, name, name.path, ResolveFlag::RESOLVE_BENEATH) {
             // It leaves the directory: by the trial's root, then.
@@ -259,7 +291,7 @@ fn by_path(
             other => other?,
         }
     };
-    sys::statx(file.as_fd(), c"", flags | libc::AT_EMPTY_PATH, mask)
+    Ok(Found::whole(file))
 }
 
 fn open(

@@ -1,0 +1,98 @@
+//! The names of files and argument vectors without what the environment chose in them, so that
+//! what is keyed by them is the same in every trial. Pure.
+
+use std::path::PathBuf;
+
+/// The directories whose names differ between environments, the longest first.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Places(Vec<Vec<u8>>);
+
+impl Places {
+    pub(super) fn new(directories: &[PathBuf]) -> Self {
+        let bytes = |path: &PathBuf| path.as_os_str().as_encoded_bytes().to_vec();
+        Self(directories.iter().map(bytes).collect())
+    }
+
+    /// The path with the first of our directories that holds it replaced by its number.
+    pub(super) fn stable_path(&self, path: &[u8]) -> Vec<u8> {
+        let inside = |place: &Vec<u8>| {
+            let rest = path.strip_prefix(place.as_slice())?;
+            (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
+        };
+        let found = (0_u8..)
+            .zip(&self.0)
+            .find_map(|(number, place)| Some((number, inside(place)?)));
+        match found {
+            Some((number, rest)) => [&[number], rest].concat(),
+            None => without_numbers(path),
+        }
+    }
+
+    /// The first directory of a stable path: it tells file systems apart.
+    pub(super) fn top(stable: &[u8]) -> &[u8] {
+        let rest = stable.strip_prefix(b"/").unwrap_or(stable);
+        rest.split(|byte| *byte == b'/').next().unwrap_or_default()
+    }
+
+    /// An argument vector with our directories replaced wherever they stand, and every number
+    /// alike: numbers of processors, dates and pids are what environments differ in.
+    pub(super) fn stable_words(&self, words: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(words.len());
+        let mut rest = words;
+        while let Some((first, further)) = rest.split_first() {
+            let found = (0_u8..)
+                .zip(&self.0)
+                .find_map(|(number, place)| Some((number, rest.strip_prefix(place.as_slice())?)));
+            if let Some((number, after)) = found {
+                out.push(number);
+                rest = after;
+            } else {
+                out.push(*first);
+                rest = further;
+            }
+        }
+        without_numbers(&out)
+    }
+}
+
+/// Every run of digits as one zero.
+fn without_numbers(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    for byte in bytes {
+        let byte = if byte.is_ascii_digit() { b'0' } else { *byte };
+        if byte != b'0' || out.last() != Some(&b'0') {
+            out.push(byte);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(build: &str) -> Places {
+        Places::new(&[build.into(), "/home/u".into()])
+    }
+
+    #[test]
+    fn a_path_below_a_place_has_the_same_name_in_every_environment() {
+        let stable = |build: &str, path: &str| places(build).stable_path(path.as_bytes());
+        assert_eq!(stable("/a/b", "/a/b/c1/d"), stable("/x", "/x/c1/d"));
+        assert_ne!(stable("/a/b", "/a/b/c1/d"), stable("/a/b", "/a/b/c2/d"));
+        assert_ne!(stable("/a/b", "/a/bc"), stable("/a/b", "/a/b/c"));
+        assert_eq!(stable("/a", "pipe:[12]"), stable("/a", "pipe:[3456]"));
+        assert_eq!(Places::top(b"/usr/lib"), b"usr");
+        assert_eq!(Places::top(b"\0/usr/lib"), b"\0");
+    }
+
+    #[test]
+    fn an_argument_vector_forgets_places_and_numbers() {
+        let stable = |build: &str, words: &str| places(build).stable_words(words.as_bytes());
+        assert_eq!(
+            stable("/a/b", "make\0-j2\0-C\0/a/b/sub\0"),
+            stable("/other", "make\0-j16\0-C\0/other/sub\0")
+        );
+        assert_ne!(stable("/a", "cc\0x.c\0"), stable("/a", "cc\0y.c\0"));
+    }
+}
