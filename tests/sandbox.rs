@@ -721,7 +721,11 @@ fn inodes_and_devices_are_numbered_by_the_key_alone() {
     let one = numbered(1, "/reprobe/build", "true");
     assert_eq!(
         one,
-        numbered(1, "/reprobe/elsewhere", "ls -lR /etc >/dev/null 2>&1 || true")
+        numbered(
+            1,
+            "/reprobe/elsewhere",
+            "ls -lR /etc >/dev/null 2>&1 || true"
+        )
     );
     let other = numbered(2, "/reprobe/build", "true");
     for (one, other) in one.iter().zip(&other) {

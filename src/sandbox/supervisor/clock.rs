@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -12,6 +13,7 @@ use nix::fcntl::OFlag;
 use super::Error;
 use super::arch::{Call, Width};
 use super::engine::{Answer, Event, Supervisor};
+use super::spinning::{LOOK, PERIOD, Spinning};
 use super::timeline::{SECOND, Timeline, Wait};
 use super::tracee::{Memory, Tracees, lock};
 use super::witness::Source;
@@ -32,6 +34,9 @@ pub(super) struct Clockwork {
     page: SharedPage,
     /// Reads since a program began, by thread.
     reads: Mutex<BTreeMap<u32, u32>>,
+    spinning: Spinning,
+    /// At the moment every read is a call.
+    looking: AtomicBool,
 }
 
 /// The host's time.
@@ -46,6 +51,8 @@ impl Clockwork {
             changed: Condvar::new(),
             page: SharedPage::new().map_err(Error::Page)?,
             reads: Mutex::default(),
+            spinning: Spinning::default(),
+            looking: AtomicBool::new(false),
         };
         clockwork.publish(&lock(&clockwork.timeline), host_now());
         Ok(clockwork)
@@ -72,6 +79,7 @@ impl Clockwork {
 
     fn publish(&self, timeline: &Timeline, now: i64) {
         let due = match timeline.next_due() {
+            _ if self.looking.load(Ordering::Relaxed) => 0,
             i64::MAX => u64::MAX,
             due => due.cast_unsigned(),
         };
@@ -111,13 +119,37 @@ impl Clockwork {
 
     /// Turns waits into steps when they are due, so that the page is right without being asked.
     pub(super) fn keep(&self, tracees: &Tracees, stopped: impl Fn() -> bool) {
+        let mut last = Instant::now();
         while !stopped() {
             let now = host_now();
             let timeline = self.current(tracees, now);
-            let left = timeline.next_due().saturating_sub(now).clamp(0, SECOND / 4);
+            let left = timeline.next_due().saturating_sub(now).max(0);
             let left = Duration::from_nanos(left.cast_unsigned());
             // Wakes now and then to see whether it is to stop.
-            let _ = self.changed.wait_timeout(timeline, left);
+            let rest = PERIOD.saturating_sub(last.elapsed()).min(left);
+            drop(self.changed.wait_timeout(timeline, rest));
+            if last.elapsed() >= PERIOD {
+                self.look(tracees);
+                last = Instant::now();
+            }
+        }
+    }
+
+    /// Looks for a moment whether somebody waits by reading the clock; if so, moves it.
+    fn look(&self, tracees: &Tracees) {
+        let set = |looking| {
+            self.looking.store(looking, Ordering::Relaxed);
+            self.publish(&lock(&self.timeline), host_now());
+        };
+        self.spinning.begin();
+        set(true);
+        std::thread::sleep(LOOK);
+        set(false);
+        if self.spinning.end(tracees) {
+            let now = host_now();
+            let mut timeline = self.current(tracees, now);
+            timeline.waited(now);
+            self.publish(&timeline, now);
         }
     }
 
@@ -134,7 +166,7 @@ impl Clockwork {
     fn wants_page(&self, tid: u32) -> bool {
         let mut reads = lock(&self.reads);
         let count = reads.entry(tid).or_default();
-        *count += 1;
+        *count = count.saturating_add(1);
         count.is_multiple_of(READS_BEFORE_MAPPING) && *count <= READS_BEFORE_MAPPING * OFFERS
     }
 }
@@ -168,6 +200,7 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event) -> Answer {
         return Answer::Continue;
     };
     let now = clockwork.now(&supervisor.tracees);
+    clockwork.spinning.count(event.tid);
     supervisor.witness(event, Source::Clock, || None);
     if !supervisor.is_valid(event) {
         return Answer::Gone;
@@ -199,6 +232,7 @@ fn hand_page_out(
             Ok(number.map_or(0, |number| i64::from(number) + 1))
         }
         MAPPED => {
+            lock(&clockwork.reads).insert(event.tid, u32::MAX);
             supervisor.set_page(event.tid, event.args[3]);
             Ok(0)
         }

@@ -23,6 +23,7 @@ mod places;
 mod processes;
 mod programs;
 mod randomness;
+mod spinning;
 mod timeline;
 mod tracee;
 mod vdso;

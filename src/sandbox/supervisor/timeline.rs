@@ -185,6 +185,13 @@ impl Timeline {
         }
     }
 
+    /// A program has waited for a second by reading the clock.
+    pub(super) fn waited(&mut self, now: i64) {
+        if self.is_held() {
+            self.step(now, self.stepped(now) + SECOND);
+        }
+    }
+
     fn step(&mut self, real: i64, target: i64) {
         let place = self.steps.partition_point(|step| step.real <= real);
         let mut reached = target.max(self.stepped(real));
