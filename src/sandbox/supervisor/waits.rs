@@ -103,15 +103,16 @@ pub(super) fn exit(supervisor: &Supervisor, event: &Event) -> Answer {
     Answer::Continue
 }
 
-/// Holds the end of the step until files get a later stamp than any that it wrote.
+/// Holds the end of the step until files get a later stamp than any that it wrote. Those stamps may
+/// be finer than the kernel's tick (multigrain, 6.13), and the tick may come late.
 fn end_of_step(supervisor: &Supervisor, clockwork: &Clockwork) {
-    let before = clock(libc::CLOCK_REALTIME_COARSE);
-    let mut now = before;
+    let ended = clock(libc::CLOCK_REALTIME);
     let tick = resolution(libc::CLOCK_REALTIME_COARSE);
-    while now <= before {
+    let mut now = clock(libc::CLOCK_REALTIME_COARSE);
+    while now <= ended {
         // A tick is at most 10 ms (HZ=100), and most of it may be over already.
-        let passed = clock(libc::CLOCK_REALTIME) - before;
-        let left = (tick - passed).clamp(MILLISECOND / 10, 10 * MILLISECOND);
+        let left =
+            (tick - (clock(libc::CLOCK_REALTIME) - now)).clamp(MILLISECOND / 10, 10 * MILLISECOND);
         std::thread::sleep(Duration::from_nanos(left.cast_unsigned()));
         now = clock(libc::CLOCK_REALTIME_COARSE);
     }
