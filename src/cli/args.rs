@@ -47,6 +47,8 @@ pub enum Command {
     Check(Box<CheckArgs>),
     /// Run one command in a varied environment, to look around or to reproduce by hand
     Exec(Box<ExecArgs>),
+    /// Run one recorded trial again: are its outputs the same?
+    Replay(ReplayArgs),
     /// List the variations: what each one catches, and whether it can be tested here
     List(ListArgs),
     /// Say what this machine allows, and for each missing thing the way out
@@ -148,7 +150,10 @@ pub struct CheckArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = name, help_heading = "Variations")]
     pub require: Vec<String>,
 
-    /// Run up to this many builds at the same time [default: 1]
+    /// Run up to this many builds at the same time
+    ///
+    /// By default as many as there are processors for, by what the first build kept busy. The
+    /// findings do not depend on it.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Search")]
     pub jobs: Option<u16>,
 
@@ -162,6 +167,30 @@ pub struct CheckArgs {
     /// unnoticed by N = 1 in one of four sessions, by N = 4 hardly ever.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Search")]
     pub repeat: u32,
+
+    /// Look further: for what another variation masks, for other levels, and with more doubt
+    ///
+    /// Also builds with each variation varied without each other one, and with the further levels
+    /// of the variations; and claims are made only after so many builds that a coin flip would hardly
+    /// ever be blamed on a variation.
+    #[arg(long, help_heading = "Search")]
+    pub thorough: bool,
+
+    /// Go on with a session that was interrupted: the one with this number, or else the latest
+    ///
+    /// Everything but -j, --budget, --json and -v is as it was when the session began. Builds that
+    /// had ended are not run again. The source tree must be as it was.
+    #[arg(
+        long,
+        value_name = "ID",
+        help_heading = "Search",
+        conflicts_with_all = [
+            "directory", "command", "outputs", "env", "pass_env", "prepare", "network", "clean",
+            "timeout", "only", "skip", "directories", "seed", "require", "repeat", "thorough",
+            "metadata", "keep", "dry_run",
+        ]
+    )]
+    pub resume: Option<Option<u64>>,
 
     /// Let the modes of the outputs themselves decide, too
     ///
@@ -281,6 +310,21 @@ pub struct ExecArgs {
     pub seed: Option<u64>,
 }
 
+/// Run one recorded trial again: are its outputs the same?
+///
+/// From the values that were recorded, and from nothing else: variations that changed since make no
+/// difference. The source tree is the one of then as it stands now.
+#[derive(Debug, Args)]
+#[command(after_long_help = REPLAY_HELP)]
+pub struct ReplayArgs {
+    /// The session's number: a check prints it
+    #[arg(value_name = "ID")]
+    pub session: u64,
+
+    /// The trial's number
+    pub trial: u32,
+}
+
 /// List the variations: what each one catches, and whether it can be tested here.
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -321,6 +365,8 @@ Examples:
       A shell line, in another directory.
   reprobe check --only umask,user,locale --json findings.json -- make
       Three variations, and the findings for a program to read.
+  reprobe check --resume
+      The session that was interrupted last, without the builds that had ended.
   reprobe check --env SOURCE_DATE_EPOCH=1700000000 --prepare 'cargo fetch'
       With the variable that many tools take their dates from; downloads first.
   git bisect run reprobe check -o out.bin -- make
@@ -335,6 +381,13 @@ Exit codes:
   130  interrupted (Ctrl-C);  143  terminated
 
 A variation under which the build fails counts as not tested, and the summary says so.";
+
+const REPLAY_HELP: &str = "\
+Exit codes:
+    0  it ended as it did then, with the same outputs
+    1  it ended otherwise, or some output differs
+    2  wrong command line; nothing ran
+  125  it could not be run";
 
 const EXEC_HELP: &str = "\
 Examples:
@@ -409,6 +462,19 @@ mod tests {
         let args = check(&["--env", "A=b=c", "--timeout", "1h30m"]).unwrap();
         assert_eq!(args.env, [("A".to_owned(), "b=c".to_owned())]);
         assert_eq!(args.timeout, Some(Duration::from_mins(90)));
+    }
+
+    #[test]
+    fn a_session_that_is_resumed_takes_nothing_that_was_decided_when_it_began() {
+        assert_eq!(check(&["--resume"]).unwrap().resume, Some(None));
+        assert_eq!(
+            check(&["--resume", "12", "-j", "2"]).unwrap().resume,
+            Some(Some(12))
+        );
+        assert_eq!(check(&[]).unwrap().resume, None);
+        assert!(check(&["--resume", "12", "--only", "umask"]).is_err());
+        assert!(check(&["--resume", "--", "make"]).is_err());
+        assert!(check(&["--resume", "src"]).is_err());
     }
 
     #[test]

@@ -5,18 +5,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::CheckArgs;
+use super::config::KnownLimit;
 use super::destination::{Destination, empty_directory};
 use super::exit::{Exit, Failure};
 use super::job::Job;
 use super::progress::Reporter;
 use super::screen::{Stream, say};
-use super::{clean, config, dry_run, inputs, preset};
+use super::{clean, config, dry_run, inputs, preset, resume};
 use crate::catalog::Catalog;
 use crate::model::{Capabilities, Element, Field, Findings, escape_bytes};
 use crate::plan::{self, Plan, Why, plan};
 use crate::report;
 use crate::sandbox::Interrupt;
 use crate::session;
+use crate::store::{self, Which};
 
 /// Runs the command. What goes wrong after a signal went wrong because of it.
 pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
@@ -27,8 +29,13 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     match (interrupt.signal(), outcome) {
         // Findings that were shown before stand.
         (Some(_), Ok(exit)) => Ok(exit),
-        (Some(number), Err(_)) => {
+        (Some(number), Err(failure)) => {
             say("reprobe: interrupted; nothing is decided");
+            if let Some((_, hint)) = failure.message.rsplit_once('\n')
+                && hint.starts_with("to go on")
+            {
+                say(&format!("reprobe: {hint}"));
+            }
             Ok(Exit::Signal(number))
         }
         (None, outcome) => outcome,
@@ -36,8 +43,12 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
 }
 
 fn check(args: &CheckArgs, interrupt: &Arc<Interrupt>) -> Result<Exit, Failure> {
-    let job = job(args)?;
     let json = args.json.as_deref().map(Destination::open).transpose()?;
+    if let Some(which) = args.resume {
+        let which = which.map_or(Which::Interrupted, Which::Number);
+        return resume::run(args, which, json, interrupt);
+    }
+    let job = job(args)?;
     if let Some(keep) = &args.keep {
         empty_directory(keep)?;
     }
@@ -63,19 +74,56 @@ fn check(args: &CheckArgs, interrupt: &Arc<Interrupt>) -> Result<Exit, Failure> 
     if args.dry_run {
         return dry_run::show(&options, &planned);
     }
+    options.origin.fingerprint = inputs::fingerprint(&job.build.source)?;
     options.journal =
         inputs::session_directory(&job.build.source).map(|directory| directory.join("journal"));
+    conclude(args, &options, &job.known, json)
+}
+
+/// Lets the session run, and shows what it found.
+pub(super) fn conclude(
+    args: &CheckArgs,
+    options: &session::Options,
+    known: &[KnownLimit],
+    json: Option<Destination>,
+) -> Result<Exit, Failure> {
+    let number = number(options);
+    if let (Some(number), true) = (&number, args.verbose) {
+        say(&format!("reprobe: session {number}"));
+    }
     let mut reporter = Reporter::new(args.verbose);
-    let found = session::check(&options, &mut |event| {
+    let found = session::check(options, &mut |event| {
         reporter.event(event);
     });
     reporter.clear();
-    let mut findings = found.map_err(|error| Failure::undecided(&error))?;
-    findings.build.source = escape_bytes(job.build.source.as_os_str().as_encoded_bytes());
-    findings.notes.extend(job.notes.iter().cloned());
-    findings.notes.extend(known_limits(&job, &findings));
-    show(args, json, &findings)?;
+    let mut findings = found.map_err(|error| {
+        let mut failure = Failure::undecided(&error);
+        if let Some(number) = number.filter(|_| can_go_on(options)) {
+            let hint = format!("\nto go on from here: reprobe check --resume {number}");
+            failure.message.push_str(&hint);
+        }
+        failure
+    })?;
+    let source = options.origin.source.as_os_str();
+    findings.build.source = escape_bytes(source.as_encoded_bytes());
+    findings.notes.extend(known_limits(known, &findings));
+    show(options, json, &findings)?;
+    if let Some(journal) = &options.journal {
+        session::finish(journal).map_err(|error| Failure::undecided(&error))?;
+    }
     Ok(findings.verdict.into())
+}
+
+/// The number of the session that is written down.
+fn number(options: &session::Options) -> Option<String> {
+    let directory = options.journal.as_deref()?.parent()?;
+    Some(directory.file_name()?.to_str()?.to_owned())
+}
+
+/// Whether some trial was written down.
+fn can_go_on(options: &session::Options) -> bool {
+    let journal = options.journal.as_deref();
+    journal.is_some_and(|journal| store::recorded(journal).is_ok())
 }
 
 fn job(args: &CheckArgs) -> Result<Job, Failure> {
@@ -146,10 +194,19 @@ fn options(
         metadata: args.metadata,
         keep: args.keep.clone(),
         prepare: job.prepare.clone(),
-        workers: args.jobs.map_or(1, usize::from),
+        workers: args.jobs.map(usize::from),
         budget: args.budget,
         repeats: args.repeat,
+        thorough: args.thorough,
+        notes: job.notes.clone(),
+        origin: session::Origin {
+            source: job.build.source.clone(),
+            clean: job.clean,
+            fingerprint: String::new(),
+            passed: job.passed.clone(),
+        },
         journal: None,
+        resume: None,
     })
 }
 
@@ -171,8 +228,8 @@ fn required(job: &Job, catalog: &Catalog, planned: &Plan) -> BTreeSet<String> {
 }
 
 /// One note for each known limit that something differing falls under.
-fn known_limits(job: &Job, findings: &Findings) -> Vec<String> {
-    job.known
+fn known_limits(known: &[KnownLimit], findings: &Findings) -> Vec<String> {
+    known
         .iter()
         .filter_map(|limit| {
             let covered = findings.findings.iter().filter(|finding| {
@@ -193,14 +250,18 @@ fn known_limits(job: &Job, findings: &Findings) -> Vec<String> {
 }
 
 /// Writes the JSON where it was asked for, and the summary.
-fn show(args: &CheckArgs, json: Option<Destination>, findings: &Findings) -> Result<(), Failure> {
+fn show(
+    options: &session::Options,
+    json: Option<Destination>,
+    findings: &Findings,
+) -> Result<(), Failure> {
     let taken = json.as_ref().is_some_and(Destination::is_standard);
     let stream = if taken { Stream::Err } else { Stream::Out };
     if let Some(json) = json {
         json.write(&report::json::render(findings))?;
     }
     let mut page = report::terminal::render(findings, stream.layout());
-    if let Some(hint) = hint(args, findings) {
+    if let Some(hint) = hint(options, findings) {
         page.push_str(&hint);
         page.push('\n');
     }
@@ -208,7 +269,7 @@ fn show(args: &CheckArgs, json: Option<Destination>, findings: &Findings) -> Res
 }
 
 /// How to look at the bytes.
-fn hint(args: &CheckArgs, findings: &Findings) -> Option<String> {
+fn hint(options: &session::Options, findings: &Findings) -> Option<String> {
     let differing = findings
         .artifacts
         .iter()
@@ -219,7 +280,13 @@ fn hint(args: &CheckArgs, findings: &Findings) -> Option<String> {
         .flat_map(|finding| &finding.culprits)
         .flat_map(|culprit| &culprit.certificate)
         .find(|step| step.expect == crate::model::Expect::Differs)?;
-    Some(match &args.keep {
+    let again = number(options).map_or(String::new(), |number| {
+        format!(
+            "\nTo run a trial again: reprobe replay {number} {}",
+            proof.trial.0
+        )
+    });
+    let bytes = match &options.keep {
         Some(keep) => {
             let keep = escape_bytes(keep.as_os_str().as_encoded_bytes());
             format!(
@@ -232,5 +299,6 @@ fn hint(args: &CheckArgs, findings: &Findings) -> Option<String> {
             "To look at the bytes, keep them: the same command with --keep DIR --seed {}",
             findings.seed
         ),
-    })
+    };
+    Some(bytes + &again)
 }

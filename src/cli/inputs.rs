@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use super::config;
 use super::exit::Failure;
 use crate::catalog::Catalog;
-use crate::model::{Capabilities, escape_bytes};
+use crate::model::{Build, Capabilities, escape_bytes};
 use crate::plan;
 use crate::sandbox::{self, Limits, SessionOptions};
-use crate::store;
+use crate::store::{self, Recorded, Start, Which};
 
 /// The source directory, absolute and without links.
 pub(super) fn source(directory: &Path) -> Result<PathBuf, Failure> {
@@ -50,21 +50,62 @@ pub(super) fn catalog(directories: &[PathBuf]) -> Result<Catalog, Failure> {
     Catalog::with_own(&files).map_err(|error| Failure::undecided(&error))
 }
 
-/// A directory for the journal of this session and the logs of its failed builds, where the caller
-/// keeps state; none where he has no place for it, or none outside of the source, which must not
-/// change.
-pub(super) fn session_directory(source: &Path) -> Option<PathBuf> {
+/// Where the caller keeps state, and in it the sessions; none where he has no place for it.
+fn sessions() -> Option<PathBuf> {
     let of = |name| {
         std::env::var_os(name)
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
     let state = of("XDG_STATE_HOME").or_else(|| Some(of("HOME")?.join(".local/state")))?;
-    let root = state.join("reprobe");
+    Some(state.join("reprobe"))
+}
+
+/// A directory for the journal of this session and the logs of its failed builds; none where there
+/// is no place for it outside of the source, which must not change.
+pub(super) fn session_directory(source: &Path) -> Option<PathBuf> {
+    let root = sessions()?;
     if root.starts_with(source) {
         return None;
     }
     store::create(&root).ok()
+}
+
+/// An earlier session: its number, its directory, and what its journal tells.
+pub(super) fn session(which: Which) -> Result<(u64, PathBuf, Recorded), Failure> {
+    let root = sessions().ok_or_else(|| {
+        Failure::undecided("neither XDG_STATE_HOME nor HOME says where sessions are kept")
+    })?;
+    let fail = |error: store::Error| Failure::undecided(&error);
+    let (number, directory) = store::find(&root, which).map_err(fail)?;
+    let recorded = store::recorded(&directory.join("journal")).map_err(fail)?;
+    Ok((number, directory, recorded))
+}
+
+/// What the source tree looks like, in short.
+pub(super) fn fingerprint(source: &Path) -> Result<String, Failure> {
+    sandbox::SourceFingerprint::of(source)
+        .map(|found| found.digest())
+        .map_err(|error| Failure::undecided(&error))
+}
+
+/// The build of an earlier session, with the values of the variables that were passed on to it.
+pub(super) fn build_of(start: &Start) -> Result<Build, Failure> {
+    let mut build = start.build.clone();
+    build.source.clone_from(&start.source);
+    for (name, digest) in &start.passed {
+        match std::env::var(name) {
+            Ok(value) if sandbox::fingerprint(&value) == *digest => {
+                build.variables.insert(name.clone(), value);
+            }
+            _ => {
+                return Err(Failure::undecided(&format!(
+                    "{name} was passed on with another value than it has here; set it as it was"
+                )));
+            }
+        }
+    }
+    Ok(build)
 }
 
 /// The moment: whole seconds since 1970 (UTC), rounded down.

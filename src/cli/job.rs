@@ -1,6 +1,7 @@
 //! What is to be built, put together from the command line, `reprobe.toml` and what the project
 //! looks like: the command line wins over the file, the file over the recognised kind.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub(super) struct Job {
     pub(super) skip: Vec<String>,
     pub(super) require: Vec<String>,
     pub(super) known: Vec<KnownLimit>,
+    /// The variables whose values are the caller's.
+    pub(super) passed: BTreeSet<String>,
     /// What the user should know about choices that were made for him.
     pub(super) notes: Vec<String>,
     /// How the build was chosen, where nobody named it.
@@ -60,13 +63,18 @@ impl Job {
         let (outputs, outputs_from) = outputs(&args.outputs, config.outputs, preset_outputs);
         let passed = [&config.pass, &args.pass_env];
         let mut variables = config.variables;
+        let mut passed_on = BTreeSet::new();
         for name in passed.into_iter().flatten() {
             match given(name, &lookup)? {
-                Some(value) => drop(variables.insert(name.clone(), value)),
+                Some(value) => {
+                    variables.insert(name.clone(), value);
+                    passed_on.insert(name.clone());
+                }
                 None => notes.push(format!("{name} is to be passed on, but is not set here")),
             }
         }
         variables.extend(args.env.iter().cloned());
+        passed_on.retain(|name| !args.env.iter().any(|(given, _)| given == name));
         let own = &args.variations;
         let list = |given: &[String]| (!given.is_empty()).then(|| given.to_vec());
         Ok(Self {
@@ -90,6 +98,7 @@ impl Job {
             only: list(&own.only).or(config.only),
             require: list(&args.require).unwrap_or(config.require),
             known: config.known,
+            passed: passed_on,
             notes,
             chosen,
         })
@@ -218,6 +227,7 @@ mod tests {
         assert_eq!(job.build.variables["CC"], "gcc-13");
         assert_eq!(job.build.variables["A"], "2");
         assert!(job.notes[0].contains("MISSING"));
+        assert!(job.passed.iter().eq(["CC"]));
     }
 
     #[test]

@@ -14,6 +14,8 @@ mod job;
 mod list;
 pub mod preset;
 mod progress;
+mod replay;
+mod resume;
 mod screen;
 mod values;
 
@@ -49,6 +51,7 @@ fn command(command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Check(args) => check::run(args),
         Command::Exec(args) => exec::run(args),
+        Command::Replay(args) => replay::run(args),
         Command::List(args) => list::run(args),
         Command::Doctor => doctor::run(),
     }

@@ -21,7 +21,6 @@ pub(super) enum Manner {
 #[derive(Debug)]
 pub(super) struct Reporter {
     manner: Manner,
-    done: u32,
     shown: bool,
 }
 
@@ -35,21 +34,17 @@ impl Reporter {
         };
         Self {
             manner,
-            done: 0,
             shown: false,
         }
     }
 
     /// Takes note of one event.
     pub(super) fn event(&mut self, event: &Progress) {
-        if let Progress::Ended { .. } = event {
-            self.done += 1;
-        }
         match self.manner {
             Manner::Silent => {}
             Manner::Lines => line(event).iter().for_each(|line| say(line)),
             Manner::Live(columns) => {
-                if let Some(text) = self.live(event) {
+                if let Some(text) = Self::live(event) {
                     self.replace(&cut(&text, columns));
                 }
             }
@@ -64,7 +59,7 @@ impl Reporter {
         }
     }
 
-    fn live(&self, event: &Progress) -> Option<String> {
+    fn live(event: &Progress) -> Option<String> {
         match event {
             Progress::Started {
                 trial,
@@ -73,8 +68,8 @@ impl Reporter {
                 left,
             } => Some(format!(
                 "[{}/~{}] {}",
-                self.done + 1,
-                self.done + 1 + left,
+                trial.0 + 1,
+                trial.0 + 1 + left,
                 started(*trial, *kind, varied)
             )),
             _ => None,
@@ -118,6 +113,7 @@ fn started(trial: TrialId, kind: TrialKind, varied: &[String]) -> String {
 fn line(event: &Progress) -> Option<String> {
     match event {
         Progress::Planned { .. } => None,
+        Progress::Resumed { trials } => Some(format!("{trials} trials had ended before")),
         Progress::Started {
             trial,
             kind,

@@ -38,6 +38,7 @@ pub use op::{Backing, Limits, SetupOp};
 pub use probe::probe;
 pub use session::{LowerSource, Sandbox, SessionOptions, TrialReport, TrialSpec};
 pub use source::SourceFingerprint;
+pub use variables::fingerprint;
 
 use std::path::Path;
 use std::process::ExitCode;

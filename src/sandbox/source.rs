@@ -2,6 +2,7 @@
 //! combination of times, modes and owner; and whether somebody edited it meanwhile.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -30,6 +31,17 @@ impl SourceFingerprint {
         let mut entries = BTreeMap::new();
         stamp(source, &mut entries)?;
         Ok(Self(entries))
+    }
+
+    /// The same in short: equal for trees that look the same.
+    pub fn digest(&self) -> String {
+        let mut text = String::new();
+        for (path, stamp) in &self.0 {
+            // Writing to a String cannot fail.
+            let path = crate::model::escape_bytes(path.as_os_str().as_encoded_bytes());
+            let _ = writeln!(text, "{stamp:?} {path}");
+        }
+        super::variables::fingerprint(&text)
     }
 
     /// The first entry that differs from `later`, if the tree was changed meanwhile.

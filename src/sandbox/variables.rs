@@ -196,20 +196,22 @@ pub(super) fn of_build(
 
 /// What of the caller's variables reached a trial: name to SHA-256 of the value, in hexadecimal.
 pub(super) fn fingerprints(variables: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    use std::fmt::Write as _;
-
     variables
         .iter()
-        .map(|(name, value)| {
-            let digest = Sha256::digest(value.as_bytes());
-            let hex = digest.iter().fold(String::new(), |mut hex, byte| {
-                // Writing to a String cannot fail.
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            });
-            (name.clone(), hex)
-        })
+        .map(|(name, value)| (name.clone(), fingerprint(value)))
         .collect()
+}
+
+/// SHA-256 of a text, in hexadecimal.
+pub fn fingerprint(text: &str) -> String {
+    use std::fmt::Write as _;
+
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 #[cfg(test)]

@@ -5,13 +5,15 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::{Error, Options};
 use crate::formats;
 use crate::model::{Element, Field, Snapshot, TrialId, Value};
 use crate::sandbox::Sandbox;
-use crate::snapshot::{Keep, kept_as};
+use crate::snapshot::{Keep, kept_as, walk};
+use crate::store;
 
 /// Larger outputs are not kept, ...
 const OUTPUT: u64 = 64 << 20;
@@ -38,16 +40,41 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// An empty place for them, in the session's scratch directory.
-    pub(super) fn new(sandbox: &Sandbox, all: bool) -> Result<Self, Error> {
+    /// A place for them: beside the journal, where an interrupted session finds them again, or else
+    /// in the scratch directory.
+    pub(super) fn new(options: &Options, sandbox: &Sandbox) -> Result<Self, Error> {
+        let beside = options.journal.as_deref().and_then(Path::parent);
+        let beside = beside.map(store::outputs).filter(|directory| {
+            let mut builder = fs::DirBuilder::new();
+            // Nobody else's trial looks in here.
+            builder
+                .recursive(true)
+                .mode(0o700)
+                .create(directory)
+                .is_ok()
+        });
         Ok(Self {
-            directory: sandbox.room_for("outputs")?,
-            all,
+            directory: match beside {
+                Some(directory) => directory,
+                None => sandbox.room_for("outputs")?,
+            },
+            all: options.keep.is_some(),
             kept: 0,
             control: None,
             same: BTreeSet::new(),
             left: Cell::new(READ),
         })
+    }
+
+    /// Removes what trials left that did not end.
+    pub(super) fn forget_others(&self, ended: impl Fn(TrialId) -> bool) {
+        for entry in walk::sorted_entries(&self.directory).unwrap_or_default() {
+            let number = entry.name.to_str().and_then(|name| name.parse().ok());
+            if !number.is_some_and(|number| ended(TrialId(number))) {
+                // Where it cannot be removed, the next trial of this number says so.
+                let _ = fs::remove_dir_all(&entry.path);
+            }
+        }
     }
 
     /// Where the outputs of a trial are.

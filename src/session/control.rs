@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use super::addresses::Known;
 use super::contents::Contents;
-use super::run::Session;
+use super::run::{self, Session};
 use super::{Error, Options, Progress, keep};
 use crate::diff::Judged;
 use crate::explain::Ledger;
 
-use crate::model::{Clock, Outcome, OutputSelection, Row, Snapshot, TrialId};
+use crate::model::{Clock, Outcome, OutputSelection, Row, Snapshot, TrialId, TrialKind};
 use crate::plan::{self, Hold, Plan};
-use crate::sandbox::{LowerSource, Sandbox, TrialReport, TrialSpec};
+use crate::sandbox::{self, LowerSource, Sandbox, TrialReport, TrialSpec};
 use crate::search::{self, Search};
 use crate::store::{self, Event, Journal, Start};
 
@@ -29,52 +29,146 @@ const TAIL: usize = 15;
 /// The same, of a build that a variation broke.
 const SHORT_TAIL: usize = 5;
 
-/// Plans, runs the control, and opens the session that it leads to.
+/// Opens a session: plans and runs the control, or goes on with what was recorded.
 pub(super) fn open<'a>(
     options: &'a Options,
     sandbox: &'a Sandbox,
     progress: &'a mut dyn FnMut(&Progress),
 ) -> Result<Session<'a>, Error> {
-    let mut notes = super::prepare::run(options, sandbox)?;
-    let contents = Contents::new(sandbox, options.keep.is_some())?;
+    let mut journal = options.journal.as_deref().map(Journal::open).transpose()?;
+    let mut notes = options.notes.clone();
+    notes.extend(super::prepare::run(options, sandbox)?);
+    let contents = Contents::new(options, sandbox)?;
+    if let Some(recorded) = &options.resume {
+        if recorded.start.copies {
+            sandbox.set_lower_source(LowerSource::Copy);
+        }
+        let limit = Duration::from_secs_f64(recorded.start.limit);
+        let start = Start {
+            workers: options.workers.unwrap_or(recorded.start.workers),
+            ..recorded.start.clone()
+        };
+        let mut session = session(options, sandbox, progress, start, limit, contents, journal);
+        session.take_in(recorded)?;
+        return Ok(session);
+    }
     let (plan, started, report) = hold_clocks(options, sandbox, &contents, progress, &mut notes)?;
     notes.extend(report.notes.iter().cloned());
-    let mut journal = options.journal.as_deref().map(Journal::open).transpose()?;
-    if let Some(journal) = &mut journal {
-        journal.append(&Event::Started(Box::new(Start {
-            version: store::JOURNAL,
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            build: options.build.clone(),
-            outputs_from: options.outputs_from,
-            plan: plan.clone(),
-            metadata: options.metadata,
-        })))?;
-    }
     let by_control = Duration::from_secs_f64(report.seconds).saturating_mul(FACTOR);
-    Ok(Session {
+    let limit = options
+        .timeout
+        .unwrap_or_else(|| by_control.max(SHORTEST_LIMIT));
+    let start = start(options, sandbox, plan, notes, limit, &report);
+    if let Some(journal) = &mut journal {
+        journal.append(&Event::Started(Box::new(start.clone())))?;
+        let control = Row::control(start.plan.variations.len());
+        let environment = start.plan.environment(&control);
+        let event = run::event(
+            TrialId(0),
+            &control,
+            TrialKind::Control,
+            environment,
+            1,
+            &report,
+        );
+        journal.append(&event)?;
+    }
+    let mut session = session(options, sandbox, progress, start, limit, contents, journal);
+    session.control = Some((started, report));
+    Ok(session)
+}
+
+/// What is written down of a session that begins.
+fn start(
+    options: &Options,
+    sandbox: &Sandbox,
+    plan: Plan,
+    notes: Vec<String>,
+    limit: Duration,
+    report: &TrialReport,
+) -> Start {
+    let origin = &options.origin;
+    let mut build = options.build.clone();
+    let passed = origin.passed.iter().filter_map(|name| {
+        let value = build.variables.remove(name)?;
+        Some((name.clone(), sandbox::fingerprint(&value)))
+    });
+    Start {
+        version: store::JOURNAL,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        passed: passed.collect(),
+        build,
+        source: origin.source.clone(),
+        clean: origin.clean,
+        fingerprint: origin.fingerprint.clone(),
+        prepare: options.prepare.clone(),
+        network: options.request.network,
+        outputs_from: options.outputs_from,
+        plan,
+        metadata: options.metadata,
+        copies: sandbox.lower_source() == LowerSource::Copy,
+        required: options.required.clone(),
+        workers: options.workers.unwrap_or_else(|| fitting(report)),
+        budget: options.budget,
+        repeats: options.repeats,
+        thorough: options.thorough,
+        limit: limit.as_secs_f64(),
+        keep: options.keep.clone(),
+        notes,
+    }
+}
+
+/// A session in which nothing was recorded.
+fn session<'a>(
+    options: &'a Options,
+    sandbox: &'a Sandbox,
+    progress: &'a mut dyn FnMut(&Progress),
+    start: Start,
+    limit: Duration,
+    contents: Contents,
+    journal: Option<Journal>,
+) -> Session<'a> {
+    Session {
         options,
         sandbox,
         progress,
-        search: Search::new(search_options(options, &plan)),
+        search: Search::new(search_options(options, &start.plan, start.workers)),
         ledger: Ledger::new(Judged {
             metadata: options.metadata,
         }),
         journal,
-        limit: options
-            .timeout
-            .unwrap_or_else(|| by_control.max(SHORTEST_LIMIT)),
-        control: Some((started, report)),
+        limit,
+        workers: start.workers.max(1),
+        control: None,
         control_started: None,
         trials: Vec::new(),
         contents,
         addresses: Known::default(),
-        notes,
+        notes: start.notes,
         failures: Vec::new(),
         rounds: 0,
         introduced: 0,
         spoiled: None,
-        plan,
-    })
+        plan: start.plan,
+    }
+}
+
+/// How many builds like the control this machine has processors for.
+fn fitting(control: &TrialReport) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    at_once(processors, control.cpu_seconds / control.seconds)
+}
+
+/// How many builds run at once that each keep so many processors busy; a quarter more than there are
+/// does no harm, as builds also wait.
+fn at_once(processors: usize, busy: f64) -> usize {
+    let busy = if busy.is_finite() { busy.max(1.0) } else { 1.0 };
+    let room = 1.25 * f64::from(u32::try_from(processors).unwrap_or(u32::MAX));
+    let fits = (2..=processors.min(256)).take_while(|count| {
+        let count = u32::try_from(*count).unwrap_or(u32::MAX);
+        f64::from(count) * busy <= room
+    });
+    fits.last().unwrap_or(1)
 }
 
 /// Tries the ways of holding clocks, the best first, until the build gets along with one.
@@ -148,7 +242,7 @@ fn word(hold: Hold) -> &'static str {
     }
 }
 
-pub(super) fn search_options(options: &Options, plan: &Plan) -> search::Options {
+pub(super) fn search_options(options: &Options, plan: &Plan, workers: usize) -> search::Options {
     let factors = plan.variations.iter().zip(&plan.weights);
     let opening = plan
         .opening
@@ -168,10 +262,10 @@ pub(super) fn search_options(options: &Options, plan: &Plan) -> search::Options 
             })
             .collect(),
         first_levels: opening.map(|(factor, level)| (factor, *level)).collect(),
-        workers: options.workers,
+        workers,
         budget_trials: options.budget,
         repeats: options.repeats,
-        thorough: false,
+        thorough: options.thorough,
         clock_runs: matches!(plan.control.clock, Clock::Host | Clock::Running { .. }),
         seed: plan.seed,
     }
@@ -235,4 +329,19 @@ pub(super) fn failure(
         text = format!("{text}\nIts log: {}", log.display());
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::at_once;
+
+    #[test]
+    fn as_many_builds_run_at_once_as_there_are_processors_for() {
+        assert_eq!(at_once(1, 1.0), 1);
+        assert_eq!(at_once(2, 0.3), 2);
+        assert_eq!(at_once(2, 1.2), 2);
+        assert_eq!(at_once(2, 1.9), 1);
+        assert_eq!(at_once(16, 3.9), 5);
+        assert_eq!(at_once(16, f64::NAN), 16);
+    }
 }

@@ -20,7 +20,9 @@ const TAIL_BYTES: u64 = 16 * 1024;
 pub(super) fn log(options: &Options, id: TrialId, report: &TrialReport) -> Option<PathBuf> {
     let directory = options.journal.as_deref()?.parent()?;
     let path = directory.join(format!("trial-{}.log", id.0));
-    fs::copy(&report.log, &path).ok()?;
+    if report.log != path {
+        fs::copy(&report.log, &path).ok()?;
+    }
     Some(path)
 }
 

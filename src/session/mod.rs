@@ -7,10 +7,13 @@ mod contents;
 mod control;
 mod keep;
 mod prepare;
+mod replay;
+mod resume;
 mod run;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::catalog::Catalog;
@@ -22,7 +25,9 @@ use crate::model::{
 use crate::plan::{self, Plan};
 use crate::sandbox::{self, Sandbox};
 use crate::search::Search;
-use crate::store;
+use crate::store::{self, Event, Journal, Recorded};
+
+pub use replay::{Replayed, replay};
 
 /// What to check, and how.
 #[derive(Debug)]
@@ -51,14 +56,36 @@ pub struct Options {
     pub metadata: bool,
     /// Where the outputs of the control and of all certificates go, one directory per trial.
     pub keep: Option<PathBuf>,
-    /// Trials at the same time.
-    pub workers: usize,
+    /// Trials at the same time; without it, as many as there are processors for, by what the control
+    /// kept busy.
+    pub workers: Option<usize>,
     /// At most so many trials.
     pub budget: Option<u32>,
     /// Trials of the control and of everything varied that stand behind "reproducible".
     pub repeats: u32,
+    /// Look for what one other variation masks, too, and doubt claims more.
+    pub thorough: bool,
+    /// What a reader should know from the start.
+    pub notes: Vec<String>,
+    /// Where the source comes from.
+    pub origin: Origin,
     /// Where events are written down, if anywhere.
     pub journal: Option<PathBuf>,
+    /// The session to go on with, as its journal tells it.
+    pub resume: Option<Recorded>,
+}
+
+/// Where the source comes from, for a later resume or replay.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The tree that the user named.
+    pub source: PathBuf,
+    /// The build works on a copy of it without what git ignores.
+    pub clean: bool,
+    /// What it looked like.
+    pub fingerprint: String,
+    /// The variables of the build whose values are the caller's, and are not written down.
+    pub passed: BTreeSet<String>,
 }
 
 /// What happens while it happens.
@@ -68,6 +95,11 @@ pub enum Progress {
     Planned {
         /// The plan.
         plan: Box<Plan>,
+    },
+    /// A session goes on that was interrupted.
+    Resumed {
+        /// How many trials it had.
+        trials: u32,
     },
     /// A trial starts.
     Started {
@@ -174,9 +206,24 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
     Ok(findings)
 }
 
+/// Closes the books of a session whose findings were shown: it cannot be resumed any more.
+pub fn finish(journal: &Path) -> Result<(), Error> {
+    Journal::open(journal)?.append(&Event::Finished)?;
+    if let Some(session) = journal.parent() {
+        // What cannot be removed only takes room.
+        let _ = fs::remove_dir_all(store::outputs(session));
+    }
+    Ok(())
+}
+
 /// About how many trials a session takes if something differs.
 pub fn estimate(options: &Options, plan: &Plan) -> u32 {
-    Search::new(control::search_options(options, plan)).estimate()
+    Search::new(control::search_options(
+        options,
+        plan,
+        options.workers.unwrap_or(1),
+    ))
+    .estimate()
 }
 
 fn build_info(options: &Options) -> BuildInfo {

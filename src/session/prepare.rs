@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Error, Options, keep};
 use crate::model::{Build, Clock, Network, Outcome, OutputSelection};
-use crate::plan;
+use crate::plan::{self, Plan};
 use crate::sandbox::{Sandbox, TrialSpec};
 
 /// How long it may take: downloads are slow.
@@ -18,7 +18,20 @@ pub(super) fn run(options: &Options, sandbox: &Sandbox) -> Result<Vec<String>, E
     let Some(line) = &options.prepare else {
         return Ok(Vec::new());
     };
+    if let Some(recorded) = &options.resume {
+        return prepare(line, &recorded.start.plan, &options.build, sandbox);
+    }
     let plan = plan::plan(&options.catalog, &options.host, &options.request)?;
+    prepare(line, &plan, &options.build, sandbox)
+}
+
+/// Runs a line in the unvaried environment of a plan.
+pub(super) fn prepare(
+    line: &str,
+    plan: &Plan,
+    build: &Build,
+    sandbox: &Sandbox,
+) -> Result<Vec<String>, Error> {
     let mut environment = plan.environment(&plan.control_row());
     environment.network = Network::Host;
     // Certificates of servers are valid now, not in the trials' time.
@@ -30,7 +43,7 @@ pub(super) fn run(options: &Options, sandbox: &Sandbox) -> Result<Vec<String>, E
             outputs: OutputSelection::Globs {
                 patterns: Vec::new(),
             },
-            ..options.build.clone()
+            ..build.clone()
         },
         timeout: LIMIT,
         keep_outputs: None,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use super::addresses::{Known, When};
 use super::contents::Contents;
 use super::{Error, Options, Progress, control, keep};
 use crate::explain::Ledger;
-use crate::model::{Outcome, TrialId, TrialRecord, TrialResult};
+use crate::model::{Environment, Outcome, Row, TrialId, TrialKind, TrialRecord, TrialResult};
 use crate::plan::Plan;
 use crate::sandbox::{self, Sandbox, TrialReport, TrialSpec};
 use crate::search::{Observation, Search, Seen, Step, Try};
@@ -33,6 +34,8 @@ pub(super) struct Session<'a> {
     pub(super) control_started: Option<Instant>,
     /// The longest time of a trial.
     pub(super) limit: Duration,
+    /// Trials at the same time.
+    pub(super) workers: usize,
     pub(super) trials: Vec<TrialRecord>,
     /// What the trials made.
     pub(super) contents: Contents,
@@ -58,13 +61,10 @@ impl Session<'_> {
                 Step::Run(tries) => tries,
             };
             self.rounds += 1;
-            for batch in tries.chunks(self.options.workers.max(1)) {
+            for batch in tries.chunks(self.workers) {
                 self.batch(batch)?;
             }
             self.separate_addresses(When::Early)?;
-        }
-        if let Some(journal) = &mut self.journal {
-            journal.append(&Event::Finished)?;
         }
         Ok(())
     }
@@ -73,16 +73,18 @@ impl Session<'_> {
     pub(super) fn batch(&mut self, tries: &[Try]) -> Result<(), Error> {
         let first = self.next_id();
         let numbered: Vec<(TrialId, &Try)> = (first..).map(TrialId).zip(tries).collect();
+        let mut left = self.search.estimate();
         for (id, one) in &numbered {
             self.wait_for(one.after_seconds)?;
-            self.announce(*id, one);
+            left = left.saturating_sub(1);
+            self.announce(*id, one, left);
         }
         let reports = self.run_all(&numbered)?;
         for ((id, one), (started, report)) in numbered.into_iter().zip(reports) {
             if one.row.is_control() {
                 self.control_started = Some(started);
             }
-            self.record(id, one, &report)?;
+            self.record(id, one, &report);
         }
         self.not_interrupted()
     }
@@ -96,10 +98,11 @@ impl Session<'_> {
     }
 
     fn next_id(&self) -> u32 {
-        u32::try_from(self.trials.len()).unwrap_or(u32::MAX)
+        let last = self.trials.last();
+        last.map_or(0, |record| record.id.0.saturating_add(1))
     }
 
-    fn announce(&mut self, id: TrialId, one: &Try) {
+    fn announce(&mut self, id: TrialId, one: &Try, left: u32) {
         let started = Progress::Started {
             trial: id,
             kind: one.kind,
@@ -108,37 +111,46 @@ impl Session<'_> {
                 .into_iter()
                 .map(|(name, level)| format!("{name}={level}"))
                 .collect(),
-            left: self.search.estimate(),
+            left,
         };
         (self.progress)(&started);
     }
 
+    /// Runs trials at the same time, and writes each down when it ends. The control was run already.
     fn run_all(&mut self, tries: &[(TrialId, &Try)]) -> Result<Vec<(Instant, TrialReport)>, Error> {
-        if let [(_, one)] = tries
-            && one.row.is_control()
-            && let Some(done) = self.control.take()
-        {
-            return Ok(vec![done]);
-        }
-        let specs: Vec<TrialSpec> = tries.iter().map(|(id, one)| self.spec(*id, one)).collect();
-        let sandbox = self.sandbox;
-        let run = |spec: &TrialSpec| {
+        let mut done: Vec<(Instant, TrialReport)> = self.control.take().into_iter().collect();
+        let rest = tries.iter().skip(done.len());
+        let specs: Vec<(TrialId, &Try, TrialSpec)> = rest
+            .map(|(id, one)| (*id, *one, self.spec(*id, one)))
+            .collect();
+        let journal = self.journal.as_mut().map(Mutex::new);
+        let (sandbox, round) = (self.sandbox, self.rounds);
+        let run = |(id, one, spec): &(TrialId, &Try, TrialSpec)| {
             let started = Instant::now();
-            sandbox
-                .run(spec)
-                .map(|report| (started, report))
-                .map_err(Error::from)
+            let report = sandbox.run(spec)?;
+            if let Some(journal) = &journal {
+                let environment = spec.environment.clone();
+                let event = event(*id, &one.row, one.kind, environment, round, &report);
+                let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+                journal.append(&event)?;
+            }
+            Ok::<_, Error>((started, report))
         };
         if let [spec] = specs.as_slice() {
-            return Ok(vec![run(spec)?]);
+            done.push(run(spec)?);
+            return Ok(done);
         }
-        thread::scope(|scope| {
+        let ran: Vec<_> = thread::scope(|scope| {
             let threads: Vec<_> = specs.iter().map(|spec| scope.spawn(|| run(spec))).collect();
             threads
                 .into_iter()
                 .map(|thread| thread.join().unwrap_or(Err(Error::Thread)))
                 .collect()
-        })
+        });
+        for trial in ran {
+            done.push(trial?);
+        }
+        Ok(done)
     }
 
     fn spec(&self, id: TrialId, one: &Try) -> TrialSpec {
@@ -151,20 +163,25 @@ impl Session<'_> {
         }
     }
 
-    /// Takes down what became of a trial, everywhere.
-    fn record(&mut self, id: TrialId, one: &Try, report: &TrialReport) -> Result<(), Error> {
-        if let Some(journal) = &mut self.journal {
-            journal.append(&Event::Trial(Box::new(TrialEvent {
-                id,
-                row: one.row.clone(),
-                kind: one.kind,
-                environment: self.plan.environment(&one.row),
-                outcome: report.outcome.clone(),
-                seconds: report.seconds,
-                cpu_seconds: report.cpu_seconds,
-                passed: report.passed_variables.clone(),
-            })))?;
-        }
+    /// Takes down what became of a trial.
+    fn record(&mut self, id: TrialId, one: &Try, report: &TrialReport) {
+        let (result, differing) = self.take_down(id, one, report);
+        (self.progress)(&Progress::Ended {
+            trial: id,
+            result,
+            seconds: report.seconds,
+            differing,
+        });
+    }
+
+    /// Takes down what became of a trial, without a word to the user; its result, and how many
+    /// elements differ.
+    pub(super) fn take_down(
+        &mut self,
+        id: TrialId,
+        one: &Try,
+        report: &TrialReport,
+    ) -> (TrialResult, usize) {
         let (result, observation, differing) = match &report.outcome {
             Outcome::Built { snapshot } => {
                 if self.ledger.control().is_none() && snapshot.outputs.is_empty() {
@@ -196,13 +213,7 @@ impl Session<'_> {
             result,
             seconds: report.seconds,
         });
-        (self.progress)(&Progress::Ended {
-            trial: id,
-            result,
-            seconds: report.seconds,
-            differing,
-        });
-        Ok(())
+        (result, differing)
     }
 
     fn note_failure(&mut self, id: TrialId, one: &Try, how: &str, report: &TrialReport) {
@@ -274,6 +285,28 @@ impl Session<'_> {
         }
         Ok(())
     }
+}
+
+/// What is written down of a trial.
+pub(super) fn event(
+    id: TrialId,
+    row: &Row,
+    kind: TrialKind,
+    environment: Environment,
+    round: u32,
+    report: &TrialReport,
+) -> Event {
+    Event::Trial(Box::new(TrialEvent {
+        id,
+        row: row.clone(),
+        kind,
+        round,
+        environment,
+        outcome: report.outcome.clone(),
+        seconds: report.seconds,
+        cpu_seconds: report.cpu_seconds,
+        passed: report.passed_variables.clone(),
+    }))
 }
 
 pub(super) fn differs(seen: Seen) -> bool {

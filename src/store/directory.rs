@@ -1,15 +1,74 @@
-//! One numbered directory for each session: its journal and the logs of its failed builds. The
-//! latest few are kept.
+//! One numbered directory for each session: its journal, the logs of its failed builds, and while it
+//! is not finished, what its trials made. The latest few are kept.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::journal::{Error, Event, Journal, read};
 use crate::snapshot::walk;
 
 /// So many sessions are kept.
 const KEPT: usize = 20;
+
+/// The name of the directory for what trials made.
+const OUTPUTS: &str = "outputs";
+
+/// Which session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// This one.
+    Number(u64),
+    /// The latest that was interrupted.
+    Interrupted,
+}
+
+/// Where a session keeps what its trials made, until it is finished.
+pub fn outputs(session: &Path) -> PathBuf {
+    session.join(OUTPUTS)
+}
+
+/// The directory of a session below `root`, with its number.
+pub fn find(root: &Path, which: Which) -> Result<(u64, PathBuf), Error> {
+    let sessions = numbered(root).unwrap_or_default();
+    let found = match which {
+        Which::Number(wanted) => sessions.iter().find(|(number, _)| *number == wanted),
+        Which::Interrupted => sessions
+            .iter()
+            .rev()
+            .find(|(_, path)| interrupted(&path.join("journal"))),
+    };
+    found.cloned().ok_or_else(|| Error::NoSession {
+        id: match which {
+            Which::Number(number) => number.to_string(),
+            Which::Interrupted => "that was interrupted".to_owned(),
+        },
+        root: root.to_owned(),
+        known: match (sessions.first(), sessions.last()) {
+            (Some((first, _)), Some((last, _))) => format!("{first} to {last}"),
+            _ => "none".to_owned(),
+        },
+    })
+}
+
+/// Whether a session ended before it was finished, and nobody goes on with it.
+fn interrupted(journal: &Path) -> bool {
+    let began = matches!(read(journal).as_deref(), Ok([_, events @ ..])
+        if !events.is_empty() && !events.contains(&Event::Finished));
+    began && Journal::open(journal).is_ok()
+}
+
+/// Removes what the trials of interrupted sessions made; only of the latest is it worth its room.
+fn make_room(sessions: &[(u64, PathBuf)]) {
+    for (_, path) in sessions.iter().rev().skip(1) {
+        let outputs = outputs(path);
+        let journal = path.join("journal");
+        if outputs.exists() && journal.exists() && Journal::open(&journal).is_ok() {
+            // What cannot be removed only takes room.
+            let _ = fs::remove_dir_all(outputs);
+        }
+    }
+}
 
 /// Makes the directory of the next session below `root`, and removes the oldest where there are
 /// too many.
@@ -25,6 +84,7 @@ pub fn create(root: &Path) -> Result<PathBuf, Error> {
     loop {
         let sessions = numbered(root).map_err(fail("read"))?;
         let next = sessions.last().map_or(1, |(number, _)| number + 1);
+        make_room(&sessions);
         for (_, old) in sessions.iter().rev().skip(KEPT - 1) {
             // Another reprobe may be removing the same one.
             let _ = fs::remove_dir_all(old);
@@ -61,5 +121,9 @@ mod tests {
         assert_eq!(left.len(), KEPT);
         assert_eq!(left[0].0, 6);
         assert!(root.path().join("notes").exists());
+        assert_eq!(find(root.path(), Which::Number(7)).unwrap().0, 7);
+        let unknown = find(root.path(), Which::Number(99)).unwrap_err();
+        assert!(unknown.to_string().contains("6 to 25"), "{unknown}");
+        assert!(find(root.path(), Which::Interrupted).is_err());
     }
 }

@@ -1,9 +1,10 @@
-//! The journal: one JSON event per line. A line is written whole and flushed to disk before the
-//! session goes on, so that a kill at any moment loses at most the trial that was running; a torn
-//! last line is what such a kill leaves, and is dropped.
+//! The journal: one JSON event per line, in the order in which things ended. A line is written whole
+//! and flushed to disk as soon as its trial has ended, so that a kill at any moment loses at most the
+//! trials that were running; a torn last line is what such a kill leaves, and is dropped. While a
+//! journal is being written it is locked.
 
-use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use crate::model::{Build, Environment, Outcome, OutputsFrom, Row, TrialId, Trial
 use crate::plan::Plan;
 
 /// The version of the format; a journal of another version is refused.
-pub const JOURNAL: u32 = 1;
+pub const JOURNAL: u32 = 2;
 
 /// What happened in a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,19 +30,64 @@ pub enum Event {
 
 /// How a session began.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a choice of the user or a fact about the trials, by itself"
+)]
 pub struct Start {
     /// [`JOURNAL`].
     pub version: u32,
     /// The reprobe that wrote it.
     pub tool_version: String,
-    /// The build.
+    /// The build, without the values of variables that were passed on from the caller.
     pub build: Build,
+    /// Variables passed on by name: SHA-256 of each value.
+    pub passed: BTreeMap<String, String>,
+    /// The source tree that the user named; the build's own may be a cleaned copy of it.
+    pub source: PathBuf,
+    /// The build works on a copy without what git ignores.
+    pub clean: bool,
+    /// What the source tree looked like: equal for a tree that nobody touched since.
+    pub fingerprint: String,
+    /// A shell line to run once before.
+    pub prepare: Option<String>,
+    /// Builds may reach the network.
+    pub network: bool,
     /// Who selected the outputs.
     pub outputs_from: OutputsFrom,
     /// All levels, resolved.
     pub plan: Plan,
     /// Modes of the outputs themselves count.
     pub metadata: bool,
+    /// Trials see a copy of the source, as an overlay over the original breaks the build.
+    pub copies: bool,
+    /// Variations without which there is no verdict, by name.
+    pub required: BTreeSet<String>,
+    /// Trials at the same time.
+    pub workers: usize,
+    /// At most so many trials.
+    pub budget: Option<u32>,
+    /// Trials of the control and of everything varied that stand behind "reproducible".
+    pub repeats: u32,
+    /// What one other variation masks is looked for as well.
+    pub thorough: bool,
+    /// The longest time of a trial, in seconds.
+    pub limit: f64,
+    /// Where the outputs of the control and of all certificates go.
+    pub keep: Option<PathBuf>,
+    /// What a reader should know, as far as it was known then.
+    pub notes: Vec<String>,
+}
+
+/// A session as its journal tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// How it began.
+    pub start: Start,
+    /// The trials that ended, by number.
+    pub trials: BTreeMap<TrialId, TrialEvent>,
+    /// Nothing is left to be done.
+    pub finished: bool,
 }
 
 /// One trial that ended.
@@ -53,6 +99,8 @@ pub struct TrialEvent {
     pub row: Row,
     /// Why it was run.
     pub kind: TrialKind,
+    /// In which round of trials it was run, counted from 1.
+    pub round: u32,
     /// Its environment, resolved: a replay reads this alone.
     pub environment: Environment,
     /// What became of it.
@@ -95,6 +143,28 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Nothing was written down that one could go on from.
+    #[error("{} holds no trial that ended: there is nothing to go on from; start over", path.display())]
+    Empty {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// Another reprobe is writing it.
+    #[error("{} belongs to a session that is still running", path.display())]
+    Running {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// No such session.
+    #[error("there is no session {id} in {}; those there are: {known}", root.display())]
+    NoSession {
+        /// What was asked for.
+        id: String,
+        /// Where it was looked for.
+        root: PathBuf,
+        /// The sessions, in words.
+        known: String,
+    },
     /// The format is another one.
     #[error(
         "{} is a journal of format {found}, and this reprobe reads format {JOURNAL}: \
@@ -127,6 +197,15 @@ impl Journal {
             .truncate(false)
             .open(path)
             .map_err(fail("open"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::Running {
+                    path: path.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(fail("lock")(source)),
+        }
         let end = whole_lines(&file).map_err(fail("read"))?;
         file.set_len(end).map_err(fail("cut"))?;
         file.seek(io::SeekFrom::End(0)).map_err(fail("read"))?;
@@ -199,6 +278,33 @@ pub fn read(path: &Path) -> Result<Vec<Event>, Error> {
     Ok(events)
 }
 
+/// A session as its journal tells it.
+pub fn recorded(path: &Path) -> Result<Recorded, Error> {
+    let empty = || Error::Empty {
+        path: path.to_owned(),
+    };
+    let mut events = read(path)?.into_iter();
+    let Some(Event::Started(start)) = events.next() else {
+        return Err(empty());
+    };
+    let mut session = Recorded {
+        start: *start,
+        trials: BTreeMap::new(),
+        finished: false,
+    };
+    for event in events {
+        match event {
+            Event::Trial(trial) => drop(session.trials.insert(trial.id, *trial)),
+            Event::Finished => session.finished = true,
+            Event::Started(_) => {}
+        }
+    }
+    if session.trials.is_empty() {
+        return Err(empty());
+    }
+    Ok(session)
+}
+
 fn check_version(path: &Path, line: &[u8]) -> Result<(), Error> {
     let first: serde_json::Value = serde_json::from_slice(line).unwrap_or_default();
     let version = first.get("version").and_then(serde_json::Value::as_u64);
@@ -221,18 +327,26 @@ mod tests {
         let path = directory.path().join("journal");
         let mut journal = Journal::open(&path).unwrap();
         journal.append(&Event::Finished).unwrap();
+        assert!(matches!(Journal::open(&path), Err(Error::Running { .. })));
+        drop(journal);
         let whole = std::fs::read(&path).unwrap();
         for cut in 0..whole.len() {
             let mut torn = whole.clone();
             torn.extend(&whole[..cut]);
             std::fs::write(&path, torn).unwrap();
             assert_eq!(read(&path).unwrap(), [Event::Finished]);
-            Journal::open(&path)
-                .unwrap()
-                .append(&Event::Finished)
-                .unwrap();
+            let mut journal = Journal::open(&path).unwrap();
+            journal.append(&Event::Finished).unwrap();
             assert_eq!(read(&path).unwrap(), [Event::Finished, Event::Finished]);
         }
+    }
+
+    #[test]
+    fn a_journal_without_a_trial_is_nothing_to_go_on_from() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        drop(Journal::open(&path).unwrap());
+        assert!(matches!(recorded(&path), Err(Error::Empty { .. })));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Where sessions live on disk: one directory each, with an append-only journal of events. Every
-//! report, resume and replay is a fold over the journal; nothing is kept beside it that could not
-//! be computed again.
+//! report, resume and replay is a fold over the journal; beside it stand the logs of failed
+//! builds and, until the session is finished, the outputs of its trials.
 
 mod directory;
 mod journal;
 
-pub use directory::create;
-pub use journal::{Error, Event, JOURNAL, Journal, Start, TrialEvent, read};
+pub use directory::{Which, create, find, outputs};
+pub use journal::{Error, Event, JOURNAL, Journal, Recorded, Start, TrialEvent, read, recorded};

@@ -1,0 +1,253 @@
+//! Sessions that are killed and go on, trials that are run again, journals that are damaged: through
+//! the program, with real builds.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly, in its helpers as well"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use reprobe::model::TrialId;
+use reprobe::store::{Recorded, TrialEvent, recorded};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A source tree, and a place for sessions.
+struct Place {
+    source: TempDir,
+    state: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let source = tempfile::tempdir().unwrap();
+        fs::write(source.path().join("a.txt"), "a\n").unwrap();
+        Self {
+            source,
+            state: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn reprobe(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reprobe"));
+        command
+            .args(words)
+            .current_dir(self.source.path())
+            .env("NO_COLOR", "1")
+            .env("XDG_STATE_HOME", self.state.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> (Option<i32>, String) {
+        said(&self.reprobe(words).output().unwrap())
+    }
+
+    fn session(&self, number: u32) -> PathBuf {
+        self.state.path().join(format!("reprobe/{number}"))
+    }
+
+    fn recorded(&self, number: u32) -> Option<Recorded> {
+        recorded(&self.session(number).join("journal")).ok()
+    }
+}
+
+fn said(output: &Output) -> (Option<i32>, String) {
+    let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+/// A build whose outputs depend on the umask and on the user.
+const BUILD: &str = "umask > mask; id -un > who; tar -cf all.tar mask who a.txt";
+const CHECK: [&str; 7] = [
+    "check",
+    "--only",
+    "umask,user,home,terminal",
+    "-o",
+    "mask",
+    "-o",
+    "who",
+];
+
+fn check(jobs: &'static str) -> Vec<&'static str> {
+    let mut words = CHECK.to_vec();
+    words.extend(["-j", jobs, "--seed", "5", "--", BUILD]);
+    words
+}
+
+fn culprits(json: &Path) -> BTreeMap<String, Value> {
+    let found: Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
+    let artifacts = found["artifacts"].as_array().unwrap().iter();
+    artifacts
+        .map(|one| {
+            (
+                one["path"].as_str().unwrap().to_owned(),
+                one["culprits"].clone(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_session_killed_at_fifty_points_loses_no_trial_that_had_ended() {
+    let mut random = 7_u64;
+    let mut kills = 0;
+    while kills < 50 {
+        let place = Place::new();
+        let json = place.state.path().join("found.json");
+        let path = json.to_str().unwrap();
+        let mut known: BTreeMap<TrialId, TrialEvent> = BTreeMap::new();
+        loop {
+            let mut words = if known.is_empty() {
+                check(if kills % 2 == 0 { "1" } else { "2" })
+            } else {
+                vec!["check", "--resume"]
+            };
+            let dashes = words.iter().position(|word| *word == "--");
+            words.splice(
+                dashes.unwrap_or(words.len())..dashes.unwrap_or(words.len()),
+                ["--json", path],
+            );
+            let mut child = place
+                .reprobe(&words)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let until = Instant::now() + Duration::from_millis(200 + (random >> 33) % 900);
+            let ended = loop {
+                match child.try_wait().unwrap() {
+                    Some(status) => break Some(status),
+                    None if Instant::now() >= until => break None,
+                    None => std::thread::sleep(Duration::from_millis(5)),
+                }
+            };
+            if let Some(status) = ended {
+                assert_eq!(status.code(), Some(1));
+                break;
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            kills += 1;
+            let latest = (1..).take_while(|number| place.session(*number).exists());
+            if let Some(now) = place.recorded(latest.last().unwrap_or_default()) {
+                for (id, trial) in &known {
+                    assert_eq!(now.trials.get(id), Some(trial), "trial {} is lost", id.0);
+                }
+                known = now.trials;
+                if now.finished {
+                    // Its findings were shown before.
+                    break;
+                }
+            }
+        }
+        let found = culprits(&json);
+        assert_eq!(found["mask"], serde_json::json!([["umask"]]));
+        assert_eq!(found["who"], serde_json::json!([["user"]]));
+    }
+}
+
+#[test]
+fn a_trial_runs_again_with_the_same_outputs_and_a_changed_source_shows() {
+    let place = Place::new();
+    let (code, text) = place.run(&check("2"));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("reprobe replay 1 "), "{text}");
+    let trials = place.recorded(1).unwrap().trials;
+    let varied = trials
+        .values()
+        .find(|trial| !trial.row.is_control())
+        .unwrap();
+    let (code, text) = place.run(&["replay", "1", &varied.id.0.to_string()]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = place.run(&["replay", "1", "999"]);
+    assert_eq!(code, Some(125), "{text}");
+    assert!(text.contains("its last one is"), "{text}");
+    let (code, text) = place.run(&["replay", "9", "0"]);
+    assert_eq!(code, Some(125), "{text}");
+    assert!(text.contains("there is no session 9"), "{text}");
+    let (code, text) = place.run(&["check", "--resume", "1"]);
+    assert_eq!(code, Some(125), "{text}");
+    assert!(text.contains("is finished"), "{text}");
+}
+
+/// Ends a session after its first trials; its number is 1.
+fn interrupted(place: &Place) {
+    let (code, text) = place.run(&check("1"));
+    assert_eq!(code, Some(1), "{text}");
+    let journal = place.session(1).join("journal");
+    let text = fs::read_to_string(&journal).unwrap();
+    let lines: Vec<&str> = text.lines().take(4).collect();
+    fs::write(&journal, lines.join("\n") + "\n{\"event\":\"tri").unwrap();
+}
+
+#[test]
+fn a_torn_journal_goes_on_and_the_source_must_be_as_it_was() {
+    let place = Place::new();
+    interrupted(&place);
+    let before = place.recorded(1).unwrap().trials;
+    let (code, text) = place.run(&["check", "--resume", "1"]);
+    assert_eq!(code, Some(1), "{text}");
+    let after = place.recorded(1).unwrap();
+    assert!(after.finished);
+    for (id, trial) in &before {
+        assert_eq!(after.trials.get(id), Some(trial));
+    }
+    let place = Place::new();
+    interrupted(&place);
+    fs::write(place.source.path().join("a.txt"), "changed\n").unwrap();
+    let (code, text) = place.run(&["check", "--resume"]);
+    assert_eq!(code, Some(125), "{text}");
+    assert!(text.contains("was changed since session 1 began"), "{text}");
+}
+
+#[test]
+fn a_journal_of_another_version_and_a_damaged_one_are_refused() {
+    let place = Place::new();
+    interrupted(&place);
+    let journal = place.session(1).join("journal");
+    let text = fs::read_to_string(&journal).unwrap();
+    fs::write(&journal, text.replacen("\"version\":2", "\"version\":1", 1)).unwrap();
+    let (code, said) = place.run(&["check", "--resume", "1"]);
+    assert_eq!(code, Some(125), "{said}");
+    assert!(said.contains("format 1"), "{said}");
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines[2] = "damage";
+    fs::write(&journal, lines.join("\n")).unwrap();
+    let (code, said) = place.run(&["replay", "1", "0"]);
+    assert_eq!(code, Some(125), "{said}");
+    assert!(said.contains("line 3"), "{said}");
+}
+
+#[test]
+fn a_journal_that_cannot_grow_ends_the_session_with_125_and_it_goes_on_later() {
+    let place = Place::new();
+    // As on a full disk, but for the journal alone: other files stay below the limit.
+    let limit = "trap '' XFSZ; ulimit -f 30; exec \"$@\"";
+    let mut words = vec!["-c", limit, "sh", env!("CARGO_BIN_EXE_reprobe")];
+    let check = check("1");
+    words.extend(&check);
+    let mut command = Command::new("sh");
+    let output = command
+        .args(words)
+        .current_dir(place.source.path())
+        .env("NO_COLOR", "1")
+        .env("XDG_STATE_HOME", place.state.path())
+        .output()
+        .unwrap();
+    let (code, text) = said(&output);
+    assert_eq!(code, Some(125), "{text}");
+    assert!(text.contains("is there room"), "{text}");
+    assert!(text.contains("reprobe check --resume 1"), "{text}");
+    let (code, text) = place.run(&["check", "--resume"]);
+    assert_eq!(code, Some(1), "{text}");
+}
