@@ -68,13 +68,17 @@ pub fn linear(truth: &Truth, factors: usize, seed: u64) -> Found {
     found
 }
 
+/// As many sets are looked for: with chance in play, ddmin does not end by itself.
+const MOST_SETS: usize = 20;
+
 /// Zeller and Hildebrandt's ddmin for one minimal set after the other, until what is left varied
 /// makes no difference.
 pub fn ddmin(truth: &Truth, factors: usize, seed: u64) -> Found {
     let mut build = Whole::new(truth, factors, seed);
     let mut found = Found::default();
     let mut left: Vec<usize> = (0..factors).collect();
-    while build.differs(&left) == Some(true) {
+    while found.culprits.len() < MOST_SETS && !left.is_empty() && build.differs(&left) == Some(true)
+    {
         let set = minimal(&mut build, left.clone());
         left.retain(|factor| !set.contains(factor));
         found.culprits.push(set);

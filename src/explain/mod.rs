@@ -4,6 +4,7 @@
 
 mod derived;
 mod element;
+mod hints;
 mod ledger;
 mod variation;
 mod verdict;
@@ -14,6 +15,7 @@ use crate::model::{BuildInfo, Element, Findings, Host, SCHEMA, TrialId, TrialRec
 use crate::plan::{Hold, Plan};
 use crate::search;
 
+pub use hints::Marks;
 pub use ledger::{Ledger, Parts};
 
 /// Gives the bytes of an element in a trial, where they are at hand.

@@ -83,7 +83,7 @@ const CONVINCED: f64 = 0.7;
 /// rates from 0.05 to 1; of those that flip a coin between two values, one of 25, as far as
 /// 4 + ceil(log2 n) + 2k trials for k culprits allow. [`STRICT`] makes it less than one of a hundred
 /// at every rate. Divided among the noisy classes of a session, so that it holds for the session.
-const DOUBT: f64 = 0.05;
+const DOUBT: f64 = 0.054;
 /// The same for each kind of claim of more than one variation.
 const DOUBT_OF_SEVERAL: f64 = 0.003;
 /// The share of these doubts that is left where the user asked for thoroughness.

@@ -1,7 +1,7 @@
 //! The control trial: it decides how clocks are held and whether there is anything to compare. Its
 //! failure is the user's first encounter with the sandbox, so the words about it are chosen here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -144,6 +144,7 @@ fn session<'a>(
         trials: Vec::new(),
         contents,
         addresses: Known::default(),
+        hinted: BTreeSet::new(),
         notes: start.notes,
         failures: Vec::new(),
         rounds: 0,

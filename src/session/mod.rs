@@ -5,6 +5,7 @@
 mod addresses;
 mod contents;
 mod control;
+mod hints;
 mod keep;
 mod prepare;
 mod replay;

@@ -1,6 +1,6 @@
 //! Running what the search asks for: batches of trials, their numbers, their records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -41,6 +41,8 @@ pub(super) struct Session<'a> {
     pub(super) contents: Contents,
     /// Elements that were looked into for addresses.
     pub(super) addresses: Known,
+    /// Elements that were looked into for values of levels.
+    pub(super) hinted: BTreeSet<usize>,
     pub(super) notes: Vec<String>,
     /// What to say of each failed trial, with the number of variations in it.
     pub(super) failures: Vec<(usize, TrialId, String)>,
@@ -191,6 +193,7 @@ impl Session<'_> {
                 let split = self.known_addresses(id, one, snapshot);
                 let seen = self.ledger.observe(id, snapshot, &split);
                 self.suspect_addresses(id, one);
+                self.look_for_marks(id, one, &seen);
                 let differing = seen.iter().filter(|seen| differs(**seen)).count();
                 (TrialResult::Built, Observation::Built(seen), differing)
             }
