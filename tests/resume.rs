@@ -102,6 +102,7 @@ fn a_session_killed_at_fifty_points_loses_no_trial_that_had_ended() {
         let place = Place::new();
         let json = place.state.path().join("found.json");
         let path = json.to_str().unwrap();
+        let messages = place.state.path().join("messages");
         let mut known: BTreeMap<TrialId, TrialEvent> = BTreeMap::new();
         loop {
             let mut words = if known.is_empty() {
@@ -117,7 +118,7 @@ fn a_session_killed_at_fifty_points_loses_no_trial_that_had_ended() {
             let mut child = place
                 .reprobe(&words)
                 .stdout(Stdio::null())
-                .stderr(Stdio::null())
+                .stderr(fs::File::create(&messages).unwrap())
                 .spawn()
                 .unwrap();
             random = random
@@ -132,7 +133,8 @@ fn a_session_killed_at_fifty_points_loses_no_trial_that_had_ended() {
                 }
             };
             if let Some(status) = ended {
-                assert_eq!(status.code(), Some(1));
+                let said = fs::read_to_string(&messages).unwrap();
+                assert_eq!(status.code(), Some(1), "{words:?}: {said}");
                 break;
             }
             child.kill().unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::journal::{Error, Event, Journal, read};
+use super::journal::{Error, Event, Journal, is_running, read};
 use crate::snapshot::walk;
 
 /// So many sessions are kept.
@@ -63,7 +63,7 @@ fn make_room(sessions: &[(u64, PathBuf)]) {
     for (_, path) in sessions.iter().rev().skip(1) {
         let outputs = outputs(path);
         let journal = path.join("journal");
-        if outputs.exists() && journal.exists() && Journal::open(&journal).is_ok() {
+        if outputs.exists() && !is_running(&journal) {
             // What cannot be removed only takes room.
             let _ = fs::remove_dir_all(outputs);
         }

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,9 @@ use crate::plan::Plan;
 
 /// The version of the format; a journal of another version is refused.
 pub const JOURNAL: u32 = 2;
+
+/// How long it is waited for a journal that somebody else writes.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What happened in a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -197,15 +202,7 @@ impl Journal {
             .truncate(false)
             .open(path)
             .map_err(fail("open"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::Running {
-                    path: path.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(source)) => return Err(fail("lock")(source)),
-        }
+        lock(&file, path, PATIENCE)?;
         let end = whole_lines(&file).map_err(fail("read"))?;
         file.set_len(end).map_err(fail("cut"))?;
         file.seek(io::SeekFrom::End(0)).map_err(fail("read"))?;
@@ -228,6 +225,36 @@ impl Journal {
             .write_all(&line)
             .and_then(|()| self.file.sync_data())
             .map_err(fail)
+    }
+}
+
+/// Whether somebody is writing a journal at this moment.
+pub(super) fn is_running(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| lock(&file, path, Duration::ZERO).is_err())
+}
+
+/// Locks a journal. A killed session's children hold the lock until they are gone, too.
+fn lock(file: &File, path: &Path, patience: Duration) -> Result<(), Error> {
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if began.elapsed() < patience => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::Running {
+                    path: path.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(source)) => {
+                return Err(Error::Io {
+                    step: "lock",
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        }
     }
 }
 
