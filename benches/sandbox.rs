@@ -49,6 +49,7 @@ fn set_up(criterion: &mut Criterion) {
             timeout: Duration::from_mins(1),
             keep_outputs: None,
             log: None,
+            focus: None,
         };
         group.bench_function(format!("trial over {files} files"), |bencher| {
             bencher.iter(|| sandbox.run(&spec).unwrap());

@@ -118,6 +118,7 @@ impl Bench {
             timeout: Duration::from_secs(20),
             keep_outputs: None,
             log: None,
+            focus: None,
         }
     }
 

@@ -85,6 +85,8 @@ struct Expected {
     culprits: Vec<Vec<String>>,
     #[serde(default)]
     state: State,
+    /// A part of the words about where it comes from.
+    cause: Option<String>,
     /// How many elements the glob stands for.
     #[serde(default = "one")]
     count: usize,
@@ -484,6 +486,15 @@ fn match_findings(scenario: &Scenario, findings: &Findings, complaints: &mut Vec
         if finding.state != state || culprits(finding) != sets {
             let found = describe(finding);
             complaints.push(format!("{found}, expected {state:?} {sets:?}"));
+        }
+        if let Some(cause) = &scenario.finding[index].cause
+            && !finding
+                .cause
+                .as_ref()
+                .is_some_and(|said| said.contains(cause))
+        {
+            let said = &finding.cause;
+            complaints.push(format!("the cause is {said:?}, expected {cause:?}"));
         }
         check_certificates(finding, findings, complaints);
     }

@@ -199,6 +199,12 @@ pub struct CheckArgs {
     #[arg(long, help_heading = "Results")]
     pub metadata: bool,
 
+    /// Do not look for the process and the directory behind an order
+    ///
+    /// Where `file-order` is to blame, about ten more builds find out who lists which directory.
+    #[arg(long)]
+    pub no_locate: bool,
+
     /// Write everything that was found as JSON; `-` is standard output
     ///
     /// One object, schema `reprobe.findings/1`. The file is checked to be writable before anything

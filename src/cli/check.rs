@@ -192,6 +192,7 @@ fn options(
         outputs_from: job.outputs_from,
         timeout: job.timeout,
         metadata: args.metadata,
+        locate: !args.no_locate,
         keep: args.keep.clone(),
         prepare: job.prepare.clone(),
         workers: args.jobs.map(usize::from),

@@ -65,6 +65,7 @@ pub(super) fn run(args: &ExecArgs) -> Result<Exit, Failure> {
             up_to: None,
         }),
         log: None,
+        focus: None,
     };
     let sandbox = Sandbox::new(inputs::sandbox(source, &host)?)
         .map_err(|error| Failure::undecided(&error))?;

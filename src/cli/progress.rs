@@ -101,6 +101,7 @@ fn started(trial: TrialId, kind: TrialKind, varied: &[String]) -> String {
         TrialKind::Repeat => "a repeat",
         TrialKind::Search => "searching",
         TrialKind::Certificate => "proving",
+        TrialKind::Location => "locating",
     };
     let varied = match varied {
         [] => "nothing varied".to_owned(),

@@ -81,6 +81,7 @@ fn options(args: &CheckArgs, recorded: Recorded) -> Result<session::Options, Fai
         budget: args.budget.or(start.budget),
         repeats: start.repeats,
         thorough: start.thorough,
+        locate: start.locate,
         notes: Vec::new(),
         origin: session::Origin {
             source: start.source.clone(),

@@ -67,6 +67,7 @@ fn finding(
             finding.state = FindingState::Certified;
             finding.culprits = culprits.iter().map(|culprit| name(case, culprit)).collect();
             finding.remedies = remedies(case, &element.field, culprits);
+            finding.cause = case.causes.get(element).cloned();
             shows_difference(culprits).or_else(|| case.ledger.first_difference(number))
         }
         ElementVerdict::Unsettled { reason, possible } => {

@@ -9,7 +9,7 @@ mod ledger;
 mod variation;
 mod verdict;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{BuildInfo, Element, Findings, Host, SCHEMA, TrialId, TrialRecord};
 use crate::plan::{Hold, Plan};
@@ -48,6 +48,8 @@ pub struct Case<'a> {
     pub seconds: f64,
     /// Rounds of trials.
     pub rounds: u32,
+    /// Where a difference comes from, in words, where that was found out.
+    pub causes: BTreeMap<Element, String>,
 }
 
 /// The findings of a session. Their `tool_version` is this crate's.

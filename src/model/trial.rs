@@ -29,6 +29,9 @@ pub enum TrialKind {
     Certificate,
     /// The same environment once more.
     Repeat,
+    /// Varied in some directories or for some programs alone, to learn where a difference comes
+    /// from. It says nothing about the variation itself.
+    Location,
 }
 
 /// The user's command and how to find what it makes.

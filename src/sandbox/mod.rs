@@ -30,14 +30,17 @@ mod source;
 mod supervise;
 pub mod supervisor;
 pub mod sys;
+mod trial;
 mod variables;
 
 pub use error::{Error, StepError};
 pub use interrupt::Interrupt;
 pub use op::{Backing, Limits, SetupOp};
 pub use probe::probe;
-pub use session::{LowerSource, Sandbox, SessionOptions, TrialReport, TrialSpec};
+pub use protocol::Focus;
+pub use session::{LowerSource, Sandbox, SessionOptions};
 pub use source::SourceFingerprint;
+pub use trial::{TrialReport, TrialSpec};
 pub use variables::fingerprint;
 
 use std::path::Path;

@@ -13,8 +13,9 @@ use super::host::{Host, refuses_uppers, sorted_names};
 use super::init::TERMINAL_STEP;
 use super::op::{Limits, SetupOp};
 use super::protocol::Ending;
-use super::session::{Sandbox, SessionOptions, TrialSpec};
+use super::session::{Sandbox, SessionOptions};
 use super::supervise::NAMESPACES_STEP;
+use super::trial::TrialSpec;
 use super::variables::Passed;
 use crate::model::{
     Build, Capabilities, Clock, Cpus, DirectoryOrder, Environment, Inodes, Kernel, Missing, Need,
@@ -302,6 +303,7 @@ impl Prober<'_> {
             timeout: Duration::from_secs(20),
             keep_outputs: None,
             log: None,
+            focus: None,
         };
         let (reply, request) = sandbox.attempt(&spec)?;
         Ok(if let Ending::Refused { op, error } = reply.ending {

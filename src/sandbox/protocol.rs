@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::error::StepError;
 use super::identity::{IdMaps, Ids};
 use super::op::SetupOp;
-use super::supervisor;
-use crate::model::{Environment, OutputSelection, Snapshot};
+use super::supervisor::{self, Scope};
+use crate::model::{DirectoryOrder, Environment, OutputSelection, Snapshot};
 use crate::snapshot::Keep;
 
 /// Everything that a trial needs to know.
@@ -55,6 +55,17 @@ pub(super) struct Request {
     pub(super) supervised: bool,
     /// Paths whose change is the sandbox's own doing.
     pub ours: Vec<PathBuf>,
+    /// Where the order of directories acts, if not everywhere; readings are written down.
+    pub focus: Option<Focus>,
+}
+
+/// The order of directories acts in a scope alone, and what the build reads is written down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Focus {
+    /// For which programs and directories; `None` for all.
+    pub scope: Option<Scope>,
+    /// The order elsewhere.
+    pub elsewhere: DirectoryOrder,
 }
 
 impl Request {
@@ -67,10 +78,15 @@ impl Request {
             environment.build_path.parent.clone(),
         ];
         places.sort_by_key(|place| Reverse(place.as_os_str().len()));
-        supervisor::Config {
+        let mut config = supervisor::Config {
             places,
             ..supervisor::Config::new(environment)
+        };
+        if let Some(focus) = &self.focus {
+            config.scope.clone_from(&focus.scope);
+            config.elsewhere = focus.elsewhere;
         }
+        config
     }
 }
 
@@ -190,4 +206,6 @@ pub(super) mod files {
     pub(crate) const STDERR: &str = "stderr";
     /// What the build says.
     pub(crate) const LOG: &str = "log";
+    /// What the build read.
+    pub(crate) const EVENTS: &str = "events";
 }

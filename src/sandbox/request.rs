@@ -11,8 +11,9 @@ use super::identity::{self, IdMaps, Ids};
 use super::layout::{Inputs, Layout, ROOT, process_ops};
 use super::op::SetupOp;
 use super::protocol::{Namespaces, Request, Streams, files};
-use super::session::{LowerSource, Sandbox, TrialSpec};
+use super::session::{LowerSource, Sandbox};
 use super::source::{self, Variant};
+use super::trial::TrialSpec;
 use super::variables;
 use crate::model::{Environment, Need, Network, SourceMode, SourceMtime, UserIdentity};
 
@@ -173,6 +174,7 @@ impl Sandbox {
             log: spec.log.clone().unwrap_or_else(|| dir.join(files::LOG)),
             supervised: self.has(Need::Supervisor),
             ours: layout.ours,
+            focus: spec.focus.clone(),
             environment,
         })
     }

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -26,10 +25,10 @@ use super::op::{Backing, Limits, SetupOp};
 use super::protocol::{Ending, Reply, Request, Streams, files};
 use super::scratch::{Remover, Scratch};
 use super::source::{Copies, SourceFingerprint};
+use super::trial::{TrialReport, TrialSpec};
 use super::variables::{self, Passed};
 use super::{delta, supervise, sys};
-use crate::model::{Build, Capabilities, Environment, Need, Outcome};
-use crate::snapshot::Keep;
+use crate::model::{Capabilities, Environment, Need, Outcome};
 
 /// What all trials of a session have in common.
 #[derive(Debug, Clone)]
@@ -55,41 +54,6 @@ pub enum LowerSource {
     Host,
     /// A copy made once, through an overlay: for builds that an overlay over the original breaks.
     Copy,
-}
-
-/// One trial to run.
-#[derive(Debug, Clone)]
-pub struct TrialSpec {
-    /// Its environment.
-    pub environment: Environment,
-    /// What to run and what it makes.
-    pub build: Build,
-    /// After which time it is killed.
-    pub timeout: Duration,
-    /// Where copies of the outputs go: into a directory that exists.
-    pub keep_outputs: Option<Keep>,
-    /// Where its output goes; `None` leaves it in the trial's directory, which goes with the
-    /// session.
-    pub log: Option<PathBuf>,
-}
-
-/// What became of a trial.
-#[derive(Debug, Clone)]
-pub struct TrialReport {
-    /// Whether it built, and what.
-    pub outcome: Outcome,
-    /// Wall time of the build, in seconds.
-    pub seconds: f64,
-    /// Processor time of the build and all its descendants, in seconds.
-    pub cpu_seconds: f64,
-    /// What the build said.
-    pub log: PathBuf,
-    /// What a person should know about how the trial was run.
-    pub notes: Vec<String>,
-    /// Variables of the caller that reached the build: name to SHA-256 of the value.
-    pub passed_variables: BTreeMap<String, String>,
-    /// What the supervisor of system calls did, where there was one.
-    pub supervisor: Option<super::supervisor::Report>,
 }
 
 /// A session of trials.
@@ -424,6 +388,8 @@ impl Sandbox {
             notes,
             passed_variables: variables::fingerprints(&passed),
             supervisor: reply.supervisor,
+            directory: request.directory.clone(),
+            events: request.log.with_file_name(files::EVENTS),
         })
     }
 }

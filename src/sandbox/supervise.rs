@@ -108,6 +108,8 @@ struct Supervisor {
     began: Instant,
     deadline: Option<Instant>,
     config: supervisor::Config,
+    /// Where readings are written down.
+    events: Option<File>,
     /// Answers the system calls of the build.
     answering: Option<supervisor::Running>,
     /// Why nobody does.
@@ -135,6 +137,7 @@ impl Supervisor {
             .collect::<Result<Vec<_>, _>>()?;
         let (link, far_link) = Link::pair().map_err(step("socket pair"))?;
         let log = open_log(&request.log)?;
+        let events = open_events(request)?;
         // In memory, for the build may have filled the disk.
         let reply =
             memfd_create(c"reply", MFdFlags::MFD_CLOEXEC).map_err(step("memory for the reply"))?;
@@ -176,6 +179,7 @@ impl Supervisor {
                     began,
                     deadline: timeout.and_then(|timeout| began.checked_add(timeout)),
                     config: request.supervisor(),
+                    events,
                     answering: None,
                     mute: None,
                 };
@@ -259,7 +263,7 @@ impl Supervisor {
 
     /// Without answers the build would wait for ever.
     fn answer(&mut self, listener: OwnedFd) {
-        match supervisor::start(listener, &self.config, None) {
+        match supervisor::start(listener, &self.config, self.events.take()) {
             Ok(running) => self.answering = Some(running),
             Err(error) => {
                 self.mute = Some(error.into());
@@ -412,6 +416,13 @@ fn open_log(path: &Path) -> Result<File, StepError> {
         .append(true)
         .open(path)
         .map_err(file_step("open the log"))
+}
+
+fn open_events(request: &Request) -> Result<Option<File>, StepError> {
+    let Some(_) = &request.focus else {
+        return Ok(None);
+    };
+    open_log(&request.log.with_file_name(files::EVENTS)).map(Some)
 }
 
 fn open_directory(keep: &Keep) -> Result<OwnedFd, StepError> {

@@ -33,6 +33,13 @@ pub(super) enum When {
     Late,
 }
 
+impl Known {
+    /// Whether the element holds addresses, or what was left when they were taken out.
+    pub(super) fn separated(&self, element: &Element) -> bool {
+        element.field.is_addresses() || matches!(self.positions.get(element), Some(Some(_)))
+    }
+}
+
 impl Session<'_> {
     /// Looks for addresses in the elements for which that makes a difference; whether any were
     /// found, so that the search has more to do.

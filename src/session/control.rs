@@ -112,6 +112,7 @@ fn start(
         budget: options.budget,
         repeats: options.repeats,
         thorough: options.thorough,
+        locate: options.locate,
         limit: limit.as_secs_f64(),
         keep: options.keep.clone(),
         notes,
@@ -197,6 +198,7 @@ fn hold_clocks(
             timeout: options.timeout.unwrap_or(CONTROL_LIMIT),
             keep_outputs: contents.keep(TrialId(0)),
             log: None,
+            focus: None,
         })?;
         if matches!(report.outcome, Outcome::Built { .. }) {
             return Ok((plan, started, report));

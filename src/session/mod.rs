@@ -7,6 +7,7 @@ mod contents;
 mod control;
 mod hints;
 mod keep;
+mod locate;
 mod prepare;
 mod replay;
 mod resume;
@@ -70,6 +71,8 @@ pub struct Options {
     pub notes: Vec<String>,
     /// Where the source comes from.
     pub origin: Origin,
+    /// Whether the process and the directory behind an order are looked for.
+    pub locate: bool,
     /// Where events are written down, if anywhere.
     pub journal: Option<PathBuf>,
     /// The session to go on with, as its journal tells it.
@@ -174,6 +177,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
     let before = sandbox.source_fingerprint()?;
     let mut session = control::open(options, &sandbox, progress)?;
     session.run()?;
+    let causes = session.locate()?;
     if let Some(path) = before.first_change(&sandbox.source_fingerprint()?) {
         let text = format!(
             "{} was changed while the build ran; leave the source tree alone and run reprobe again",
@@ -197,6 +201,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
         notes: std::mem::take(&mut session.notes),
         seconds: began.elapsed().as_secs_f64(),
         rounds: session.rounds,
+        causes,
     };
     let findings = explain::findings(case, &|trial, element| session.content(trial, element));
     if let Some(directory) = &options.keep {

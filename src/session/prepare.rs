@@ -48,6 +48,7 @@ pub(super) fn prepare(
         timeout: LIMIT,
         keep_outputs: None,
         log: None,
+        focus: None,
     })?;
     let how = match report.outcome {
         Outcome::Built { .. } => return Ok(report.notes),

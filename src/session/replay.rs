@@ -40,6 +40,7 @@ pub fn replay(
         timeout: Duration::from_secs_f64(start.limit),
         keep_outputs: None,
         log: None,
+        focus: None,
     })?;
     let judged = Judged {
         metadata: start.metadata,

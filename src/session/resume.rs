@@ -1,7 +1,7 @@
 //! Going on with a session that was interrupted: what its journal holds is taken in as if it had just
 //! been run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::addresses::When;
 use super::run::Session;
@@ -43,6 +43,8 @@ impl Session<'_> {
             notes: Vec::new(),
             passed_variables: trial.passed.clone(),
             supervisor: None,
+            directory: PathBuf::new(),
+            events: PathBuf::new(),
         }
     }
 }

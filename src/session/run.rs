@@ -91,7 +91,7 @@ impl Session<'_> {
         self.not_interrupted()
     }
 
-    fn not_interrupted(&self) -> Result<(), Error> {
+    pub(super) fn not_interrupted(&self) -> Result<(), Error> {
         let interrupt = self.options.sandbox.interrupt.as_ref();
         match interrupt.and_then(|interrupt| interrupt.signal()) {
             Some(signal) => Err(sandbox::Error::Interrupted(signal).into()),
@@ -99,12 +99,12 @@ impl Session<'_> {
         }
     }
 
-    fn next_id(&self) -> u32 {
+    pub(super) fn next_id(&self) -> u32 {
         let last = self.trials.last();
         last.map_or(0, |record| record.id.0.saturating_add(1))
     }
 
-    fn announce(&mut self, id: TrialId, one: &Try, left: u32) {
+    pub(super) fn announce(&mut self, id: TrialId, one: &Try, left: u32) {
         let started = Progress::Started {
             trial: id,
             kind: one.kind,
@@ -155,13 +155,14 @@ impl Session<'_> {
         Ok(done)
     }
 
-    fn spec(&self, id: TrialId, one: &Try) -> TrialSpec {
+    pub(super) fn spec(&self, id: TrialId, one: &Try) -> TrialSpec {
         TrialSpec {
             environment: self.plan.environment(&one.row),
             build: self.options.build.clone(),
             timeout: self.limit,
             keep_outputs: self.contents.keep(id),
             log: None,
+            focus: None,
         }
     }
 

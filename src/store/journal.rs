@@ -76,6 +76,8 @@ pub struct Start {
     pub repeats: u32,
     /// What one other variation masks is looked for as well.
     pub thorough: bool,
+    /// The process and the directory behind an order are looked for.
+    pub locate: bool,
     /// The longest time of a trial, in seconds.
     pub limit: f64,
     /// Where the outputs of the control and of all certificates go.

@@ -1,7 +1,7 @@
 //! The part of the summary about differences: one section per set of culprits, then what is
 //! unstable, unsettled or derived, then what differs without deciding anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::group::{Artifacts, Group, groups, output_of};
 use super::super::page::{Look, Page, Text};
@@ -49,6 +49,10 @@ fn culprits(
         let title = Text::new(Look::Bad, &alternatives(sets)).and(Look::Dim, &levels);
         page.paragraph(2, 2, &title);
         list(page, 4, artifacts, members, |_| String::new());
+        let causes: BTreeSet<&str> = members.iter().filter_map(|f| f.cause.as_deref()).collect();
+        for cause in causes {
+            page.paragraph(4, 2, &format!("cause: {}", printable(cause)).into());
+        }
         for (names, steps) in proofs(members) {
             let label = match sets.len() {
                 1 => "proof:".to_owned(),

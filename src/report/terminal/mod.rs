@@ -220,6 +220,7 @@ fn trials(page: &mut Page, findings: &Findings) {
         (TrialKind::Repeat, "repeat", "repeats"),
         (TrialKind::Search, "search", "search"),
         (TrialKind::Certificate, "certificate", "certificates"),
+        (TrialKind::Location, "location", "locations"),
     ]
     .into_iter()
     .map(|(kind, one, several)| (of_kind(kind), one, several))

@@ -94,7 +94,7 @@ impl Log {
 pub struct Scope {
     /// Executables, by path or by last name; empty for all.
     pub programs: Vec<String>,
-    /// Directories, with everything below them, as the trial names them; empty for all.
+    /// Directories, without those below them, as the trial names them; empty for all.
     pub directories: Vec<PathBuf>,
 }
 
@@ -113,9 +113,9 @@ impl Scope {
     pub(super) fn holds(&self, executable: &str, directory: &Path) -> bool {
         let name = executable.rsplit('/').next();
         let program = |wanted: &String| wanted == executable || Some(wanted.as_str()) == name;
-        let below = |wanted: &PathBuf| directory.starts_with(wanted);
         (self.programs.is_empty() || self.programs.iter().any(program))
-            && (self.directories.is_empty() || self.directories.iter().any(below))
+            && (self.directories.is_empty()
+                || self.directories.iter().any(|wanted| wanted == directory))
     }
 }
 
@@ -129,7 +129,8 @@ mod tests {
             programs: vec!["tar".into(), "/usr/bin/python3".into()],
             directories: vec!["/src/a".into()],
         };
-        assert!(scope.holds("/bin/tar", Path::new("/src/a/b")));
+        assert!(scope.holds("/bin/tar", Path::new("/src/a")));
+        assert!(!scope.holds("/bin/tar", Path::new("/src/a/b")));
         assert!(scope.holds("/usr/bin/python3", Path::new("/src/a")));
         assert!(!scope.holds("/opt/python3", Path::new("/src/a")));
         assert!(!scope.holds("/bin/tar", Path::new("/src/ab")));
