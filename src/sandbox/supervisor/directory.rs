@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
 use nix::sys::statfs::fstatfs;
 use nix::unistd::{Whence, lseek};
 
@@ -268,8 +269,12 @@ impl Reading<'_> {
         Ok(Answer::Value(i64::try_from(out.len()).unwrap_or(0)))
     }
 
-    /// The widest position that this description takes.
+    /// The widest position that this description takes: one that says no is 32-bit, or on a file
+    /// system of its own kind.
     fn width(&self, position: i64) -> Result<Option<u32>, Errno> {
+        if position > 1 << 32 && self.records != Records::Legacy(4) {
+            return Ok(WIDTHS.first().copied());
+        }
         for bits in WIDTHS {
             if self.records == Records::Legacy(4) && bits > 31 {
                 continue;
@@ -298,17 +303,23 @@ impl Reading<'_> {
 
     /// Reads the whole directory through a description of our own.
     fn read_all(&self) -> Result<Vec<u8>, Errno> {
-        let path = format!("thread-self/fd/{}", self.directory.as_raw_fd());
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
-        let own = self.supervisor.tracees.open_proc(&path, flags)?;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let own = openat(&self.directory, ".", flags, Mode::empty()).or_else(|_| {
+            // Readable, and not to be searched.
+            let path = format!("thread-self/fd/{}", self.directory.as_raw_fd());
+            self.supervisor.tracees.open_proc(&path, flags)
+        })?;
         let mut records = Vec::new();
-        let mut buffer = vec![0; 1 << 15];
+        let mut buffer = vec![0; 1 << 14];
         loop {
             let count = sys::getdents64(own.as_fd(), &mut buffer)?;
             if count == 0 {
                 return Ok(records);
             }
-            records.extend(buffer.iter().take(count));
+            if !records.is_empty() {
+                self.supervisor.takes_long();
+            }
+            records.extend_from_slice(buffer.get(..count).unwrap_or_default());
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ use super::processes::Processes;
 use super::programs::{self, Programs};
 use super::timeline::{SECOND, Timeline};
 use super::tracee::{Tracees, lock};
+use super::turn::Turn;
 use super::view::{Guise, Views};
 use super::witness::{Log, Source};
 use super::{Config, Error, Report};
@@ -59,6 +60,9 @@ pub(super) enum Answer {
 #[derive(Debug)]
 pub(super) struct Supervisor {
     listener: OwnedFd,
+    turn: Turn,
+    /// Who called last.
+    latest: AtomicU32,
     pub(super) tracees: Tracees,
     pub(super) directories: Option<Directories>,
     pub(super) clock: Option<Clockwork>,
@@ -115,6 +119,8 @@ impl Supervisor {
         let scope = scope.map(|scope| (scope, Order::of(config.elsewhere)));
         Ok(Self {
             listener,
+            turn: Turn::default(),
+            latest: AtomicU32::new(0),
             tracees,
             directories: Order::of(config.order).map(|order| Directories::new(order, scope)),
             clock,
@@ -168,25 +174,39 @@ impl Supervisor {
     fn work(&self) {
         let mut guise = Guise::default();
         while !self.stopped() {
+            self.turn.take();
             match notify::receive(self.listener.as_fd()) {
-                Ok(notification) => self.take(&notification, &mut guise),
-                Err(Errno::ENOENT) if self.has_ended() => return,
+                Ok(notification) => {
+                    // While one thread alone calls, nobody else can be waiting.
+                    let before = self.latest.swap(notification.tid, Ordering::Relaxed);
+                    if before != notification.tid && self.state().contains(PollFlags::POLLIN) {
+                        self.turn.give();
+                    }
+                    self.take(&notification, &mut guise);
+                }
+                Err(Errno::ENOENT) if self.state().contains(PollFlags::POLLHUP) => break,
                 Err(_) => {}
             }
         }
+        self.turn.give();
+    }
+
+    /// What the calling thread does next takes long: another one takes notifications meanwhile.
+    pub(super) fn takes_long(&self) {
+        self.turn.give();
     }
 
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    fn has_ended(&self) -> bool {
+    /// Whether more notifications wait, and whether there will never be one again.
+    fn state(&self) -> PollFlags {
         let mut watched = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
-        poll(&mut watched, PollTimeout::ZERO).is_ok()
-            && watched
-                .iter()
-                .filter_map(PollFd::revents)
-                .any(|events| events.contains(PollFlags::POLLHUP))
+        // If it fails, nothing is known.
+        let _ = poll(&mut watched, PollTimeout::ZERO);
+        let [watched] = watched;
+        watched.revents().unwrap_or(PollFlags::empty())
     }
 
     fn take(&self, notification: &notify::Notification, guise: &mut Guise) {

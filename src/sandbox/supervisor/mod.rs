@@ -26,6 +26,7 @@ mod randomness;
 mod spinning;
 mod timeline;
 mod tracee;
+mod turn;
 mod vdso;
 mod view;
 mod waits;
@@ -190,7 +191,7 @@ pub fn start(
     config: &Config,
     event_log: Option<File>,
 ) -> Result<Running, Error> {
-    let threads = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8));
+    let threads = std::thread::available_parallelism().map_or(3, |count| count.get().clamp(3, 8));
     Running::start(
         engine::Supervisor::new(listener, config, event_log)?,
         threads,

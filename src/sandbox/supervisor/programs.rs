@@ -1,6 +1,7 @@
 //! What happens when a program begins: its vDSO gets the clock hook, and the root of the build is
 //! told from everything else.
 
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, OnceLock};
 
@@ -25,7 +26,8 @@ const AT_RANDOM: u64 = 25;
 #[derive(Debug)]
 pub(super) struct Programs {
     native: Option<Image>,
-    native_original: Vec<u8>,
+    /// What of it differs from the kernel's own.
+    native_change: Range<usize>,
     foreign: OnceLock<Option<Image>>,
     root: Mutex<Option<Root>>,
 }
@@ -63,9 +65,12 @@ impl Programs {
                 Some(reason.to_string()),
             ),
         };
+        let native_change = native
+            .as_ref()
+            .map_or(0..0, |image| changed(&original, &image.bytes));
         let programs = Self {
             native,
-            native_original: original,
+            native_change,
             foreign: OnceLock::new(),
             root: Mutex::default(),
         };
@@ -185,13 +190,14 @@ fn patch(supervisor: &Supervisor, programs: &Programs, event: &Event) -> Result<
     // A program without a vDSO makes plain calls.
     if let Some(base) = vector.get(AT_SYSINFO_EHDR) {
         let image = programs.image(event, base).ok_or(Errno::ENOEXEC)?;
-        let mut now = [0];
-        let probe = base + u64::try_from(image.probe).unwrap_or(0);
-        Memory(event.tid).read(probe, &mut now)?;
-        if image.bytes.get(image.probe) == now.first() || !supervisor.is_valid(event) {
+        if !supervisor.is_valid(event) {
             return Ok(());
         }
-        let range = changed(&programs.native_original, &image.bytes);
+        let range = if event.abi.word == 8 {
+            programs.native_change.clone()
+        } else {
+            0..image.bytes.len()
+        };
         let place = base + u64::try_from(range.start).unwrap_or(0);
         let bytes = image.bytes.get(range).unwrap_or_default();
         write_at(&memory, place, bytes)?;
@@ -206,7 +212,7 @@ fn patch(supervisor: &Supervisor, programs: &Programs, event: &Event) -> Result<
 }
 
 /// The bytes that differ; all of them where the images are not of one kind.
-fn changed(original: &[u8], patched: &[u8]) -> std::ops::Range<usize> {
+fn changed(original: &[u8], patched: &[u8]) -> Range<usize> {
     if original.len() != patched.len() {
         return 0..patched.len();
     }

@@ -22,6 +22,9 @@ const PAGE: u64 = 4096;
 /// How much of a string is read at once.
 const PIECE: usize = 256;
 
+/// A read of a file below `/proc` that leaves this much room has come to its end.
+const SLACK: usize = 512;
+
 /// A lock whose poison does not matter: the state behind it is changed in single steps.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -117,9 +120,11 @@ impl Tracees {
         let mut content = Vec::new();
         let mut buffer = [0; 4096];
         loop {
-            match nix::unistd::read(&file, &mut buffer)? {
-                0 => return Ok(content),
-                count => content.extend(buffer.iter().take(count)),
+            let count = nix::unistd::read(&file, &mut buffer)?;
+            content.extend_from_slice(buffer.get(..count).unwrap_or_default());
+            // These files fill a buffer up to a line that does not fit.
+            if count + SLACK < buffer.len() {
+                return Ok(content);
             }
         }
     }

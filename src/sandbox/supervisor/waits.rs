@@ -106,6 +106,7 @@ pub(super) fn exit(supervisor: &Supervisor, event: &Event) -> Answer {
 /// Holds the end of the step until files get a later stamp than any that it wrote. Those stamps may
 /// be finer than the kernel's tick (multigrain, 6.13), and the tick may come late.
 fn end_of_step(supervisor: &Supervisor, clockwork: &Clockwork) {
+    supervisor.takes_long();
     let ended = clock(libc::CLOCK_REALTIME);
     let tick = resolution(libc::CLOCK_REALTIME_COARSE);
     let mut now = clock(libc::CLOCK_REALTIME_COARSE);
