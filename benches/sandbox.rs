@@ -36,6 +36,7 @@ fn set_up(criterion: &mut Criterion) {
             program: program.to_owned(),
             limits: Limits::default(),
             interrupt: None,
+            cache: None,
         })
         .unwrap();
         let spec = TrialSpec {

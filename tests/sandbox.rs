@@ -82,6 +82,7 @@ impl Bench {
             program: program().to_owned(),
             limits: Limits::default(),
             interrupt: None,
+            cache: None,
         }
     }
 
@@ -97,6 +98,7 @@ impl Bench {
             program: program().to_owned(),
             limits: Limits::default(),
             interrupt: None,
+            cache: None,
         })
         .unwrap();
         Self {
@@ -405,6 +407,16 @@ fn a_locale_that_only_has_a_source_is_compiled_for_the_trial() {
             compile: Some(("et_EE".into(), "UTF-8".into())),
         };
     });
+    let cache = tempfile::tempdir().unwrap();
+    let again = |bench: Bench| {
+        let options = SessionOptions {
+            cache: Some(cache.path().to_owned()),
+            ..bench.options(bench.dir.path().join("scratch"))
+        };
+        let sandbox = Sandbox::new(options).unwrap();
+        Bench { sandbox, ..bench }
+    };
+    let bench = again(bench);
     // In Estonian z comes before t.
     let line = "printf 'z\\nt\\n' | sort; locale charmap; echo $LANG $LC_ALL $LANGUAGE";
     assert_eq!(
@@ -415,6 +427,13 @@ fn a_locale_that_only_has_a_source_is_compiled_for_the_trial() {
         says(&bench, &Environment::default(), "printf 'z\\nt\\n' | sort"),
         ["t", "z"]
     );
+    // The next session finds the same one.
+    let kept = reprobe::snapshot::walk::sorted_entries(&cache.path().join("locales")).unwrap();
+    assert_eq!(kept.len(), 1);
+    std::fs::write(kept[0].path.join("mark"), "").unwrap();
+    let bench = again(bench);
+    let line = format!("{line}; ls $LOCPATH/et_EE.UTF-8/mark >&2");
+    assert_eq!(says(&bench, &environment, &line).len(), 5);
 }
 
 #[test]

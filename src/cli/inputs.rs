@@ -52,13 +52,23 @@ pub(super) fn catalog(directories: &[PathBuf]) -> Result<Catalog, Failure> {
 
 /// Where the caller keeps state, and in it the sessions; none where he has no place for it.
 fn sessions() -> Option<PathBuf> {
+    Some(own_place("XDG_STATE_HOME", ".local/state")?.join("reprobe"))
+}
+
+/// Where what can be made again is kept: outside of the source, which must not change.
+fn cache(source: &Path) -> Option<PathBuf> {
+    let cache = own_place("XDG_CACHE_HOME", ".cache")?.join("reprobe");
+    (!cache.starts_with(source)).then_some(cache)
+}
+
+/// A directory of the caller: where the variable leads, or below his home.
+fn own_place(variable: &str, below_home: &str) -> Option<PathBuf> {
     let of = |name| {
         std::env::var_os(name)
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
-    let state = of("XDG_STATE_HOME").or_else(|| Some(of("HOME")?.join(".local/state")))?;
-    Some(state.join("reprobe"))
+    of(variable).or_else(|| Some(of("HOME")?.join(below_home)))
 }
 
 /// A directory for the journal of this session and the logs of its failed builds; none where there
@@ -160,6 +170,7 @@ pub(super) fn capabilities() -> Result<Capabilities, Failure> {
 pub(super) fn sandbox(source: PathBuf, host: &Capabilities) -> Result<SessionOptions, Failure> {
     Ok(SessionOptions {
         scratch: std::env::temp_dir(),
+        cache: cache(&source),
         source,
         capabilities: host.clone(),
         program: program()?,

@@ -291,6 +291,7 @@ impl Prober<'_> {
             program: self.program.clone(),
             limits: Limits::default(),
             interrupt: None,
+            cache: None,
         })?;
         let spec = TrialSpec {
             environment,

@@ -45,6 +45,8 @@ pub struct SessionOptions {
     pub limits: Limits,
     /// Ends trials when a signal asks for it; `None` leaves signals alone.
     pub interrupt: Option<Arc<Interrupt>>,
+    /// Where compiled locales are kept from one session to the next, if anywhere.
+    pub cache: Option<PathBuf>,
 }
 
 /// Which tree trials see as the source.
@@ -105,12 +107,13 @@ impl Sandbox {
         });
         let host = Host::read()?;
         let passed = Passed::collect(&host);
+        let locales = Locales::new(scratch.dir(), options.cache.as_deref());
         Ok(Self {
             options,
             host,
             passed,
             copies: Copies::new(scratch.dir()),
-            locales: Locales::new(scratch.dir()),
+            locales,
             scratch,
             in_memory,
             remover: Remover::new(),
