@@ -176,6 +176,12 @@ pub struct CheckArgs {
     #[arg(long, help_heading = "Search")]
     pub thorough: bool,
 
+    /// Do not look for the process and the directory behind an order
+    ///
+    /// Where `file-order` is to blame, about ten more builds find out who lists which directory.
+    #[arg(long, help_heading = "Search")]
+    pub no_locate: bool,
+
     /// Go on with a session that was interrupted: the one with this number, or else the latest
     ///
     /// Everything but -j, --budget, --json and -v is as it was when the session began. Builds that
@@ -186,7 +192,7 @@ pub struct CheckArgs {
         help_heading = "Search",
         conflicts_with_all = [
             "directory", "command", "outputs", "env", "pass_env", "prepare", "network", "clean",
-            "timeout", "only", "skip", "directories", "seed", "require", "repeat", "thorough",
+            "timeout", "only", "skip", "directories", "seed", "require", "repeat", "thorough", "no_locate",
             "metadata", "keep", "dry_run",
         ]
     )]
@@ -198,12 +204,6 @@ pub struct CheckArgs {
     /// every byte counts anyway.
     #[arg(long, help_heading = "Results")]
     pub metadata: bool,
-
-    /// Do not look for the process and the directory behind an order
-    ///
-    /// Where `file-order` is to blame, about ten more builds find out who lists which directory.
-    #[arg(long)]
-    pub no_locate: bool,
 
     /// Write everything that was found as JSON; `-` is standard output
     ///
