@@ -551,3 +551,137 @@ fn an_order_can_act_for_one_program_and_one_directory_alone() {
         list(&ordered(false), find, "one")
     );
 }
+
+/// What a configuration with everything in it asks for.
+fn everything() -> Config {
+    Config {
+        order: DirectoryOrder::Keyed {
+            key: 1,
+            reverse: true,
+        },
+        randomness: Randomness::Seeded { seed: 3 },
+        inodes: Inodes::Numbered { key: 4 },
+        words: Some(words()),
+        ..stepped()
+    }
+}
+
+/// Five seconds; `REPROBE_STRESS_SECONDS=60` for a minute.
+#[test]
+fn nothing_is_lost_under_signals_kills_and_many_threads() {
+    let Some(program) = compile("gcc", "stress.c", &["-pthread"]) else {
+        return;
+    };
+    let seconds = std::env::var("REPROBE_STRESS_SECONDS").unwrap_or_else(|_| "5".into());
+    let directory = TempDir::new().unwrap();
+    let _guard = lock(&HEAVY);
+    let said = text(&run(
+        &everything(),
+        &[
+            program.to_str().unwrap(),
+            directory.path().to_str().unwrap(),
+            &seconds,
+        ],
+    ));
+    eprintln!("{}", said.trim());
+    assert!(said.ends_with(" 0 failures\n"), "{said}");
+}
+
+#[test]
+fn a_directory_of_an_overlay_keeps_every_name_however_it_is_read() {
+    let Some(program) = compile("gcc", "directory.c", &["-pthread"]) else {
+        return;
+    };
+    let _guard = lock(&HEAVY);
+    let layers = TempDir::new().unwrap();
+    for name in ["lower", "upper", "work", "merged"] {
+        std::fs::create_dir(layers.path().join(name)).unwrap();
+    }
+    std::fs::create_dir(layers.path().join("lower/below")).unwrap();
+    let script = "cd \"$1\" && mount -t tmpfs none upper && mkdir upper/u upper/w && \
+        mount -t overlay -o lowerdir=lower,upperdir=upper/u,workdir=upper/w$2 none merged && \
+        exec \"$3\" \"$4\" /dev/null \"$5\" \"$1/merged\" 3000";
+    let root = nix::unistd::geteuid().is_root();
+    let (namespaces, options) = if root {
+        ("-m", "")
+    } else {
+        ("-rm", ",userxattr")
+    };
+    let output = Command::new("unshare")
+        .args([namespaces, "sh", "-c", script, "sh"])
+        .arg(layers.path())
+        .arg(options)
+        .arg(&*SUPERVISE)
+        .arg(serde_json::to_string(&ordered(true)).unwrap())
+        .arg(&program)
+        .output();
+    match output {
+        Ok(output) if String::from_utf8_lossy(&output.stderr).contains("mount") => {
+            skip::<()>(&String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(output) => drop(text(&output)),
+        Err(error) => {
+            skip::<()>(&format!("unshare: {error}"));
+        }
+    }
+}
+
+#[test]
+fn an_argument_vector_of_a_megabyte_and_a_swarm_of_processes_pass_through() {
+    let script = "x=$(head -c 100000 /dev/zero | tr '\\0' a); \
+        /bin/echo $x $x $x $x $x $x $x $x $x $x | wc -c; \
+        python3 - <<'E'
+import os
+children = []
+for number in range(300):
+    child = os.fork()
+    if child == 0:
+        os.execv('/bin/true', ['true', str(number)])
+    children.append(child)
+print(sum(os.waitpid(child, 0)[1] for child in children))
+E";
+    let said = text(&run(&everything(), &["sh", "-ec", script]));
+    assert_eq!(said, "1000010\n0\n");
+}
+
+#[test]
+fn a_descriptor_closed_in_mid_call_and_memory_that_cannot_be_written_end_as_without_a_supervisor() {
+    let script = "import ctypes, mmap, os, threading
+libc = ctypes.CDLL(None, use_errno=True)
+stop = False
+def churn():
+    while not stop:
+        fd = os.open('/usr/bin', os.O_RDONLY)
+        os.close(fd)
+thread = threading.Thread(target=churn); thread.start()
+buffer = ctypes.create_string_buffer(4096)
+seen = set()
+for number in range(3000):
+    for fd in (4, 5, 6):
+        ctypes.set_errno(0)
+        got = libc.syscall(217, fd, buffer, 4096)
+        seen.add(ctypes.get_errno() if got < 0 else 0)
+        ctypes.set_errno(0)
+        got = libc.syscall(5, fd, buffer)
+        seen.add(ctypes.get_errno() if got < 0 else 0)
+stop = True; thread.join()
+assert seen <= {0, 9, 20}, seen
+page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ)
+libc.mmap.restype = ctypes.c_void_p
+address = libc.mmap(None, ctypes.c_size_t(4096), 1, 0x22, -1, ctypes.c_long(0))
+fd = os.open('/usr/bin', os.O_RDONLY)
+for arguments in [(217, fd, ctypes.c_void_p(address), 4096), (228, 0, ctypes.c_void_p(address)),
+                  (4, b'/', ctypes.c_void_p(address)), (318, ctypes.c_void_p(address), 64, 0),
+                  (63, ctypes.c_void_p(address)), (96, ctypes.c_void_p(address), None)]:
+    ctypes.set_errno(0)
+    print(arguments[0], libc.syscall(*arguments), ctypes.get_errno())
+for clock in (-1, 99, 3, -6):
+    ctypes.set_errno(0)
+    print(clock, libc.syscall(228, clock, buffer) < 0, ctypes.get_errno())";
+    let bare = Command::new("python3")
+        .args(["-c", script])
+        .output()
+        .unwrap();
+    let said = text(&run(&everything(), &["python3", "-c", script]));
+    assert_eq!(said, text(&bare));
+}
