@@ -685,3 +685,13 @@ for clock in (-1, 99, 3, -6):
     let said = text(&run(&everything(), &["python3", "-c", script]));
     assert_eq!(said, text(&bare));
 }
+
+#[test]
+fn a_program_that_naps_by_other_means_until_the_clock_has_moved_comes_to_an_end() {
+    let script = "import threading, time
+event, start = threading.Event(), time.time()
+while time.time() < start + 2:
+    event.wait(0.1)
+print(time.time() - start)";
+    assert_eq!(text(&run(&stepped(), &["python3", "-c", script])), "2.0\n");
+}

@@ -32,8 +32,8 @@ pub(super) struct Clockwork {
     timeline: Mutex<Timeline>,
     changed: Condvar,
     page: SharedPage,
-    /// Reads since a program began, by thread.
-    reads: Mutex<BTreeMap<u32, u32>>,
+    /// Reads since a program began, and when the latest bundle of them did, by thread.
+    reads: Mutex<BTreeMap<u32, (u32, i64)>>,
     spinning: Spinning,
     /// At the moment every read is a call.
     looking: AtomicBool,
@@ -120,6 +120,7 @@ impl Clockwork {
     /// Turns waits into steps when they are due, so that the page is right without being asked.
     pub(super) fn keep(&self, tracees: &Tracees, stopped: impl Fn() -> bool) {
         let mut last = Instant::now();
+        let mut seconds = (Instant::now(), self.now(tracees));
         while !stopped() {
             let now = host_now();
             let timeline = self.current(tracees, now);
@@ -131,6 +132,13 @@ impl Clockwork {
             if last.elapsed() >= PERIOD {
                 self.look(tracees);
                 last = Instant::now();
+            }
+            if seconds.0.elapsed() >= Duration::from_secs(1) {
+                let moved = self.now(tracees) != seconds.1;
+                if self.spinning.second(tracees, moved) {
+                    self.waited(tracees);
+                }
+                seconds = (Instant::now(), self.now(tracees));
             }
         }
     }
@@ -146,11 +154,16 @@ impl Clockwork {
         std::thread::sleep(LOOK);
         set(false);
         if self.spinning.end(tracees) {
-            let now = host_now();
-            let mut timeline = self.current(tracees, now);
-            timeline.waited(now);
-            self.publish(&timeline, now);
+            self.waited(tracees);
         }
+    }
+
+    /// Somebody has waited for the clock to move.
+    fn waited(&self, tracees: &Tracees) {
+        let now = host_now();
+        let mut timeline = self.current(tracees, now);
+        timeline.waited(now);
+        self.publish(&timeline, now);
     }
 
     /// Lets [`Clockwork::keep`] see at once that it is to stop.
@@ -165,9 +178,13 @@ impl Clockwork {
 
     fn wants_page(&self, tid: u32) -> bool {
         let mut reads = lock(&self.reads);
-        let count = reads.entry(tid).or_default();
+        let now = clock(libc::CLOCK_MONOTONIC);
+        let (count, since) = reads.entry(tid).or_insert((0, now));
         *count = count.saturating_add(1);
-        count.is_multiple_of(READS_BEFORE_MAPPING) && *count <= READS_BEFORE_MAPPING * OFFERS
+        let full = count.is_multiple_of(READS_BEFORE_MAPPING);
+        // One that reads it now and then may wait for it, which must be seen.
+        let often = full && now - std::mem::replace(since, now) < SECOND / 10;
+        often && *count <= READS_BEFORE_MAPPING * OFFERS
     }
 }
 
@@ -232,7 +249,7 @@ fn hand_page_out(
             Ok(number.map_or(0, |number| i64::from(number) + 1))
         }
         MAPPED => {
-            lock(&clockwork.reads).insert(event.tid, u32::MAX);
+            lock(&clockwork.reads).insert(event.tid, (u32::MAX, 0));
             supervisor.set_page(event.tid, event.args[3]);
             Ok(0)
         }
