@@ -47,13 +47,14 @@ fn state(directory: &Path) -> Vec<(String, Vec<u8>, u32, i64, i64)> {
 #[track_caller]
 fn check(source: &Path, options: &[&str], build: &str, code: i32, said: &[&str]) {
     let before = state(source);
+    let state_of_sessions = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_reprobe"))
         .args(["check", "--only", "umask"])
         .args(options)
         .arg(source)
         .args(["--", build])
         .env("NO_COLOR", "1")
-        .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .env("XDG_STATE_HOME", state_of_sessions.path())
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -123,6 +124,14 @@ fn a_control_that_fails_says_how_and_what_it_said_last() {
         "Its log:",
     ];
     check(source, &[], "echo first; echo second; exit 3", 125, &log);
+    // It is told of once, and nothing else is tried.
+    check(
+        source,
+        &[],
+        "exit 3",
+        125,
+        &["1 trial (1 control); trial 0 failed"],
+    );
     let late = ["did not end within 1 s"];
     check(source, &["--timeout", "1s"], "sleep 60", 125, &late);
     let closed = "python3 -c 'import socket; socket.create_connection((\"192.0.2.1\", 80), 5)'";

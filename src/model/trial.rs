@@ -80,6 +80,13 @@ pub enum Outcome {
     TimedOut,
 }
 
+impl Outcome {
+    /// Whether the build succeeded.
+    pub fn is_built(&self) -> bool {
+        matches!(self, Self::Built { .. })
+    }
+}
+
 impl Row {
     /// The control: nothing varied, over `count` variations.
     pub fn control(count: usize) -> Self {

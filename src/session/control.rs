@@ -12,7 +12,7 @@ use super::{Error, Options, Progress, keep};
 use crate::diff::Judged;
 use crate::explain::Ledger;
 
-use crate::model::{Clock, Outcome, OutputSelection, Row, Snapshot, TrialId, TrialKind};
+use crate::model::{Clock, OutputSelection, Row, Snapshot, TrialId, TrialKind};
 use crate::plan::{self, Hold, Plan};
 use crate::sandbox::{self, LowerSource, Sandbox, TrialReport, TrialSpec};
 use crate::search::{self, Search};
@@ -181,8 +181,7 @@ fn hold_clocks(
     progress: &mut dyn FnMut(&Progress),
     notes: &mut Vec<String>,
 ) -> Result<(Plan, Instant, TrialReport), Error> {
-    let mut hold = options.request.clock;
-    loop {
+    let mut attempt = |hold, notes: &mut Vec<String>| {
         let request = plan::Request {
             clock: hold,
             ..options.request.clone()
@@ -191,57 +190,56 @@ fn hold_clocks(
         progress(&Progress::Planned {
             plan: Box::new(plan.clone()),
         });
+        let (started, report) = build_control(options, sandbox, contents, &plan, notes)?;
+        Ok::<_, Error>((plan, started, report))
+    };
+    let own = options.request.clock;
+    let first = attempt(own, notes)?;
+    if first.2.outcome.is_built() || first.0.control.clock == Clock::Host || own == Hold::Running {
+        return Ok(first);
+    }
+    let running = attempt(Hold::Running, notes)?;
+    if !running.2.outcome.is_built() {
+        // It fails with any clock, and the first attempt is the one to tell of.
+        return Ok(first);
+    }
+    if own == Hold::Stepped {
+        let creeping = attempt(Hold::Creeping, notes)?;
+        if creeping.2.outcome.is_built() {
+            notes.push("the build fails with a clock that stands still between steps; in all trials the times of files creep".into());
+            return Ok(creeping);
+        }
+    }
+    notes.push("the build fails with a clock that is held; in all trials it runs".into());
+    Ok(running)
+}
+
+/// Runs the control; once more on a copy of the source where an overlay may have been the trouble.
+fn build_control(
+    options: &Options,
+    sandbox: &Sandbox,
+    contents: &Contents,
+    plan: &Plan,
+    notes: &mut Vec<String>,
+) -> Result<(Instant, TrialReport), Error> {
+    loop {
         let started = Instant::now();
         let report = sandbox.run(&TrialSpec {
-            environment: plan.environment(&Row::control(plan.variations.len())),
+            environment: plan.environment(&plan.control_row()),
             build: options.build.clone(),
             timeout: options.timeout.unwrap_or(CONTROL_LIMIT),
             keep_outputs: contents.keep(TrialId(0)),
             log: None,
             focus: None,
         })?;
-        if matches!(report.outcome, Outcome::Built { .. }) {
-            return Ok((plan, started, report));
-        }
-        let next = if plan.control.clock == Clock::Host {
-            None
-        } else {
-            after(hold)
+        let why = sandbox.copy_may_help(&report);
+        let Some(why) = why.filter(|_| !report.outcome.is_built()) else {
+            return Ok((started, report));
         };
-        let text = if let Some(why) = sandbox.copy_may_help(&report) {
-            sandbox.set_lower_source(LowerSource::Copy);
-            format!(
-                "the build failed, and {why} in an overlay; all trials use copies of the source"
-            )
-        } else if let Some(next) = next {
-            let text = format!(
-                "the build does not get along with a {} clock; trying a {} one",
-                word(hold),
-                word(next)
-            );
-            hold = next;
-            text
-        } else {
-            return Ok((plan, started, report));
-        };
-        progress(&Progress::Note { text: text.clone() });
-        notes.push(text);
-    }
-}
-
-fn after(hold: Hold) -> Option<Hold> {
-    match hold {
-        Hold::Stepped => Some(Hold::Creeping),
-        Hold::Creeping => Some(Hold::Running),
-        Hold::Running => None,
-    }
-}
-
-fn word(hold: Hold) -> &'static str {
-    match hold {
-        Hold::Stepped => "stepped",
-        Hold::Creeping => "creeping",
-        Hold::Running => "running",
+        sandbox.set_lower_source(LowerSource::Copy);
+        notes.push(format!(
+            "the build failed, and {why} in an overlay; all trials use copies of the source"
+        ));
     }
 }
 

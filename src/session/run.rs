@@ -63,7 +63,14 @@ impl Session<'_> {
                 Step::Run(tries) => tries,
             };
             self.rounds += 1;
-            for batch in tries.chunks(self.workers) {
+            let control = self.control.as_ref();
+            let fails = control.is_some_and(|(_, report)| !report.outcome.is_built());
+            // Without a control there is nothing to compare the others with.
+            let alone = if fails { 1 } else { self.workers };
+            for batch in tries.chunks(alone) {
+                if self.spoiled.is_some() {
+                    break;
+                }
                 self.batch(batch)?;
             }
             self.separate_addresses(When::Early)?;
