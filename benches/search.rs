@@ -115,9 +115,45 @@ fn main() {
         noise(sessions, false);
         noise(sessions, true);
     }
+    if chosen.is_empty() || chosen.iter().any(|word| word.as_str() == "pace") {
+        pace("14 factors, 5000 elements", 14, 5000);
+        pace("24 factors, 5000 elements", 24, 5000);
+        pace("200 factors, 100 elements", 200, 100);
+    }
     if chosen.is_empty() || chosen.iter().any(|word| word.as_str() == "bound") {
         bound(count.div_ceil(100));
     }
+}
+
+/// The longest time that deciding what comes next took, over a whole session.
+fn pace(name: &str, factors: usize, elements: usize) {
+    let generator = Generator {
+        factors,
+        clean: 0,
+        ..ADVERSARIAL
+    };
+    let (mut truth, options) = draw(&generator, 8, 1);
+    truth.breakers.clear();
+    let kinds = truth.elements.clone();
+    let more = (kinds.len()..elements).map(|number| kinds[number % kinds.len()].clone());
+    truth.elements.extend(more);
+    let mut search = reprobe::search::Search::new(options);
+    let (mut longest, mut id) = (0.0_f64, 0);
+    loop {
+        let began = Instant::now();
+        let step = search.next();
+        longest = longest.max(began.elapsed().as_secs_f64() * 1000.0);
+        let reprobe::search::Step::Run(tries) = step else {
+            break;
+        };
+        for attempt in tries {
+            let mut random = truth::Random(id);
+            let observation = truth.run(&attempt.row, &mut random);
+            search.record(reprobe::model::TrialId(id as u32), &attempt, observation);
+            id += 1;
+        }
+    }
+    println!("{name}: at most {longest:.1} ms to decide, in {id} trials");
 }
 
 /// How many trials k single culprits of n factors take at most, all factors alike, next to

@@ -217,6 +217,40 @@ fn a_control_that_fails_is_tried_once_more_and_no_longer() {
 }
 
 #[test]
+fn a_control_that_fails_once_and_then_builds_is_called_flaky_and_the_search_goes_on() {
+    let truth = builds(vec![sets(&[&[3]])]);
+    let mut search = Search::new(options(14));
+    let Step::Run(tries) = search.next() else {
+        panic!("nothing to run");
+    };
+    search.record(TrialId(0), &tries[0], Observation::Failed);
+    let mut records = Records::from([(TrialId(0), (tries[0].clone(), Observation::Failed))]);
+    go_on(&truth, &mut search, &mut records, 0, 1, |_| {});
+    let verdict = search.verdict();
+    verify(&records, &verdict).unwrap();
+    assert_eq!(verdict.control, Control::Flaky);
+    assert_eq!(named(&verdict, 0), Some(vec![vec![3]]));
+}
+
+#[test]
+fn an_alternative_is_not_refuted_by_the_other_one_nor_a_pair_by_one_of_its_members() {
+    let truth = builds(vec![sets(&[&[3], &[8]]), sets(&[&[5, 10]])]);
+    let done = check(&truth, &options(14), 0);
+    exact(&truth, &done);
+    let alone = |factor: usize, element: usize| {
+        let mut rows = done.records.values();
+        rows.any(|(attempt, observation)| {
+            let differs = matches!(observation, Observation::Built(seen)
+                if seen[element] != Seen::Value(0));
+            let varied: Vec<usize> = attempt.row.varied().collect();
+            varied == [factor] && differs == (element == 0)
+        })
+    };
+    assert!(alone(3, 0) && alone(8, 0), "each alternative alone differs");
+    assert!(alone(5, 1) && alone(10, 1), "each member alone does not");
+}
+
+#[test]
 fn a_build_that_fails_by_chance_ends_without_a_false_claim() {
     for seed in 0..60 {
         let truth = Truth {

@@ -8,8 +8,10 @@ use super::set::Set;
 
 /// Of each class, so many hypotheses are weighed: the rest is too unlikely to change the choice.
 const MOST_HYPOTHESES: usize = 400;
-/// Random rows to climb from.
+/// Random rows to climb from, ...
 const STARTS: usize = 16;
+/// ... and fewer, but at least two, where a pass weighs so many hypotheses over and over.
+const WEIGHED: usize = 2_000_000;
 /// Passes over all factors in a climb.
 const PASSES: usize = 4;
 /// What a saved trial is worth, in nats.
@@ -145,7 +147,7 @@ impl Pool {
                 best = Some((value, row.clone()));
             }
         }
-        for _ in 0..STARTS {
+        for _ in 0..self.starts() {
             let mut row = Set::empty(self.bound);
             for factor in &self.live {
                 if mix(&mut random) >> 63 == 1 {
@@ -159,6 +161,12 @@ impl Pool {
         }
         best.filter(|(value, _)| *value > known + LEAST)
             .map(|(_, row)| row)
+    }
+
+    fn starts(&self) -> usize {
+        let classes = self.classes.iter().chain(&self.failures);
+        let weighed: usize = classes.map(|class| class.hypotheses.len()).sum();
+        (WEIGHED / (weighed * self.live.len()).max(1)).clamp(2, STARTS)
     }
 
     /// Flips factors as long as that helps; the value of the row then.
