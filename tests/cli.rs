@@ -408,3 +408,39 @@ fn help_shows_examples_and_exit_codes() {
         assert!(help.out.contains("125"), "{}", help.out);
     }
 }
+
+#[test]
+fn the_part_of_a_locale_and_of_the_variables_that_suffices_is_named() {
+    let tree = tree();
+    let build = "printf 'z\ns\ni\ny\n' | sort > sorted; echo \"$EMAIL\" > mail; env | sort > all";
+    let json = tree.path().join("../parts.json");
+    let words = [
+        "check",
+        "--only",
+        "locale,environment",
+        "-o",
+        "sorted",
+        "-o",
+        "mail",
+    ];
+    let words = [
+        &words[..],
+        &["-o", "all", "--json", json.to_str().unwrap(), "--", build],
+    ];
+    let ran = run(tree.path(), &words.concat());
+    let ran = ran.expect(1, "part: EMAIL suffices");
+    let found: serde_json::Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    fs::remove_file(&json).unwrap();
+    let part = |path: &str| {
+        let findings = found["findings"].as_array().unwrap().iter();
+        let mut of = findings.filter(|finding| finding["element"] == path);
+        of.next()
+            .map(|finding| finding["culprits"][0]["part"]["name"].clone())
+    };
+    assert_eq!(part("mail"), Some("EMAIL".into()));
+    assert_eq!(part("all"), Some(serde_json::Value::Null));
+    match part("sorted") {
+        Some(name) => assert_eq!(name, "LC_COLLATE"),
+        None => assert!(ran.out.contains("collation"), "{}", ran.out),
+    }
+}

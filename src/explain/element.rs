@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Case, Contents};
 use crate::diff;
 use crate::model::{
-    Artifact, ArtifactVerdict, CertificateStep, Culprit, Element, Field, Finding, FindingState,
-    Rate, Remedy, TrialId, Value, Values,
+    Artifact, ArtifactVerdict, CertificateStep, Culprit, CulpritPart, Element, Expect, Field,
+    Finding, FindingState, Rate, Remedy, TrialId, Value, Values,
 };
 use crate::search::{Certified, ElementVerdict};
 
@@ -65,7 +65,10 @@ fn finding(
         }
         ElementVerdict::Certified { culprits } => {
             finding.state = FindingState::Certified;
-            finding.culprits = culprits.iter().map(|culprit| name(case, culprit)).collect();
+            finding.culprits = culprits
+                .iter()
+                .map(|culprit| name(case, number, culprit))
+                .collect();
             finding.remedies = remedies(case, &element.field, culprits);
             finding.cause = case.causes.get(element).cloned();
             shows_difference(culprits).or_else(|| case.ledger.first_difference(number))
@@ -162,7 +165,7 @@ fn factor_name<'a>(case: &Case<'a>, factor: usize) -> Option<&'a str> {
         .map(|variation| variation.name.as_str())
 }
 
-fn name(case: &Case<'_>, certified: &Certified) -> Culprit {
+fn name(case: &Case<'_>, number: usize, certified: &Certified) -> Culprit {
     let names = certified
         .set
         .iter()
@@ -177,9 +180,19 @@ fn name(case: &Case<'_>, certified: &Certified) -> Culprit {
         })
         .collect();
     certificate.sort();
+    let part = match certified.set.as_slice() {
+        [factor] => case.parts.get(&(number, *factor)),
+        _ => None,
+    };
     Culprit {
         variations,
         certificate,
+        part: part.map(|part| CulpritPart {
+            name: part.name.clone(),
+            certificate: [(part.differs, Expect::Differs), (part.same, Expect::Same)]
+                .map(|(trial, expect)| CertificateStep { trial, expect })
+                .to_vec(),
+        }),
     }
 }
 
@@ -187,7 +200,7 @@ fn name(case: &Case<'_>, certified: &Certified) -> Culprit {
 fn shows_difference(culprits: &[Certified]) -> Option<TrialId> {
     let steps = culprits.iter().flat_map(|culprit| &culprit.certificate);
     steps
-        .filter(|(_, expect)| *expect == crate::model::Expect::Differs)
+        .filter(|(_, expect)| *expect == Expect::Differs)
         .map(|(t, _)| *t)
         .min()
 }

@@ -21,6 +21,17 @@ pub use ledger::{Ledger, Parts};
 /// Gives the bytes of an element in a trial, where they are at hand.
 pub type Contents<'a> = &'a dyn Fn(TrialId, &Element) -> Option<Vec<u8>>;
 
+/// A part of a level that suffices for an element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartFound {
+    /// Its name, for example `LC_COLLATE`.
+    pub name: String,
+    /// The trial in which it alone varied.
+    pub differs: TrialId,
+    /// The trial in which everything else of the level varied.
+    pub same: TrialId,
+}
+
 /// Everything that a session knows when it ends.
 #[derive(Debug)]
 pub struct Case<'a> {
@@ -30,6 +41,8 @@ pub struct Case<'a> {
     pub search: &'a search::Verdict,
     /// What the numbers mean.
     pub ledger: &'a Ledger,
+    /// The parts of levels that suffice, by element and variation.
+    pub parts: &'a BTreeMap<(usize, usize), PartFound>,
     /// What was built.
     pub build: BuildInfo,
     /// `SOURCE_DATE_EPOCH` as the build saw it.

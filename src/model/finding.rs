@@ -261,6 +261,18 @@ pub struct Culprit {
     pub variations: Vec<String>,
     /// The proof.
     pub certificate: Vec<CertificateStep>,
+    /// The smallest part of the level that suffices, where it has parts and one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<CulpritPart>,
+}
+
+/// A part of a level: one category of a locale, one variable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CulpritPart {
+    /// Its name, for example `LC_COLLATE`.
+    pub name: String,
+    /// The trial in which it alone varied, and the one in which everything else of the level did.
+    pub certificate: Vec<CertificateStep>,
 }
 
 /// One trial of a certificate.

@@ -4,6 +4,7 @@
 
 mod describe;
 mod moments;
+mod parts;
 mod resolve;
 mod select;
 mod vary;
@@ -19,6 +20,7 @@ use crate::model::{
 };
 
 pub use describe::{describe, describe_level};
+pub use parts::Part;
 pub use vary::VaryError;
 
 use resolve::Resolver;

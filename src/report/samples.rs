@@ -82,6 +82,7 @@ pub(super) fn certified(mut finding: Finding, culprits: &[(&[&str], &[u32], &[u3
             Culprit {
                 variations: owned(names),
                 certificate,
+                part: None,
             }
         })
         .collect();

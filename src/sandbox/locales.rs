@@ -43,10 +43,12 @@ impl Locales {
         let Some((source, charmap)) = &locale.compile else {
             return Ok(None);
         };
+        // Where only a category of it is used, the others name another locale.
+        let category = format!("{source}.{charmap}");
         let name = [&locale.lc_all, &locale.lang]
             .into_iter()
-            .find(|name| !name.is_empty())
-            .unwrap_or(source);
+            .find(|name| name.starts_with(source.as_str()))
+            .unwrap_or(&category);
         let _alone = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let compiled = self.dir.join(name);
         if !compiled.join(COLLATION).exists() {

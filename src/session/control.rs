@@ -71,7 +71,7 @@ pub(super) fn open<'a>(
             1,
             &report,
         );
-        journal.append(&event)?;
+        journal.append(&Event::Trial(Box::new(event)))?;
     }
     let mut session = session(options, sandbox, progress, start, limit, contents, journal);
     session.control = Some((started, report));
@@ -145,6 +145,7 @@ fn session<'a>(
         trials: Vec::new(),
         contents,
         addresses: Known::default(),
+        parts: BTreeMap::new(),
         hinted: BTreeSet::new(),
         notes: start.notes,
         failures: Vec::new(),

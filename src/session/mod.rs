@@ -8,6 +8,7 @@ mod control;
 mod hints;
 mod keep;
 mod locate;
+mod parts;
 mod prepare;
 mod replay;
 mod resume;
@@ -192,6 +193,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
         plan: &session.plan,
         search: &verdict,
         ledger: &session.ledger,
+        parts: &session.parts,
         build: build_info(options),
         source_date_epoch: options.build.variables.get("SOURCE_DATE_EPOCH").cloned(),
         host: host(&options.host),

@@ -22,7 +22,10 @@ impl Session<'_> {
                 after_seconds: None,
             };
             let report = self.report(trial);
-            self.take_down(trial.id, &attempt, &report);
+            match &trial.part {
+                Some(of) => drop(self.take_part(trial.id, &attempt, of.clone(), &report)),
+                None => drop(self.take_down(trial.id, &attempt, &report)),
+            }
             self.rounds = self.rounds.max(trial.round);
         }
         (self.progress)(&Progress::Resumed {

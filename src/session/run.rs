@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::addresses::{Known, When};
 use super::contents::Contents;
 use super::{Error, Options, Progress, control, keep};
-use crate::explain::Ledger;
+use crate::explain::{Ledger, PartFound};
 use crate::model::{Environment, Outcome, Row, TrialId, TrialKind, TrialRecord, TrialResult};
 use crate::plan::Plan;
 use crate::sandbox::{self, Sandbox, TrialReport, TrialSpec};
@@ -41,6 +41,8 @@ pub(super) struct Session<'a> {
     pub(super) contents: Contents,
     /// Elements that were looked into for addresses.
     pub(super) addresses: Known,
+    /// The parts of levels that suffice, by element and variation.
+    pub(super) parts: BTreeMap<(usize, usize), PartFound>,
     /// Elements that were looked into for values of levels.
     pub(super) hinted: BTreeSet<usize>,
     pub(super) notes: Vec<String>,
@@ -74,6 +76,9 @@ impl Session<'_> {
                 self.batch(batch)?;
             }
             self.separate_addresses(When::Early)?;
+        }
+        if self.spoiled.is_none() {
+            self.name_parts()?;
         }
         Ok(())
     }
@@ -141,7 +146,7 @@ impl Session<'_> {
                 let environment = spec.environment.clone();
                 let event = event(*id, &one.row, one.kind, environment, round, &report);
                 let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
-                journal.append(&event)?;
+                journal.append(&Event::Trial(Box::new(event)))?;
             }
             Ok::<_, Error>((started, report))
         };
@@ -306,18 +311,19 @@ pub(super) fn event(
     environment: Environment,
     round: u32,
     report: &TrialReport,
-) -> Event {
-    Event::Trial(Box::new(TrialEvent {
+) -> TrialEvent {
+    TrialEvent {
         id,
         row: row.clone(),
         kind,
+        part: None,
         round,
         environment,
         outcome: report.outcome.clone(),
         seconds: report.seconds,
         cpu_seconds: report.cpu_seconds,
         passed: report.passed_variables.clone(),
-    }))
+    }
 }
 
 pub(super) fn differs(seen: Seen) -> bool {

@@ -106,6 +106,9 @@ pub struct TrialEvent {
     pub row: Row,
     /// Why it was run.
     pub kind: TrialKind,
+    /// The part of a level that it tried; the row is the control's then, and the search was told
+    /// nothing of it.
+    pub part: Option<PartOf>,
     /// In which round of trials it was run, counted from 1.
     pub round: u32,
     /// Its environment, resolved: a replay reads this alone.
@@ -118,6 +121,15 @@ pub struct TrialEvent {
     pub cpu_seconds: f64,
     /// Variables passed on from the caller: SHA-256 of each value.
     pub passed: BTreeMap<String, String>,
+}
+
+/// A part of a level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartOf {
+    /// The variation.
+    pub variation: String,
+    /// The level, and which part of it was varied, in words.
+    pub said: String,
 }
 
 /// A journal that is being written.

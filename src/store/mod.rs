@@ -6,4 +6,6 @@ mod directory;
 mod journal;
 
 pub use directory::{Which, create, find, outputs};
-pub use journal::{Error, Event, JOURNAL, Journal, Recorded, Start, TrialEvent, read, recorded};
+pub use journal::{
+    Error, Event, JOURNAL, Journal, PartOf, Recorded, Start, TrialEvent, read, recorded,
+};

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::group::{Artifacts, Group, groups, output_of};
 use super::super::page::{Look, Page, Text};
 use super::super::words::{alternatives, count, printable, sets, varied_in};
-use crate::model::{ArtifactVerdict, CertificateStep, Expect, Finding, FindingState, Findings};
+use crate::model::{
+    ArtifactVerdict, CertificateStep, CulpritPart, Expect, Finding, FindingState, Findings,
+};
 
 /// How many groups a section lists.
 const GROUPS_LISTED: usize = 12;
@@ -61,7 +63,33 @@ fn culprits(
             let text = Text::new(Look::Dim, &label).and(Look::Dim, &proof(findings, &steps));
             page.paragraph(4, 2, &text);
         }
+        for (part, number) in parts(members) {
+            let of = match (number, members.len()) {
+                (number, all) if number == all => String::new(),
+                (number, all) => format!("of {number} of {all}, "),
+            };
+            let text = Text::new(Look::Dim, "part:")
+                .and(Look::Plain, &part.name)
+                .and(
+                    Look::Dim,
+                    &format!("suffices ({of}{})", proof(findings, &part.certificate)),
+                );
+            page.paragraph(4, 2, &text);
+        }
     }
+}
+
+/// The parts of levels that suffice, each with the number of findings.
+fn parts<'a>(members: &[&'a Finding]) -> Vec<(&'a CulpritPart, usize)> {
+    let mut parts: Vec<(&CulpritPart, usize)> = Vec::new();
+    let culprits = members.iter().flat_map(|finding| &finding.culprits);
+    for part in culprits.filter_map(|culprit| culprit.part.as_ref()) {
+        match parts.iter_mut().find(|(known, _)| *known == part) {
+            Some((_, number)) => *number += 1,
+            None => parts.push((part, 1)),
+        }
+    }
+    parts
 }
 
 /// `(0022 -> 0077)`: the levels behind a section, as its certificates had them.
