@@ -65,10 +65,7 @@ fn finding(
         }
         ElementVerdict::Certified { culprits } => {
             finding.state = FindingState::Certified;
-            finding.culprits = culprits
-                .iter()
-                .map(|culprit| name(case, number, culprit))
-                .collect();
+            finding.culprits = names(case, number, culprits);
             finding.remedies = remedies(case, &element.field, culprits);
             finding.cause = case.causes.get(element).cloned();
             shows_difference(culprits).or_else(|| case.ledger.first_difference(number))
@@ -163,6 +160,13 @@ fn factor_name<'a>(case: &Case<'a>, factor: usize) -> Option<&'a str> {
         .variations
         .get(factor)
         .map(|variation| variation.name.as_str())
+}
+
+fn names(case: &Case<'_>, number: usize, culprits: &[Certified]) -> Vec<Culprit> {
+    let culprits = culprits.iter();
+    culprits
+        .map(|culprit| name(case, number, culprit))
+        .collect()
 }
 
 fn name(case: &Case<'_>, number: usize, certified: &Certified) -> Culprit {

@@ -58,7 +58,24 @@ pub(super) fn decide(
         "{outputs} {are} identical in {} ({controls} unvaried, {all} with everything varied)",
         plural(case.trials.len(), "trial")
     );
+    let why = match unnoticed(case.trials.len()) {
+        Some(percent) => format!(
+            "{why}; what differs by chance in {percent} % of all builds or more would have shown"
+        ),
+        None => why,
+    };
     (Verdict::Reproducible, why)
+}
+
+/// How often something must differ by chance, in percent rounded up, to go unnoticed in so many
+/// trials in less than one session of a hundred; nothing for sessions too short to say much.
+fn unnoticed(trials: usize) -> Option<u32> {
+    let repeats = i32::try_from(trials).ok()?.checked_sub(1)?;
+    if repeats < 3 {
+        return None;
+    }
+    // All repeats are like the first trial with (1 - p)^repeats.
+    (1..100).find(|percent| (1.0 - f64::from(*percent) / 100.0).powi(repeats) <= 0.01)
 }
 
 fn no_ground(case: &Case<'_>) -> Option<String> {
@@ -152,5 +169,17 @@ fn plural(count: usize, noun: &str) -> String {
         format!("1 {noun}")
     } else {
         format!("{count} {noun}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unnoticed;
+
+    #[test]
+    fn the_rate_that_would_have_shown_falls_with_the_number_of_trials() {
+        assert_eq!(unnoticed(2), None);
+        assert_eq!(unnoticed(8), Some(49));
+        assert_eq!(unnoticed(45), Some(10));
     }
 }
