@@ -132,19 +132,10 @@ impl Supervisor {
     /// What the trial sees in place of the kernel's times and numbers.
     fn translate(&self, status: &mut Status, found: &Found) {
         if let Some(clock) = &self.clock {
-            let stored = [
-                status.stx_atime,
-                status.stx_mtime,
-                status.stx_ctime,
-                status.stx_btime,
-            ];
-            [
-                status.stx_atime,
-                status.stx_mtime,
-                status.stx_ctime,
-                status.stx_btime,
-            ] = clock.with(&self.tracees, |timeline, now| {
-                stored.map(|time| shown(timeline, time, now))
+            *status = clock.with(&self.tracees, |timeline, now| {
+                let mut status = *status;
+                show_times(timeline, &mut status, now);
+                status
             });
         }
         if let Some(numbers) = &self.numbers {
@@ -153,9 +144,35 @@ impl Supervisor {
     }
 }
 
+/// When a file was last read, and when its inode was last touched, depend on who looked at the
+/// sources before and on how this trial came by them. Of what the build did not touch, all times
+/// are the one that it can know: that of the content.
+fn show_times(timeline: &Timeline, status: &mut Status, now: i64) {
+    let given = |time: libc::statx_timestamp| timeline.is_given(stored(time));
+    let untouched = given(status.stx_ctime);
+    let unread = given(status.stx_atime) && given(status.stx_mtime);
+    status.stx_mtime = shown(timeline, status.stx_mtime, now);
+    status.stx_atime = if unread {
+        status.stx_mtime
+    } else {
+        shown(timeline, status.stx_atime, now)
+    };
+    for time in [&mut status.stx_ctime, &mut status.stx_btime] {
+        *time = if untouched {
+            status.stx_mtime
+        } else {
+            shown(timeline, *time, now)
+        };
+    }
+}
+
+fn stored(time: libc::statx_timestamp) -> i64 {
+    let seconds = time.tv_sec.saturating_mul(SECOND);
+    seconds.saturating_add(i64::from(time.tv_nsec))
+}
+
 fn shown(timeline: &Timeline, mut time: libc::statx_timestamp, now: i64) -> libc::statx_timestamp {
-    let stored = time.tv_sec.saturating_mul(SECOND);
-    let shown = timeline.file(stored.saturating_add(i64::from(time.tv_nsec)), now);
+    let shown = timeline.file(stored(time), now);
     time.tv_sec = shown.div_euclid(SECOND);
     time.tv_nsec = u32::try_from(shown.rem_euclid(SECOND)).unwrap_or(0);
     time

@@ -105,6 +105,11 @@ impl Timeline {
         }
     }
 
+    /// Whether a stored time is from before the set-up: the source's own.
+    pub(super) fn is_given(&self, stored: i64) -> bool {
+        stored < self.since
+    }
+
     /// What the trial shows for a file time that the kernel, or the build, has stored. Times
     /// before the set-up are the source's own; times after `now` were set by the build.
     pub(super) fn file(&self, stored: i64, now: i64) -> i64 {
