@@ -484,6 +484,26 @@ fn a_terminal_is_one_and_of_the_size_asked_for() {
 }
 
 #[test]
+fn a_terminal_that_nobody_has_open_any_more_does_not_hang_up_on_the_build() {
+    if !meets(&[Need::Terminals]) {
+        return;
+    }
+    let bench = Bench::new();
+    let terminal = with(|e| {
+        e.terminal = Terminal {
+            term: "xterm".into(),
+            columns: Some(80),
+            tty: true,
+        };
+    });
+    // As the programs of coreutils do before they exit, only slower.
+    let line = "exec <&- >&- 2>&-; sleep 0.3; echo still here >made";
+    assert_eq!(built(&bench.run(&terminal, line)).outputs.len(), 1);
+    let line = "exec 3</dev/tty <&- >&- 2>&- 3<&-; sleep 0.3; echo back >/dev/tty";
+    assert_eq!(log(&bench.run(&terminal, line)).trim(), "back");
+}
+
+#[test]
 fn standard_streams_lead_nowhere_else_and_can_be_opened_again() {
     let bench = Bench::new();
     let line = "cat; echo out > /dev/stdout; echo err > /dev/stderr; ls /proc/self/fd | wc -l";

@@ -18,6 +18,7 @@ mod layout;
 mod link;
 mod locales;
 mod masks;
+mod namespaces;
 mod network;
 mod op;
 mod probe;

@@ -11,10 +11,10 @@ use super::apply::MAP_STEP;
 use super::error::{Error, SUPERVISE_STEP, StepError};
 use super::host::{Host, refuses_uppers, sorted_names};
 use super::init::TERMINAL_STEP;
+use super::namespaces::NAMESPACES_STEP;
 use super::op::{Limits, SetupOp};
 use super::protocol::Ending;
 use super::session::{Sandbox, SessionOptions};
-use super::supervise::NAMESPACES_STEP;
 use super::trial::TrialSpec;
 use super::variables::Passed;
 use crate::model::{

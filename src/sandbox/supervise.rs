@@ -19,10 +19,10 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getppid, pipe2};
 
 use super::error::{StepError, errno_of};
-use super::identity::{IdMaps, map_text};
 use super::init::{self, Legacy, give_stream};
 use super::link::{Link, Word};
-use super::protocol::{Ending, Namespaces, Reply, Request, Streams, files};
+use super::namespaces::{namespace_of, namespaces_refused, write_maps};
+use super::protocol::{Ending, Reply, Request, Streams, files};
 use super::scratch::remove_tree;
 use super::supervisor;
 use super::sys::{self, Fork};
@@ -30,6 +30,9 @@ use crate::snapshot::Keep;
 
 /// The name under which the program runs this.
 pub(super) const ROLE: &str = "__supervise";
+
+/// Milliseconds after which a terminal that nobody had open is looked at again.
+const REST: u8 = 50;
 
 /// More than this of a build's output is not kept.
 const LOG_LIMIT: u64 = 256 << 20;
@@ -101,6 +104,9 @@ struct Supervisor {
     init_fd: OwnedFd,
     /// Where the build's output comes from: a pipe or a terminal.
     output: Option<OwnedFd>,
+    /// A terminal that nobody has open at the moment. To close it would hang up on the build, which
+    /// may only be closing its streams before it exits, as rm(1) does.
+    resting: Option<OwnedFd>,
     log: File,
     logged: u64,
     /// What the first process says; it shares the file.
@@ -130,11 +136,8 @@ impl Supervisor {
         if !request.namespaces.mount_and_pid {
             nix::sys::prctl::set_child_subreaper(true).map_err(step("adopt orphans"))?;
         }
-        let owner_maps = request
-            .owner_maps
-            .iter()
-            .map(namespace_of)
-            .collect::<Result<Vec<_>, _>>()?;
+        let owner_maps = request.owner_maps.iter().map(namespace_of);
+        let owner_maps = owner_maps.collect::<Result<Vec<_>, _>>()?;
         let (link, far_link) = Link::pair().map_err(step("socket pair"))?;
         let log = open_log(&request.log)?;
         let events = open_events(request)?;
@@ -173,6 +176,7 @@ impl Supervisor {
                     init,
                     init_fd,
                     output,
+                    resting: None,
                     log,
                     logged: 0,
                     inside: reply,
@@ -215,7 +219,7 @@ impl Supervisor {
             if ready.end {
                 self.end_unheard();
             }
-            if ready.output {
+            if ready.output || self.resting.is_some() {
                 self.pump();
             }
             if ready.link {
@@ -305,6 +309,11 @@ impl Supervisor {
                 PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
             }
         };
+        // Somebody may open the terminal again.
+        let wait = match self.resting {
+            Some(_) => wait.min(PollTimeout::from(REST)),
+            None => wait,
+        };
         let watched: [Option<BorrowedFd<'_>>; 5] = [
             self.front_end.as_ref().map(AsFd::as_fd),
             Some(self.signals.as_fd()),
@@ -333,19 +342,23 @@ impl Supervisor {
 
     /// Moves what the build has said into the log.
     fn pump(&mut self) {
-        let Some(output) = self.output.take() else {
+        let Some(output) = self.output.take().or_else(|| self.resting.take()) else {
             return;
         };
         let mut output = File::from(output);
         let mut buffer = vec![0; 1 << 16];
         loop {
             match output.read(&mut buffer) {
-                // All writers are gone (a terminal says EIO then).
+                // All writers are gone.
                 Ok(0) => return,
                 Ok(count) => self.write_log(buffer.get(..count).unwrap_or_default()),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
-                Err(_) => return,
+                // EIO is what a terminal says then.
+                Err(_) => {
+                    self.resting = Some(output.into());
+                    return;
+                }
             }
         }
         self.output = Some(output.into());
@@ -432,65 +445,6 @@ fn open_directory(keep: &Keep) -> Result<OwnedFd, StepError> {
         .open(&keep.directory)
         .map_err(file_step("open the directory for outputs"))?;
     Ok(file.into())
-}
-
-fn namespaces_refused(errno: Errno) -> StepError {
-    let hint = match errno {
-        Errno::ENOSPC => {
-            "the limit of user namespaces is reached or 0: sysctl user.max_user_namespaces=10000"
-        }
-        Errno::EPERM => {
-            "the host or its container forbids namespaces: in Docker, run with --security-opt seccomp=unconfined --cap-add SYS_ADMIN; on Debian, sysctl kernel.unprivileged_userns_clone=1; on Ubuntu, sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an AppArmor profile; or run as root"
-        }
-        Errno::EINVAL => "the kernel was built without some kind of namespace",
-        _ => "",
-    };
-    StepError::new(NAMESPACES_STEP, errno).hint(hint)
-}
-
-/// The step that makes the namespaces.
-pub(super) const NAMESPACES_STEP: &str = "new namespaces";
-
-/// Writes the maps of a process in a new user namespace (`user_namespaces(7)`). An ordinary user
-/// must give up setgroups(2) first.
-fn write_maps(pid: Pid, maps: &IdMaps, deny_groups: bool) -> Result<(), StepError> {
-    let write = |name: &str, text: &str| {
-        let path = format!("/proc/{pid}/{name}");
-        fs::write(path, text).map_err(|error| {
-            file_step("map ids")(error).hint("a security module may forbid user namespaces: on Ubuntu, sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an AppArmor profile; or run as root")
-        })
-    };
-    if deny_groups {
-        write("setgroups", "deny")?;
-    }
-    write("uid_map", &map_text(&maps.users))?;
-    write("gid_map", &map_text(&maps.groups))
-}
-
-/// A user namespace that exists only for its maps: its one process ends as soon as it is held.
-fn namespace_of(maps: &IdMaps) -> Result<OwnedFd, StepError> {
-    let (here, there) = Link::pair().map_err(step("socket pair"))?;
-    let only_user = Namespaces {
-        user: true,
-        ..Namespaces::default()
-    };
-    match sys::fork_into(only_user.flags()).map_err(namespaces_refused)? {
-        Fork::Child => {
-            drop(here);
-            // Ends when the other side does, with or without a word.
-            let _ = there.hear();
-            std::process::exit(0)
-        }
-        Fork::Parent(pid) => {
-            drop(there);
-            let held = write_maps(pid, maps, false).and_then(|()| {
-                File::open(format!("/proc/{pid}/ns/user")).map_err(file_step("hold a namespace"))
-            });
-            drop(here);
-            waitpid(pid, None).map_err(step("wait for a helper"))?;
-            Ok(held?.into())
-        }
-    }
 }
 
 /// Says why there is no reply; the front end finds it in the trial's directory.
