@@ -256,6 +256,70 @@ fn outputs_are_kept_by_trial_and_findings_written_to_their_file() {
 }
 
 #[test]
+fn every_culprit_of_one_file_is_shown_at_its_own_place() {
+    let tree = tree();
+    let command = "uname -n >y; umask >>y";
+    let shown = "hostname: line 1: \"ctrl-hostkivu\" -> \"vary-hostzoqa\"; umask: line 2: \"0022\" -> \"0077\"";
+    let words = [
+        "check",
+        "--only",
+        "umask,hostname",
+        "-o",
+        "y",
+        "--",
+        command,
+    ];
+    let ran = run(tree.path(), &words).expect(1, "NOT REPRODUCIBLE");
+    let said = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (one, other) = shown.split_once("; ").unwrap();
+    assert!(said.contains(one) && said.contains(other), "{said}");
+}
+
+#[test]
+fn a_budget_is_kept_whatever_is_looked_for() {
+    let tree = tree();
+    for name in ["b", "c", "d"] {
+        fs::create_dir_all(tree.path().join(name)).unwrap();
+        fs::write(tree.path().join(name).join("x"), "").unwrap();
+    }
+    for budget in ["4", "6", "9"] {
+        let words = ["check", "--json", "-", "--budget", budget, "-o", "y", "--"];
+        let ran = run(
+            tree.path(),
+            &[&words[..], &["find . -type f >y; umask >>y"]].concat(),
+        );
+        let findings: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let trials = findings["trials"].as_array().unwrap().len();
+        assert!(
+            trials <= budget.parse().unwrap(),
+            "{trials} trials of {budget}"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_cleared_where_nothing_was_compared() {
+    let tree = tree();
+    let ran = run(tree.path(), &["check", "-o", "none*", "--", "echo >other"])
+        .expect(125, "nothing that matches none*");
+    assert!(!ran.out.contains("cleared"), "{}", ran.out);
+}
+
+#[test]
+fn exec_keeps_outputs_where_the_caller_stands() {
+    let tree = tree();
+    let out = tempfile::tempdir().unwrap();
+    let source = tree.path().to_str().unwrap();
+    let words = ["exec", "--keep", "kept", source, "--", "echo made >new"];
+    let ran = run(out.path(), &words);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(
+        fs::read_to_string(out.path().join("kept/new")).unwrap(),
+        "made\n"
+    );
+}
+
+#[test]
 fn reprobe_toml_says_what_to_build() {
     let tree = tree();
     let config = "[build]\ncommand = 'umask > y; date > z'\noutputs = 'y'\n\

@@ -95,6 +95,28 @@ fn culprits(json: &Path) -> BTreeMap<String, Value> {
 }
 
 #[test]
+fn a_trial_is_not_run_again_with_another_path_of_the_caller() {
+    let place = Place::new();
+    let words = ["check", "--only", "umask", "-o", "y", "--", "echo $PATH >y"];
+    assert_eq!(place.run(&words).0, Some(0));
+    let number = place.recorded(0).map_or("1", |_| "0");
+    assert_eq!(place.run(&["replay", number, "0"]).0, Some(0));
+    let path = std::env::var("PATH").unwrap();
+    let mut replay = place.reprobe(&["replay", number, "0"]);
+    let (code, text) = said(
+        &replay
+            .env("PATH", format!("{path}:/elsewhere"))
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(code, Some(125), "{text}");
+    assert!(
+        text.contains("not as it was when the session began: PATH"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_session_killed_at_fifty_points_loses_no_trial_that_had_ended() {
     let mut random = 7_u64;
     let mut kills = 0;

@@ -40,6 +40,9 @@ pub(super) fn run(args: &ExecArgs) -> Result<Exit, Failure> {
     let source = cleaned
         .as_ref()
         .map_or(source, |cleaned| cleaned.source.clone());
+    // Another process opens it, from another directory.
+    let keep = args.keep.as_deref().map(std::path::absolute).transpose();
+    let keep = keep.map_err(|error| Failure::usage(&format!("--keep: {error}")))?;
     let catalog = inputs::catalog(&inputs::variation_directories(&args.directories, &source))?;
     let host = inputs::capabilities()?;
     let request = plan::Request {
@@ -60,7 +63,7 @@ pub(super) fn run(args: &ExecArgs) -> Result<Exit, Failure> {
             variables: variables(args, &source)?,
         },
         timeout: args.timeout.unwrap_or(NO_LIMIT),
-        keep_outputs: args.keep.clone().map(|directory| Keep {
+        keep_outputs: keep.map(|directory| Keep {
             directory,
             up_to: None,
         }),

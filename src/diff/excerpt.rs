@@ -1,11 +1,15 @@
 //! Two versions of some bytes -> the place where they first part, in a few words: the line where
 //! both are text, else the bytes. A whole diff is not made here.
 
+use std::collections::BTreeSet;
+
 use crate::model::escape_bytes;
 
 /// So many characters of a line are shown, and so many bytes of what is no text.
 const WIDTH: usize = 60;
 const BYTES: usize = 16;
+/// Shorter runs of printable bytes are chance.
+const WORD: usize = 6;
 /// What is shown of a line before the first difference.
 const BEFORE: usize = 24;
 
@@ -15,7 +19,7 @@ pub fn excerpt(control: &[u8], other: &[u8]) -> Option<String> {
     let at = first_difference(control, other)?;
     Some(match (text(control), text(other)) {
         (Some(control), Some(other)) => lines(control, other, at),
-        _ => bytes(control, other, at),
+        _ => strings(control, other).unwrap_or_else(|| bytes(control, other, at)),
     })
 }
 
@@ -82,6 +86,39 @@ fn window(line: &str, at: usize) -> String {
     shown
 }
 
+/// The first words in bytes that are no text which only one of the two has: `"alpha" -> "beta"`.
+/// Offsets in programs move for many reasons; the words say more.
+fn strings(control: &[u8], other: &[u8]) -> Option<String> {
+    let (old, new) = (words(control), words(other));
+    let only = |these: &[&str], those: &[&str]| {
+        let those: BTreeSet<&str> = those.iter().copied().collect();
+        these
+            .iter()
+            .find(|word| !those.contains(**word))
+            .map(|word| (*word).to_owned())
+    };
+    let (old, new) = (only(&old, &new)?, only(&new, &old)?);
+    let common = old
+        .bytes()
+        .zip(new.bytes())
+        .take_while(|(a, b)| a == b)
+        .count();
+    Some(format!(
+        "\"{}\" -> \"{}\"",
+        window(&old, common),
+        window(&new, common)
+    ))
+}
+
+/// Printable runs that are long enough to be meant, in their order.
+fn words(bytes: &[u8]) -> Vec<&str> {
+    bytes
+        .split(|byte| !(0x20..0x7f).contains(byte))
+        .filter(|run| run.len() >= WORD)
+        .filter_map(|run| std::str::from_utf8(run).ok())
+        .collect()
+}
+
 fn bytes(control: &[u8], other: &[u8], at: usize) -> String {
     let shown = |bytes: &[u8]| {
         let part = bytes.get(at..).unwrap_or_default();
@@ -116,16 +153,26 @@ mod tests {
         assert_eq!(said(b"a\n", b"a\nb\n"), "line 2: nothing -> \"b\"");
         assert_eq!(said(b"\x00\x01\x02", b"\x00\x01\x03"), "byte 0x2: 02 -> 03");
         assert_eq!(
-            said(b"\x00path/one\x00", b"\x00path/two\x00"),
-            "byte 0x6: \"one\" -> \"two\""
-                .replace("\"one\"", "6f 6e 65 00")
-                .replace("\"two\"", "74 77 6f 00")
-        );
-        assert_eq!(
             said(b"a", b"a\r\n"),
             "line 1: \"a\" and its end -> \"a\" with another end"
         );
         assert_eq!(excerpt(b"same", b"same"), None);
+    }
+
+    #[test]
+    fn of_a_program_the_words_are_shown_and_not_what_they_moved() {
+        let said = |a: &[u8], b: &[u8]| excerpt(a, b).unwrap();
+        assert_eq!(
+            said(
+                b"\x7fELF\x01\0/build/alpha/x\0rest of it\0",
+                b"\x7fELF\x02\0/build/be/x\0rest of it\0"
+            ),
+            "\"/build/alpha/x\" -> \"/build/be/x\""
+        );
+        assert_eq!(
+            said(b"\0same words\0\x01", b"\0same words\0\x02"),
+            "byte 0xc: 01 -> 02"
+        );
     }
 
     #[test]

@@ -87,12 +87,39 @@ fn finding(
             .map(ToString::to_string),
     };
     if element.field == Field::CONTENT || element.field.is_addresses() {
-        finding.evidence = shown_by.and_then(|trial| {
-            let bytes = |trial| contents(trial, element);
-            diff::excerpt(&bytes(case.ledger.control_trial()?)?, &bytes(trial)?)
-        });
+        finding.evidence = evidence(case, contents, element, verdict, shown_by);
     }
     Some(finding)
+}
+
+/// Where contents part: for each of several culprits by itself, else as the trial shows that stands
+/// for all.
+fn evidence(
+    case: &Case<'_>,
+    contents: Contents<'_>,
+    element: &Element,
+    verdict: &ElementVerdict,
+    shown_by: Option<TrialId>,
+) -> Option<String> {
+    let control = contents(case.ledger.control_trial()?, element)?;
+    let parting = |trial| diff::excerpt(&control, &contents(trial, element)?);
+    let ElementVerdict::Certified { culprits } = verdict else {
+        return parting(shown_by?);
+    };
+    if culprits.len() < 2 {
+        return parting(shown_by?);
+    }
+    let each = culprits.iter().filter_map(|culprit| {
+        let trial = shows_difference(std::slice::from_ref(culprit))?;
+        let names = culprit.set.iter();
+        let names: Vec<&str> = names
+            .filter_map(|factor| factor_name(case, *factor))
+            .collect();
+        let names = names.join(" and ");
+        Some(format!("{names}: {}", parting(trial)?))
+    });
+    let each: Vec<String> = each.collect();
+    (!each.is_empty()).then(|| each.join("; "))
 }
 
 /// What else moves an address: derived, and not to blame.

@@ -1,6 +1,6 @@
 //! Variations: what is said about each, and about those that break the build.
 
-use super::Case;
+use super::{Case, verdict};
 use crate::model::{TrialId, Variation, VariationRecord, VariationStatus};
 use crate::plan::Plan;
 use crate::search::{Breaker, FactorVerdict, Note};
@@ -33,10 +33,14 @@ fn record(
     case: &Case<'_>,
     factor: usize,
     variation: &Variation,
-    verdict: FactorVerdict,
+    said: FactorVerdict,
 ) -> VariationRecord {
-    let (status, reason) = match verdict {
+    let (status, reason) = match said {
         FactorVerdict::Culprit => (VariationStatus::Culprit, None),
+        FactorVerdict::Cleared if verdict::no_ground(case).is_some() => (
+            VariationStatus::NotTested,
+            Some("nothing was compared".to_owned()),
+        ),
         FactorVerdict::Cleared => (VariationStatus::Cleared, None),
         FactorVerdict::Unsettled => {
             let reason = "may have a part in a difference that could not be settled";

@@ -78,7 +78,8 @@ fn unnoticed(trials: usize) -> Option<u32> {
     (1..100).find(|percent| (1.0 - f64::from(*percent) / 100.0).powi(repeats) <= 0.01)
 }
 
-fn no_ground(case: &Case<'_>) -> Option<String> {
+/// Why nothing can be said at all, if so.
+pub(super) fn no_ground(case: &Case<'_>) -> Option<String> {
     if let Some(reason) = &case.spoiled {
         return Some(reason.clone());
     }

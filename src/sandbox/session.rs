@@ -1,7 +1,7 @@
 //! A session of trials: what they have in common, and one trial after the other, each in its own
 //! directory below the session's scratch directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt as _;
@@ -263,6 +263,29 @@ impl Sandbox {
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))
             .map_err(Error::file("set mode of", &dir))?;
         Ok(dir)
+    }
+
+    /// Whether what the caller passes on is what was passed on before: names with the SHA-256 of
+    /// their values, as a report has them.
+    pub fn same_caller(&self, before: &BTreeMap<String, String>) -> Result<(), Error> {
+        let mut passed = self.passed.variables.clone();
+        let network = self.passed.of_the_network.iter();
+        let network = network.filter(|(name, _)| before.contains_key(*name));
+        passed.extend(network.map(|(name, value)| (name.clone(), value.clone())));
+        let now = variables::fingerprints(&passed);
+        let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+        let other: Vec<&str> = names
+            .into_iter()
+            .filter(|name| before.get(*name) != now.get(*name))
+            .map(String::as_str)
+            .collect();
+        if other.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Unusable(format!(
+            "not as it was when the session began: {}; every build finds it, so set it as it was, or start over",
+            other.join(", ")
+        )))
     }
 
     /// Removes the session's scratch directory.

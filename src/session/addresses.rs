@@ -138,6 +138,9 @@ impl Session<'_> {
             if let [first, second, ..] = ids.as_slice() {
                 return Ok(Some([*first, *second]));
             }
+            if !self.has_room() {
+                break;
+            }
             self.batch(&[Try {
                 row: row.clone(),
                 kind: TrialKind::Search,

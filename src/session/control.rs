@@ -12,7 +12,7 @@ use super::{Error, Options, Progress, keep};
 use crate::diff::Judged;
 use crate::explain::Ledger;
 
-use crate::model::{Clock, OutputSelection, Row, Snapshot, TrialId, TrialKind};
+use crate::model::{Clock, Outcome, OutputSelection, Row, Snapshot, TrialId, TrialKind};
 use crate::plan::{self, Hold, Plan};
 use crate::sandbox::{self, LowerSource, Sandbox, TrialReport, TrialSpec};
 use crate::search::{self, Search};
@@ -49,6 +49,10 @@ pub(super) fn open<'a>(
             ..recorded.start.clone()
         };
         let mut session = session(options, sandbox, progress, start, limit, contents, journal);
+        let began = recorded.trials.values().next();
+        if let Some(first) = began {
+            sandbox.same_caller(&first.passed)?;
+        }
         session.take_in(recorded)?;
         return Ok(session);
     }
@@ -313,7 +317,9 @@ pub(super) fn failure(
             .collect();
         format!("trial {} failed with {}: {how}", id.0, levels.join(" "))
     };
-    if varied.is_empty() && !options.request.network {
+    if report.outcome == Outcome::TimedOut {
+        text.push_str("\nGive it more with --timeout.");
+    } else if varied.is_empty() && !options.request.network {
         text.push_str(
             "\nThe network was closed to it: let --prepare COMMAND fetch what the build needs \
              first, or open it with --network.",

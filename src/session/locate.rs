@@ -173,7 +173,7 @@ impl Session<'_> {
         scope: Option<Scope>,
         left: &mut u32,
     ) -> Result<Option<Glimpse>, Error> {
-        if *left == 0 {
+        if *left == 0 || !self.has_room() {
             return Ok(None);
         }
         *left -= 1;

@@ -120,8 +120,7 @@ impl Session<'_> {
         if let Some(record) = before {
             return Ok((record.result == TrialResult::Built).then_some(record.id));
         }
-        let spent = u32::try_from(self.trials.len()).unwrap_or(u32::MAX);
-        if self.options.budget.is_some_and(|budget| spent >= budget) {
+        if !self.has_room() {
             return Ok(None);
         }
         let attempt = Try {

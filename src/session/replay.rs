@@ -28,6 +28,7 @@ pub fn replay(
     trial: &TrialEvent,
 ) -> Result<Replayed, Error> {
     let sandbox = Sandbox::new(sandbox)?;
+    sandbox.same_caller(&trial.passed)?;
     if let Some(line) = &start.prepare {
         prepare::prepare(line, &start.plan, build, &sandbox)?;
     }

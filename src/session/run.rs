@@ -103,6 +103,12 @@ impl Session<'_> {
         self.not_interrupted()
     }
 
+    /// Whether the budget allows one more trial.
+    pub(super) fn has_room(&self) -> bool {
+        let spent = u32::try_from(self.trials.len()).unwrap_or(u32::MAX);
+        self.options.budget.is_none_or(|budget| spent < budget)
+    }
+
     pub(super) fn not_interrupted(&self) -> Result<(), Error> {
         let interrupt = self.options.sandbox.interrupt.as_ref();
         match interrupt.and_then(|interrupt| interrupt.signal()) {
