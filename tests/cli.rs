@@ -256,6 +256,15 @@ fn outputs_are_kept_by_trial_and_findings_written_to_their_file() {
 }
 
 #[test]
+fn intermediate_files_that_differ_are_listed_and_do_not_decide() {
+    let tree = tree();
+    let words = ["check", "--only", "umask", "--", "umask >x.o; echo >x"];
+    let ran = run(tree.path(), &words).expect(0, "REPRODUCIBLE: 1 output");
+    let said = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("(-o '**' judges all) x.o"), "{said}");
+}
+
+#[test]
 fn every_culprit_of_one_file_is_shown_at_its_own_place() {
     let tree = tree();
     let command = "uname -n >y; umask >>y";

@@ -46,7 +46,12 @@ pub(super) fn decide(
     }
     let varied = variations
         .iter()
-        .filter(|v| v.status == VariationStatus::Cleared)
+        .filter(|v| {
+            matches!(
+                v.status,
+                VariationStatus::Cleared | VariationStatus::Culprit | VariationStatus::Unsettled
+            )
+        })
         .count();
     if varied == 0 {
         return (Verdict::Inconclusive, "nothing could be varied".into());

@@ -132,7 +132,10 @@ impl State<'_> {
         let count = self.options.factors.len();
         let mut culprits = Set::empty(count);
         let mut possible = Set::empty(count);
-        for element in elements {
+        // What no trial is spent on says nothing against a variation.
+        let active = elements.iter().zip(0_u32..);
+        let active = active.filter(|(_, number)| !self.log.passive.contains(number));
+        for (element, _) in active {
             match element {
                 ElementVerdict::Certified { culprits: found } => {
                     for factor in found.iter().flat_map(|culprit| &culprit.set) {

@@ -24,6 +24,7 @@ pub(super) fn write(page: &mut Page, findings: &Findings, artifacts: &Artifacts<
     culprits(page, findings, artifacts, &deciding);
     unproven(page, artifacts, &deciding);
     beside(page, artifacts, &aside);
+    unexplained(page, findings, &aside);
 }
 
 /// One section for every distinct set of alternatives.
@@ -266,6 +267,33 @@ fn aside(comment: &str) -> String {
     } else {
         format!("– {comment}")
     }
+}
+
+/// Intermediates that differ, on which no trial was spent.
+fn unexplained(page: &mut Page, findings: &Findings, explained: &[&Finding]) {
+    let names: Vec<String> = findings
+        .artifacts
+        .iter()
+        .filter(|artifact| !artifact.decides && artifact.verdict != ArtifactVerdict::Same)
+        .filter(|artifact| {
+            explained
+                .iter()
+                .all(|finding| output_of(finding) != artifact.path)
+        })
+        .map(|artifact| printable(&artifact.path))
+        .collect();
+    let Some(shown) = names
+        .get(..names.len().min(GROUPS_LISTED))
+        .filter(|s| !s.is_empty())
+    else {
+        return;
+    };
+    page.heading("Intermediate files differ as well; they do not decide (-o '**' judges all)");
+    let more = match names.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    page.paragraph(2, 2, &format!("{}{more}", shown.join(" ")).into());
 }
 
 /// What differs and decides nothing: intermediates, and the modes of the outputs themselves.
