@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use super::error::Error;
 use super::host::sorted_names;
 use super::scratch::remove_tree;
+use super::source::settle;
 use crate::model::Locale;
 
 /// The part that is looked for: without it there is no locale.
@@ -64,6 +65,7 @@ impl Locales {
                     let _ = keep(&compiled, &kept);
                 }
             }
+            settle();
         }
         Ok(Some(self.dir.clone()))
     }

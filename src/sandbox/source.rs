@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use nix::sys::stat::{Mode, SFlag, UtimensatFlags, mknod, utimensat};
 use nix::sys::time::TimeSpec;
@@ -127,7 +128,16 @@ pub(super) fn copy(from: &Path, to: &Path, variant: Variant) -> Result<(), Error
         variant,
         linked: BTreeMap::new(),
     };
-    copier.entry(from, to)
+    copier.entry(from, to)?;
+    settle();
+    Ok(())
+}
+
+/// Waits until stamps of what was just made are clearly older than the trial that comes next: the
+/// kernel's stamps lag by a tick, and a trial knows when it began to a tick (10 ms at HZ=100). Else
+/// the first trial would take for its own what to all others was given.
+pub(super) fn settle() {
+    std::thread::sleep(Duration::from_millis(30));
 }
 
 struct Copier {
