@@ -495,6 +495,33 @@ fn the_estimate_of_what_is_left_shrinks() {
 }
 
 #[test]
+fn one_odd_trial_is_never_taken_for_a_set_of_everything_that_it_varied() {
+    for factors in [4, 9, 17] {
+        for odd in 2..9 {
+            let mut search = Search::new(options(factors));
+            let mut number = 0;
+            while let Step::Run(tries) = search.next() {
+                for one in tries {
+                    let culprit = one.row.0[2] != 0;
+                    let value = match number {
+                        _ if culprit => 1,
+                        _ if number == odd && !one.row.is_control() => 9,
+                        _ => 0,
+                    };
+                    let seen = Observation::Built(vec![Seen::Value(value)]);
+                    search.record(TrialId(number), &one, seen);
+                    number += 1;
+                }
+            }
+            if let ElementVerdict::Certified { culprits } = &search.verdict().elements[0] {
+                let sets: Vec<_> = culprits.iter().map(|culprit| culprit.set.clone()).collect();
+                assert_eq!(sets, [[2]], "trial {odd} of {factors} factors");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_single_variation_takes_six_trials_and_the_control_is_the_counterproof() {
     let done = check(&builds(vec![sets(&[&[0]])]), &options(1), 0);
     assert_eq!(done.records.len(), 6);

@@ -250,6 +250,9 @@ fn claim(
     if missing(view, class, &proofs).next().is_some() {
         return prove(view, class, &proofs, setting);
     }
+    if let Some(again) = shown_once(view, &proofs) {
+        return needs(view, class, again);
+    }
     let wanted = spares(view, class, &proofs, counts(class), setting);
     if !wanted.is_empty() && repeats(view, class) >= MOST_REPEATS {
         let reason = if monotone {
@@ -268,6 +271,17 @@ fn claim(
         Some(wanted) => needs(view, class, wanted),
         None => Progress::Certified(proofs),
     }
+}
+
+/// A set of several that only one trial has shown: a single odd trial, whatever the reason, looks
+/// like a set of everything that it varied.
+fn shown_once(view: &View, proofs: &[Proof]) -> Option<Vec<(Set, Purpose)>> {
+    let several = proofs.iter().filter(|proof| proof.term.len() > 1);
+    let once = several.filter(|proof| view.trials(&proof.term).count() < 2);
+    let again: Vec<_> = once
+        .map(|proof| (proof.term.clone(), Purpose::Repeat))
+        .collect();
+    (!again.is_empty()).then_some(again)
 }
 
 /// The trials of a row that showed for the class what is expected.
