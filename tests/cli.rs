@@ -447,6 +447,31 @@ fn endless(tree: &Path, mark: &Path) -> std::process::Child {
 }
 
 #[test]
+fn what_a_killed_program_leaves_the_next_one_removes() {
+    let tree = tree();
+    let scratch = tempfile::tempdir().unwrap();
+    let words = ["check", "--only", "umask,home", "--", "umask >y"];
+    let reprobe = || {
+        let mut command = reprobe(tree.path(), &words);
+        command.env("TMPDIR", scratch.path());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    for delay in (5..400).step_by(23) {
+        let mut child = reprobe().spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(delay));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    // What the killed ones started dies a moment later.
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(reprobe().status().unwrap().code(), Some(1));
+    let left = reprobe::snapshot::walk::sorted_entries(scratch.path()).unwrap();
+    let names: Vec<_> = left.iter().map(|entry| &entry.name).collect();
+    assert!(names.is_empty(), "{names:?}");
+}
+
+#[test]
 fn a_signal_ends_the_build_leaves_nothing_and_gives_its_exit_code() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let tree = tree();

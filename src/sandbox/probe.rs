@@ -14,6 +14,7 @@ use super::init::TERMINAL_STEP;
 use super::namespaces::NAMESPACES_STEP;
 use super::op::{Limits, SetupOp};
 use super::protocol::Ending;
+use super::scratch::Scratch;
 use super::session::{Sandbox, SessionOptions};
 use super::trial::TrialSpec;
 use super::variables::Passed;
@@ -59,14 +60,11 @@ const RELEASE: &str = "9.9.9-probe";
 pub fn probe(program: &Path, scratch: &Path) -> Result<Capabilities, Error> {
     let host = Host::read()?;
     let mut capabilities = facts(&host);
-    let dir = tempfile::Builder::new()
-        .prefix("reprobe-probe-")
-        .tempdir()
-        .map_err(Error::file("make a directory in", &std::env::temp_dir()))?;
+    let dir = Scratch::new(&std::env::temp_dir())?;
     let prober = Prober {
         program: program.to_owned(),
-        scratch: dir.path().join("scratch"),
-        source: dir.path().join("source"),
+        scratch: dir.dir().join("scratch"),
+        source: dir.dir().join("source"),
         host: &host,
     };
     let source = &prober.source;

@@ -52,14 +52,14 @@ impl Scratch {
 
     /// Removes it; `Drop` does the same without a word.
     pub(super) fn close(&self) -> Result<(), Error> {
-        remove_tree(&self.dir).map_err(Error::file("remove", &self.dir))
+        remove_scratch(&self.dir).map_err(Error::file("remove", &self.dir))
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
         // The next session removes what could not be removed.
-        let _ = remove_tree(&self.dir);
+        let _ = remove_scratch(&self.dir);
     }
 }
 
@@ -80,9 +80,25 @@ fn remove_stale(parent: &Path) {
         let held = dir.join(LOCK);
         if ours && held.is_file() && lock(&held).is_ok() {
             // Another user's cannot be locked, let alone removed.
-            let _ = remove_tree(&dir);
+            let _ = remove_scratch(&dir);
         }
     }
+}
+
+/// Removes a session's directory, its lock last: whoever is killed over it leaves the rest to the
+/// next.
+fn remove_scratch(dir: &Path) -> io::Result<()> {
+    for name in sorted_names(dir)? {
+        let path = dir.join(&name);
+        if name == LOCK {
+            continue;
+        }
+        match path.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() => remove_tree(&path)?,
+            _ => fs::remove_file(&path)?,
+        }
+    }
+    remove_tree(dir)
 }
 
 /// Removes a tree whose directories may be closed even to their owner: the work directories of an
