@@ -33,27 +33,13 @@ pub fn addresses(random: [&[u8]; 2]) -> Option<Addresses> {
     let differing = |(index, (a, b)): (usize, (&[u8], &[u8]))| (a != b).then_some(index);
     let found = if let (Some(first), Some(second)) = (text(first), text(second)) {
         let (first, second) = (words(first), words(second));
-        let gaps = |split: &[(bool, &[u8])]| -> Vec<Option<Vec<u8>>> {
-            split
-                .iter()
-                .map(|(word, bytes)| (!word).then(|| bytes.to_vec()))
-                .collect()
-        };
-        if gaps(&first) != gaps(&second) {
+        let gap = |(word, part): &(bool, _)| (!word).then_some(*part);
+        if !first.iter().map(gap).eq(second.iter().map(gap)) {
             return None;
         }
-        let only = |split: &[(bool, &'_ [u8])]| -> Vec<Vec<u8>> {
-            split
-                .iter()
-                .filter(|(word, _)| *word)
-                .map(|(_, bytes)| bytes.to_vec())
-                .collect()
-        };
-        let (first, second) = (only(&first), only(&second));
-        let pairs = first
-            .iter()
-            .map(Vec::as_slice)
-            .zip(second.iter().map(Vec::as_slice));
+        let only = |(word, part): (bool, _)| word.then_some(part);
+        let pairs = first.into_iter().filter_map(only);
+        let pairs = pairs.zip(second.into_iter().filter_map(only));
         Addresses::Words(pairs.enumerate().filter_map(differing).collect())
     } else {
         if first.len() != second.len() {

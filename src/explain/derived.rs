@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Case, Contents};
 use crate::model::{Element, Field, Finding, FindingState, TrialId, Value};
-use crate::search::Seen;
 
 /// One line of a list of checksums.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,7 +174,7 @@ fn differing(case: &Case<'_>, element: &Element) -> BTreeSet<TrialId> {
     };
     let differs = |trial: &TrialId| {
         let seen = case.ledger.seen(*trial).and_then(|seen| seen.get(number));
-        seen.is_some_and(|seen| !matches!(seen, Seen::Value(0) | Seen::Unobserved))
+        seen.is_some_and(|seen| seen.differs())
     };
     case.trials
         .iter()

@@ -259,10 +259,7 @@ impl Ledger {
 
     /// The first trial in which the element was not as in the control.
     pub fn first_difference(&self, element: usize) -> Option<TrialId> {
-        let differs = |seen: &Vec<Seen>| {
-            seen.get(element)
-                .is_some_and(|seen| !matches!(seen, Seen::Value(0) | Seen::Unobserved))
-        };
+        let differs = |seen: &Vec<Seen>| seen.get(element).is_some_and(|seen| seen.differs());
         self.trials
             .iter()
             .find(|(_, seen)| differs(seen))

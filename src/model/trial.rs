@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Snapshot;
+use super::{Snapshot, TrialResult};
 
 /// The number of a trial within its session, in the order in which trials were planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,6 +84,15 @@ impl Outcome {
     /// Whether the build succeeded.
     pub fn is_built(&self) -> bool {
         matches!(self, Self::Built { .. })
+    }
+
+    /// The same without what was built.
+    pub fn result(&self) -> TrialResult {
+        match self {
+            Self::Built { .. } => TrialResult::Built,
+            Self::Failed { .. } => TrialResult::Failed,
+            Self::TimedOut => TrialResult::TimedOut,
+        }
     }
 }
 

@@ -353,6 +353,13 @@ impl Plan {
         Row(self.opening.clone())
     }
 
+    /// The variation that fills a slot, by its index; none where it is not tried.
+    pub fn filling(&self, slot: Slot) -> Option<usize> {
+        let fills = |setting: &Setting| setting.slot() == slot;
+        let mut variations = self.variations.iter();
+        variations.position(|variation| variation.control.settings.iter().any(fills))
+    }
+
     /// What a row varies: names of variations and of their levels.
     pub fn varied(&self, row: &Row) -> BTreeMap<String, String> {
         let levels = self.variations.iter().zip(&row.0);

@@ -87,6 +87,13 @@ pub enum Seen {
     Unobserved,
 }
 
+impl Seen {
+    /// Whether this is a difference from the control.
+    pub fn differs(self) -> bool {
+        !matches!(self, Self::Value(0) | Self::Unobserved)
+    }
+}
+
 /// What the records say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {

@@ -80,11 +80,7 @@ impl Session<'_> {
 
     /// The variation that makes addresses random.
     fn random_addresses(&self) -> Option<usize> {
-        let fills = |variation: &crate::model::Variation| {
-            let mut settings = variation.control.settings.iter();
-            settings.any(|setting| setting.slot() == Slot::RandomAddresses)
-        };
-        self.plan.variations.iter().position(fills)
+        self.plan.filling(Slot::RandomAddresses)
     }
 
     fn are_random(&self, trial: TrialId) -> bool {
@@ -210,10 +206,7 @@ impl Session<'_> {
             return;
         };
         let differing: Vec<usize> = (0..seen.len())
-            .filter(|number| {
-                seen.get(*number)
-                    .is_some_and(|seen| super::run::differs(*seen))
-            })
+            .filter(|number| seen.get(*number).is_some_and(|seen| seen.differs()))
             .filter(|number| !self.addresses.looked_at.contains(number))
             .collect();
         for number in differing {

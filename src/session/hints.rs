@@ -1,6 +1,6 @@
 //! Hints for the search: elements that hold values which the levels of a trial chose.
 
-use super::run::{Session, differs};
+use super::run::Session;
 use crate::explain::Marks;
 use crate::model::{Field, TrialId};
 use crate::search::{Seen, Try};
@@ -23,7 +23,7 @@ impl Session<'_> {
         let mut marks = None;
         let numbers = (0..seen.len()).filter(|number| {
             let known = self.hinted.contains(number);
-            !known && seen.get(*number).is_some_and(|seen| differs(*seen))
+            !known && seen.get(*number).is_some_and(|seen| seen.differs())
         });
         let numbers: Vec<usize> = numbers.take(MOST).collect();
         for number in numbers {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::run::Session;
 use super::{Error, Progress};
 use crate::diff::{self, Judged};
-use crate::model::{Element, Outcome, Row, Slot, TrialId, TrialKind, TrialRecord, TrialResult};
+use crate::model::{Element, Outcome, Row, Slot, TrialId, TrialKind, TrialRecord};
 use crate::sandbox::Focus;
 use crate::sandbox::supervisor::{Line, Process, Scope, Source};
 use crate::search::{ElementVerdict, Try};
@@ -72,11 +72,7 @@ impl Session<'_> {
 
     /// The elements that the order of directories changes alone, the first one last.
     fn ordered(&self) -> Vec<Target> {
-        let fills = |variation: &crate::model::Variation| {
-            let mut settings = variation.control.settings.iter();
-            settings.any(|setting| setting.slot() == Slot::DirectoryOrder)
-        };
-        let Some(factor) = self.plan.variations.iter().position(fills) else {
+        let Some(factor) = self.plan.filling(Slot::DirectoryOrder) else {
             return Vec::new();
         };
         let verdict = self.search.verdict();
@@ -189,24 +185,24 @@ impl Session<'_> {
         let id = TrialId(self.next_id());
         self.announce(id, &attempt, *left);
         let mut spec = self.spec(id, &attempt);
+        // Only whether it differs is asked.
+        spec.keep_outputs = None;
         spec.focus = Some(Focus {
             scope,
             elsewhere: self.plan.control.directory_order,
         });
         let report = self.sandbox.run(&spec)?;
-        let control = self.ledger.control().cloned().unwrap_or_default();
-        let (result, differing) = match &report.outcome {
-            Outcome::Built { snapshot } => {
-                let judged = Judged {
-                    metadata: self.options.metadata,
-                };
-                let compared = diff::compare(&control, snapshot, judged);
-                let differing: BTreeSet<Element> = compared.differing().cloned().collect();
-                (TrialResult::Built, differing)
-            }
-            Outcome::Failed { .. } => (TrialResult::Failed, BTreeSet::new()),
-            Outcome::TimedOut => (TrialResult::TimedOut, BTreeSet::new()),
+        let judged = Judged {
+            metadata: self.options.metadata,
         };
+        let differing: BTreeSet<Element> = match (self.ledger.control(), &report.outcome) {
+            (Some(control), Outcome::Built { snapshot }) => {
+                let compared = diff::compare(control, snapshot, judged);
+                compared.differing().cloned().collect()
+            }
+            _ => BTreeSet::new(),
+        };
+        let result = report.outcome.result();
         self.trials.push(TrialRecord {
             id,
             kind: attempt.kind,

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::run::{Session, differs, event};
+use super::run::{Session, event};
 use super::{Error, Progress};
 use crate::explain::PartFound;
 use crate::model::{Environment, Outcome, Row, TrialId, TrialKind, TrialRecord, TrialResult};
@@ -93,7 +93,7 @@ impl Session<'_> {
     fn shows(&self, trial: TrialId, number: usize) -> Option<bool> {
         match self.ledger.seen(trial)?.get(number).copied() {
             Some(Seen::Unobserved) => None,
-            Some(seen) => Some(differs(seen)),
+            Some(seen) => Some(seen.differs()),
             None => Some(false),
         }
     }
@@ -187,16 +187,12 @@ impl Session<'_> {
         of: PartOf,
         report: &TrialReport,
     ) -> TrialResult {
-        let result = match &report.outcome {
-            Outcome::Built { snapshot } => {
-                self.contents.sort_out(id, snapshot);
-                let split = self.known_addresses(id, attempt, snapshot);
-                self.ledger.observe(id, snapshot, &split);
-                TrialResult::Built
-            }
-            Outcome::Failed { .. } => TrialResult::Failed,
-            Outcome::TimedOut => TrialResult::TimedOut,
-        };
+        if let Outcome::Built { snapshot } = &report.outcome {
+            self.contents.sort_out(id, snapshot);
+            let split = self.known_addresses(id, attempt, snapshot);
+            self.ledger.observe(id, snapshot, &split);
+        }
+        let result = report.outcome.result();
         self.trials.push(TrialRecord {
             id,
             kind: attempt.kind,

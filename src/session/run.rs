@@ -127,7 +127,8 @@ impl Session<'_> {
             trial: id,
             kind: one.kind,
             varied: self
-                .varied(one)
+                .plan
+                .varied(&one.row)
                 .into_iter()
                 .map(|(name, level)| format!("{name}={level}"))
                 .collect(),
@@ -213,7 +214,7 @@ impl Session<'_> {
                 let seen = self.ledger.observe(id, snapshot, &split);
                 self.suspect_addresses(id, one);
                 self.look_for_marks(id, one, &seen);
-                let differing = seen.iter().filter(|seen| differs(**seen)).count();
+                let differing = seen.iter().filter(|seen| seen.differs()).count();
                 (TrialResult::Built, Observation::Built(seen), differing)
             }
             Outcome::Failed { how } => {
@@ -231,7 +232,7 @@ impl Session<'_> {
         self.trials.push(TrialRecord {
             id,
             kind: one.kind,
-            varied: self.varied(one),
+            varied: self.plan.varied(&one.row),
             result,
             seconds: report.seconds,
         });
@@ -239,7 +240,7 @@ impl Session<'_> {
     }
 
     fn note_failure(&mut self, id: TrialId, one: &Try, how: &str, report: &TrialReport) {
-        let varied = self.varied(one);
+        let varied = self.plan.varied(&one.row);
         let log = keep::log(self.options, id, report);
         let text = control::failure(self.options, id, &varied, how, report, log.as_deref());
         if self.ledger.control().is_none() && one.row.is_control() {
@@ -282,19 +283,6 @@ impl Session<'_> {
         self.introduced = self.ledger.elements().len();
     }
 
-    fn varied(&self, one: &Try) -> BTreeMap<String, String> {
-        let levels = self.plan.variations.iter().zip(&one.row.0);
-        levels
-            .filter(|(_, level)| **level != 0)
-            .filter_map(|(variation, level)| {
-                Some((
-                    variation.name.clone(),
-                    variation.level(*level)?.name.clone(),
-                ))
-            })
-            .collect()
-    }
-
     /// Waits until the given time after the latest control's start.
     fn wait_for(&self, after: Option<f64>) -> Result<(), Error> {
         let (Some(after), Some(control)) = (after, self.control_started) else {
@@ -330,8 +318,4 @@ pub(super) fn event(
         cpu_seconds: report.cpu_seconds,
         passed: report.passed_variables.clone(),
     }
-}
-
-pub(super) fn differs(seen: Seen) -> bool {
-    !matches!(seen, Seen::Value(0) | Seen::Unobserved)
 }
