@@ -191,7 +191,7 @@ pub fn start(
     config: &Config,
     event_log: Option<File>,
 ) -> Result<Running, Error> {
-    let threads = std::thread::available_parallelism().map_or(3, |count| count.get().clamp(3, 8));
+    let threads = engine::processors().clamp(3, 8);
     Running::start(
         engine::Supervisor::new(listener, config, event_log)?,
         threads,

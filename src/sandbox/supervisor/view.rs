@@ -11,12 +11,16 @@ use std::sync::{Arc, Mutex};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
 
-use super::engine::{Event, Supervisor};
+use super::engine::{Answer, Event, Supervisor};
+use super::low;
 use super::tracee::{Tracees, lock};
 use crate::sandbox::sys::tracee as sys;
 
 /// `statx` as it comes from the kernel.
 pub(super) type Status = libc::statx;
+
+/// The id that leaves an id as it is, `setreuid(2)`.
+const UNCHANGED: u32 = u32::MAX;
 
 /// Where a process stands in the file system, and as whom.
 #[derive(Debug, Default)]
@@ -172,6 +176,42 @@ impl Views {
     /// The processes of the trial no longer share root, mounts and credentials.
     pub(super) fn diverge(&self) {
         self.diverse.store(true, Ordering::Relaxed);
+    }
+
+    /// A process takes on a user, in any of the first `count` arguments. make becomes who
+    /// it is before each command, which changes nothing.
+    pub(super) fn become_user(&self, tracees: &Tracees, event: &Event, count: usize) -> Answer {
+        self.take_on(tracees, event, count, |footing| {
+            footing.users.inside(footing.identity.user)
+        })
+    }
+
+    /// A process takes on a group.
+    pub(super) fn become_group(&self, tracees: &Tracees, event: &Event, count: usize) -> Answer {
+        self.take_on(tracees, event, count, |footing| {
+            footing.groups.inside(footing.identity.group)
+        })
+    }
+
+    fn take_on(
+        &self,
+        tracees: &Tracees,
+        event: &Event,
+        count: usize,
+        own: impl Fn(&Footing) -> u32,
+    ) -> Answer {
+        if !self.diverse.load(Ordering::Relaxed) {
+            // The caller is still who everybody is.
+            let own = self
+                .footing(tracees, event.tid)
+                .map(|footing| own(&footing));
+            let ids = event.args.iter().take(count);
+            let mut ids = ids.map(|id| low(*id).cast_unsigned());
+            if !own.is_ok_and(|own| ids.all(|id| id == own || id == UNCHANGED)) {
+                self.diverge();
+            }
+        }
+        Answer::Continue
     }
 
     /// The build begins: what happened before was the sandbox preparing it.
@@ -357,6 +397,7 @@ impl Tracees {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::supervisor::arch::{ABIS, identify};
 
     #[test]
     fn ids_are_shown_as_the_user_namespace_names_them() {
@@ -364,6 +405,32 @@ mod tests {
         assert_eq!(map.inside(0), 1000);
         assert_eq!(map.inside(100_005), 2005);
         assert_eq!(map.inside(7), 65534);
+    }
+
+    #[test]
+    fn who_becomes_who_it_is_already_does_not_part_from_the_others() {
+        let tracees = Tracees::new().unwrap();
+        let own = nix::unistd::Uid::effective().as_raw();
+        let becomes = |users: &[u32]| {
+            let views = Views::default();
+            let (abi, trap) = identify(ABIS[0].audit, 117).unwrap();
+            let mut event = Event {
+                id: 0,
+                tid: std::process::id(),
+                abi,
+                trap,
+                args: [7; 6],
+            };
+            for (place, user) in event.args.iter_mut().zip(users) {
+                *place = u64::from(*user);
+            }
+            views.become_user(&tracees, &event, users.len());
+            views.diverse.into_inner()
+        };
+        assert!(!becomes(&[own]));
+        assert!(!becomes(&[UNCHANGED, own, UNCHANGED]));
+        assert!(becomes(&[own + 1]));
+        assert!(becomes(&[own, own, own + 1]));
     }
 
     #[test]
