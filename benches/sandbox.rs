@@ -1,5 +1,5 @@
 //! What a trial costs beside the bare command: set-up and teardown with all namespaces and
-//! overlays, over a small source and over one of 20 000 files.
+//! overlays, with and without a supervisor, over a small source and over one of 20 000 files.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark says why it fails")]
 
@@ -9,7 +9,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use reprobe::model::{Build, Environment, OutputSelection};
+use reprobe::model::{
+    Build, Clock, DirectoryOrder, Environment, Inodes, OutputSelection, Randomness,
+};
 use reprobe::sandbox::{self, Limits, Sandbox, SessionOptions, TrialSpec};
 
 fn set_up(criterion: &mut Criterion) {
@@ -39,11 +41,11 @@ fn set_up(criterion: &mut Criterion) {
             cache: None,
         })
         .unwrap();
-        let spec = TrialSpec {
-            environment: Environment::default(),
+        let spec = |environment: &Environment| TrialSpec {
+            environment: environment.clone(),
             build: Build {
                 command: vec!["true".into()],
-                source,
+                source: source.clone(),
                 outputs: OutputSelection::Tree,
                 variables: BTreeMap::new(),
             },
@@ -52,9 +54,25 @@ fn set_up(criterion: &mut Criterion) {
             log: None,
             focus: None,
         };
-        group.bench_function(format!("trial over {files} files"), |bencher| {
-            bencher.iter(|| sandbox.run(&spec).unwrap());
-        });
+        let bare = Environment::default();
+        let held = Environment {
+            clock: Clock::Stepped {
+                start: 2_000_000_000,
+            },
+            directory_order: DirectoryOrder::Keyed {
+                key: 1,
+                reverse: false,
+            },
+            randomness: Randomness::Seeded { seed: 1 },
+            inodes: Inodes::Numbered { key: 1 },
+            ..Environment::default()
+        };
+        for (name, environment) in [("trial", &bare), ("supervised trial", &held)] {
+            let spec = spec(environment);
+            group.bench_function(format!("{name} over {files} files"), |bencher| {
+                bencher.iter(|| sandbox.run(&spec).unwrap());
+            });
+        }
     }
     group.finish();
 }

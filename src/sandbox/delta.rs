@@ -83,11 +83,13 @@ impl Walk<'_> {
         let Some(lower) = self.lower else {
             return Ok(());
         };
+        let seen = sorted_names(&self.merged.join(relative))?;
         for name in sorted_names(&lower.join(relative))? {
-            let path = relative.join(name);
-            if self.merged.join(&path).symlink_metadata().is_ok() {
+            // A look-up of every name would cost more than the rest of a short trial.
+            if seen.binary_search(&name).is_ok() {
                 continue;
             }
+            let path = relative.join(name);
             self.changes.removed.push(path.clone());
             self.remove_below(&path)?;
         }
