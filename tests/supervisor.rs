@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use reprobe::model::{Clock, DirectoryOrder, Environment, Inodes, Randomness};
-use reprobe::sandbox::supervisor::{Config, Line, Scope, Source, Words};
+use reprobe::sandbox::supervisor::{Chosen, Config, Line, Scope, Source, Within, Words};
 use tempfile::TempDir;
 
 /// Compiled test programs.
@@ -473,29 +473,12 @@ fn hard_links_and_directories_keep_their_identity_under_another_numbering() {
 
 #[test]
 fn what_the_build_reads_is_written_down_with_the_process_that_reads_it() {
-    let directory = TempDir::new().unwrap();
-    let log = directory.path().join("log");
     let config = Config {
         witness: true,
+        clock: Clock::Stepped { start: START },
         ..ordered(false)
     };
-    let config = Config {
-        clock: Clock::Stepped { start: START },
-        ..config
-    };
-    let output = Command::new(&*SUPERVISE)
-        .arg(serde_json::to_string(&config).unwrap())
-        .arg("/dev/null")
-        .args(["sh", "-c", "ls -U /usr/share; date; true"])
-        .env("SUPERVISE_LOG", &log)
-        .output()
-        .unwrap();
-    text(&output);
-    let lines: Vec<Line> = std::fs::read_to_string(&log)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines = witnessed(&config, &["sh", "-c", "ls -U /usr/share; date; true"]);
     let number = |name: &str| {
         lines.iter().find_map(|line| match line {
             Line::Process(process) if process.arguments[0] == name => {
@@ -526,14 +509,17 @@ fn an_order_can_act_for_one_program_and_one_directory_alone() {
     let scope = Scope {
         programs: vec!["ls".into()],
         directories: vec![directory.path().join("one")],
+        ..Scope::default()
     };
     let scoped = Config {
-        scope: Some(scope),
-        elsewhere: DirectoryOrder::Keyed {
-            key: 7,
-            reverse: false,
-        },
-        ..ordered(true)
+        within: Some(Within {
+            order: DirectoryOrder::Keyed {
+                key: 7,
+                reverse: true,
+            },
+            ..acting(scope)
+        }),
+        ..ordered(false)
     };
     let list = |config: &Config, tool: &[&str], name: &str| {
         let path = directory.path().join(name);
@@ -550,6 +536,79 @@ fn an_order_can_act_for_one_program_and_one_directory_alone() {
         list(&scoped, find, "one"),
         list(&ordered(false), find, "one")
     );
+}
+
+/// The levels of the host, in a scope.
+fn acting(scope: Scope) -> Within {
+    Within::new(scope, &Environment::default())
+}
+
+/// What a build reads, by the log of its supervisor.
+fn witnessed(config: &Config, command: &[&str]) -> Vec<Line> {
+    let directory = TempDir::new().unwrap();
+    let log = directory.path().join("log");
+    let output = Command::new(&*SUPERVISE)
+        .arg(serde_json::to_string(config).unwrap())
+        .arg("/dev/null")
+        .args(command)
+        .env("SUPERVISE_LOG", &log)
+        .output()
+        .unwrap();
+    text(&output);
+    let lines = std::fs::read_to_string(&log).unwrap();
+    let lines = lines.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// The name of the process that runs a command line.
+fn name_of(lines: &[Line], arguments: &[&str]) -> u64 {
+    let mut processes = lines.iter().filter_map(|line| match line {
+        Line::Process(process) if process.arguments == arguments => Some(process.name),
+        _ => None,
+    });
+    processes.next().unwrap()
+}
+
+#[test]
+fn randomness_can_act_for_one_process_alone_which_then_has_the_bytes_that_it_has_if_all_do() {
+    let print = "import os; print(os.urandom(8).hex())";
+    let python = ["/usr/bin/python3", "-S", "-c", print];
+    let twice = format!(
+        "for name in one two; do {} -S -c '{print}' $name; done",
+        python[0]
+    );
+    let build = ["sh", "-c", &twice];
+    let seeded = |seed| Config {
+        randomness: Randomness::Seeded { seed },
+        ..host()
+    };
+    let lines = witnessed(&seeded(1), &build);
+    let one = name_of(&lines, &[&python[..], &["one"]].concat());
+    let scoped = |processes| Config {
+        within: Some(Within {
+            randomness: Randomness::Seeded { seed: 2 },
+            ..acting(Scope {
+                processes,
+                ..Scope::default()
+            })
+        }),
+        ..seeded(1)
+    };
+    let said = |config: &Config| -> Vec<String> {
+        let said = text(&run(config, &build));
+        said.lines().map(str::to_owned).collect()
+    };
+    let (first, second) = (said(&seeded(1)), said(&seeded(2)));
+    assert_ne!(first[0], second[0]);
+    assert_ne!(first[1], second[1]);
+    let only = said(&scoped(Chosen::Only([one].into())));
+    assert_eq!(only, [second[0].clone(), first[1].clone()]);
+    let others = said(&scoped(Chosen::But([one].into())));
+    assert_eq!(others, [first[0].clone(), second[1].clone()]);
+    assert_eq!(said(&scoped(Chosen::All)), second);
+    assert_eq!(said(&scoped(Chosen::Only([].into()))), first);
 }
 
 /// What a configuration with everything in it asks for.

@@ -176,9 +176,10 @@ pub struct CheckArgs {
     #[arg(long, help_heading = "Search")]
     pub thorough: bool,
 
-    /// Do not look for the process and the directory behind an order
+    /// Do not look for the process behind an order or random bytes
     ///
-    /// Where `file-order` is to blame, about ten more builds find out who lists which directory.
+    /// Where `file-order` or `randomness` is to blame, about ten more builds find out who lists
+    /// which directory, and who takes random bytes.
     #[arg(long, help_heading = "Search")]
     pub no_locate: bool,
 

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::error::StepError;
 use super::identity::{IdMaps, Ids};
 use super::op::SetupOp;
-use super::supervisor::{self, Scope};
-use crate::model::{DirectoryOrder, Environment, OutputSelection, Snapshot};
+use super::supervisor::{self, Within};
+use crate::model::{Environment, OutputSelection, Snapshot};
 use crate::snapshot::Keep;
 
 /// Everything that a trial needs to know.
@@ -55,17 +55,17 @@ pub(super) struct Request {
     pub(super) supervised: bool,
     /// Paths whose change is the sandbox's own doing.
     pub ours: Vec<PathBuf>,
-    /// Where the order of directories acts, if not everywhere; readings are written down.
+    /// A closer look, if one is taken.
     pub focus: Option<Focus>,
 }
 
-/// The order of directories acts in a scope alone, and what the build reads is written down.
+/// A closer look: what the build reads is written down, and levels act in a scope alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Focus {
-    /// For which programs and directories; `None` for all.
-    pub scope: Option<Scope>,
-    /// The order elsewhere.
-    pub elsewhere: DirectoryOrder,
+    /// Levels that act in place of the environment's, and where; `None` for nowhere.
+    pub within: Option<Within>,
+    /// Whether every read of the clock is written down too, which makes each of them slow.
+    pub witness: bool,
 }
 
 impl Request {
@@ -83,8 +83,8 @@ impl Request {
             ..supervisor::Config::new(environment)
         };
         if let Some(focus) = &self.focus {
-            config.scope.clone_from(&focus.scope);
-            config.elsewhere = focus.elsewhere;
+            config.within.clone_from(&focus.within);
+            config.witness = focus.witness;
         }
         config
     }

@@ -24,7 +24,7 @@ pub struct TrialSpec {
     /// Where its output goes; `None` leaves it in the trial's directory, which goes with the
     /// session.
     pub log: Option<PathBuf>,
-    /// Where the order of directories acts, if not everywhere; readings are written down.
+    /// A closer look, if one is taken.
     pub focus: Option<Focus>,
 }
 

@@ -1,7 +1,7 @@
 //! The part of the summary about differences: one section per set of culprits, then what is
 //! unstable, unsettled or derived, then what differs without deciding anything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::super::group::{Artifacts, Group, groups, output_of};
 use super::super::page::{Look, Page, Text};
@@ -25,6 +25,31 @@ pub(super) fn write(page: &mut Page, findings: &Findings, artifacts: &Artifacts<
     unproven(page, artifacts, &deciding);
     beside(page, artifacts, &aside);
     unexplained(page, findings, &aside);
+}
+
+/// Where differences come from, and of which ones that is said, unless of all.
+fn causes<'f>(members: &[&'f Finding]) -> BTreeMap<&'f str, String> {
+    let mut causes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for finding in members {
+        if let Some(cause) = &finding.cause {
+            causes.entry(cause).or_default().push(&finding.element);
+        }
+    }
+    let of = |mut elements: Vec<&str>| {
+        if elements.len() == members.len() {
+            return String::new();
+        }
+        elements.dedup();
+        match elements.as_slice() {
+            [] => String::new(),
+            [one] => format!(" of {}", printable(one)),
+            [first, rest @ ..] => format!(" of {} and {} more", printable(first), rest.len()),
+        }
+    };
+    let causes = causes.into_iter();
+    causes
+        .map(|(cause, elements)| (cause, of(elements)))
+        .collect()
 }
 
 /// One section for every distinct set of alternatives.
@@ -52,9 +77,9 @@ fn culprits(
         let title = Text::new(Look::Bad, &alternatives(sets)).and(Look::Dim, &levels);
         page.paragraph(2, 2, &title);
         list(page, 4, artifacts, members, |_| String::new());
-        let causes: BTreeSet<&str> = members.iter().filter_map(|f| f.cause.as_deref()).collect();
-        for cause in causes {
-            page.paragraph(4, 2, &format!("cause: {}", printable(cause)).into());
+        for (cause, of) in causes(members) {
+            let text = format!("cause{of}: {}", printable(cause));
+            page.paragraph(4, 2, &text.into());
         }
         for (names, steps) in proofs(members) {
             let label = match sets.len() {

@@ -186,6 +186,36 @@ fn two_thousand_members_take_one_line() {
 }
 
 #[test]
+fn a_cause_says_of_what_it_is_one_unless_of_everything() {
+    let mut findings = sdist();
+    findings.findings = ["a", "b", "c"]
+        .map(|name| {
+            let finding = finding(name, "content", ["1", "2"]);
+            certified(finding, &[(&["randomness"], &[3], &[0])])
+        })
+        .to_vec();
+    let causes = |findings: &Findings| -> Vec<String> {
+        let page = plain(findings);
+        let lines = page.lines().map(str::trim);
+        let lines = lines.filter(|line| line.starts_with("cause"));
+        lines.map(str::to_owned).collect()
+    };
+    assert!(causes(&findings).is_empty());
+    for finding in &mut findings.findings {
+        finding.cause = Some("`one` does it".into());
+    }
+    assert_eq!(causes(&findings), ["cause: `one` does it"]);
+    findings.findings[1].cause = Some("`two` does it".into());
+    assert_eq!(
+        causes(&findings),
+        [
+            "cause of a and 1 more: `one` does it",
+            "cause of b: `two` does it"
+        ]
+    );
+}
+
+#[test]
 fn no_line_of_words_exceeds_the_width() {
     for findings in [reproducible(), sdist(), intricate(), inconclusive()] {
         let page = render(

@@ -18,7 +18,8 @@ use nix::unistd::{Whence, lseek};
 use super::engine::{Answer, Event, Supervisor};
 use super::order::{Listing, Order, Records, Slice};
 use super::tracee::{Memory, lock};
-use super::witness::{Scope, Source};
+use super::witness::{Source, Within};
+use crate::model::DirectoryOrder;
 use crate::sandbox::sys::tracee as sys;
 
 /// Widths of a position, best first: ext4, tmpfs and overlayfs take 42 bits; 32-bit descriptions
@@ -40,9 +41,10 @@ type Key = (Identity, u32, Order);
 /// What directory reads share.
 #[derive(Debug)]
 pub(super) struct Directories {
-    order: Order,
-    /// Where the order does not act, another one (or the file system's own).
-    scope: Option<(Scope, Option<Order>)>,
+    /// The file system's own where there is none.
+    order: Option<Order>,
+    /// Where levels act in a scope alone, the order there.
+    within: Option<(Within, Option<Order>)>,
     locks: Vec<Mutex<()>>,
     cache: Mutex<Cache>,
     /// Whether a device holds directories that are ours to order.
@@ -84,14 +86,21 @@ impl Cache {
 }
 
 impl Directories {
-    pub(super) fn new(order: Order, scope: Option<(Scope, Option<Order>)>) -> Self {
-        Self {
+    /// Nothing where every order is the file system's own.
+    pub(super) fn new(order: DirectoryOrder, within: Option<Within>) -> Option<Self> {
+        let order = Order::of(order);
+        let within = within.map(|within| {
+            let order = Order::of(within.order);
+            (within, order)
+        });
+        let inside = within.as_ref().and_then(|(_, order)| *order);
+        order.or(inside).is_some().then(|| Self {
             order,
-            scope,
+            within,
             locks: (0..LOCKS).map(|_| Mutex::default()).collect(),
             cache: Mutex::default(),
             devices: Mutex::default(),
-        }
+        })
     }
 
     /// The order that acts for this caller in this directory, if any.
@@ -101,24 +110,14 @@ impl Directories {
         event: &Event,
         directory: &OwnedFd,
     ) -> Option<Order> {
-        let Some((scope, elsewhere)) = &self.scope else {
-            return Some(self.order);
-        };
-        let mut executable = String::new();
-        if scope.asks_for_program() {
-            let caller = supervisor
-                .processes
-                .caller(&supervisor.tracees, event.tid)?;
-            executable = supervisor.processes.executable(caller.number)?;
-        }
-        let mut path = PathBuf::new();
-        if scope.asks_for_directory() {
-            path = path_of(supervisor, directory)?;
-        }
-        if scope.holds(&executable, &path) {
-            Some(self.order)
-        } else {
-            *elsewhere
+        match &self.within {
+            Some((within, order))
+                if supervisor.is_chosen(event.tid)
+                    && within.scope.holds_in(|| path_of(supervisor, directory)) =>
+            {
+                *order
+            }
+            _ => self.order,
         }
     }
 

@@ -18,7 +18,7 @@ use super::clock::{self, Clockwork, host_now};
 use super::deadlines::{self, Loans};
 use super::directory::{self, Directories};
 use super::numbers::Numbers;
-use super::order::{Order, Records};
+use super::order::Records;
 use super::places::Places;
 use super::processes::Processes;
 use super::programs::{self, Programs};
@@ -29,7 +29,6 @@ use super::view::{Guise, Views};
 use super::witness::{Log, Source};
 use super::{Config, Error, Report};
 use super::{files, names, names::Words, randomness, waits};
-use crate::model::Randomness;
 use crate::sandbox::sys::{notify, tracee::clock};
 
 /// A trapped call of one thread.
@@ -76,8 +75,8 @@ pub(super) struct Supervisor {
     pub(super) processes: Processes,
     pub(super) numbers: Option<Numbers>,
     pub(super) words: Option<Words>,
-    /// Of the random stream.
-    pub(super) seed: Option<u64>,
+    /// Of the random streams.
+    pub(super) seeds: Option<randomness::Seeds>,
     pub(super) devices: randomness::Devices,
     log: Option<Log>,
     /// Processes must be told from each other.
@@ -106,39 +105,35 @@ impl Supervisor {
             .map_or_else(|| own_start(&tracees), |since| since.saturating_mul(SECOND));
         let timeline = Timeline::new(config.clock, began, since);
         let clock = timeline.map(Clockwork::new).transpose()?;
-        let seed = match config.randomness {
-            Randomness::Host => None,
-            Randomness::Seeded { seed } => Some(seed),
-        };
+        let seeds = randomness::Seeds::of(config);
         let (programs, problem) = if config.purposes().contains(&Purpose::Programs) {
             let (programs, problem) =
-                Programs::new(&tracees, clock.as_ref(), config.witness, seed.is_some());
+                Programs::new(&tracees, clock.as_ref(), config.witness, seeds.is_some());
             (Some(programs), problem)
         } else {
             (None, None)
         };
-        let scope = config.scope.clone();
+        let within = config.within.clone();
+        let scope = within.as_ref().map(|within| within.scope.clone());
         let places = Places::new(&config.places);
-        let names_processes = seed.is_some() || log.is_some() || scope.is_some();
-        let scope = scope.map(|scope| (scope, Order::of(config.elsewhere)));
         Ok(Self {
             listener,
             turn: Turn::default(),
             shares: processors() > 2,
             latest: AtomicU32::new(0),
             tracees,
-            directories: Order::of(config.order).map(|order| Directories::new(order, scope)),
+            names_processes: seeds.is_some() || log.is_some() || scope.is_some(),
+            directories: Directories::new(config.order, within),
             clock,
             programs,
             loans: Loans::default(),
             views: Views::default(),
-            processes: Processes::new(places.clone()),
+            processes: Processes::new(places.clone(), scope),
             numbers: Numbers::of(config.inodes, &places),
             words: config.words.clone(),
-            seed,
+            seeds,
             devices: randomness::Devices::default(),
             log: log.map(Log::new),
-            names_processes,
             problems: Mutex::new(problem.into_iter().collect()),
             answered: AtomicU64::new(0),
             continued: AtomicU64::new(0),
@@ -149,6 +144,12 @@ impl Supervisor {
     /// Whether anything needs to know which process is which.
     pub(super) fn names_processes(&self) -> bool {
         self.names_processes
+    }
+
+    /// Whether levels that act in a scope alone act for this caller.
+    pub(super) fn is_chosen(&self, tid: u32) -> bool {
+        let caller = self.processes.caller(&self.tracees, tid);
+        caller.is_some_and(|caller| caller.chosen)
     }
 
     /// Writes down that the caller has read something, where a log is kept.
@@ -319,7 +320,7 @@ impl Running {
         for _ in 0..workers {
             threads.push(spawn(&shared, Supervisor::work)?);
         }
-        if shared.seed.is_some() {
+        if shared.seeds.is_some() {
             threads.push(spawn(&shared, |all| {
                 all.devices.feed(|| all.stopped());
             })?);

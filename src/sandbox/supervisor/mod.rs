@@ -45,7 +45,7 @@ use arch::Purpose;
 pub use engine::Running;
 pub use names::Words;
 pub use processes::Process;
-pub use witness::{Line, Scope, Source};
+pub use witness::{Chosen, Line, Scope, Source, Within};
 
 /// What a trial's supervisor has to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,14 +59,12 @@ pub struct Config {
     pub since: Option<i64>,
     /// In which order directories list their entries.
     pub order: DirectoryOrder,
-    /// For which processes and directories `order` acts; `None` for all.
-    pub scope: Option<Scope>,
-    /// In which order directories list their entries outside of `scope`.
-    pub elsewhere: DirectoryOrder,
     /// Where random bytes come from.
     pub randomness: Randomness,
     /// Numbers of inodes and devices.
     pub inodes: Inodes,
+    /// What acts in place of the above in a scope alone.
+    pub within: Option<Within>,
     /// What `uname` says.
     pub words: Option<Words>,
     /// Directories whose names the environment chose (the build's, its home, ...), the longest
@@ -85,10 +83,9 @@ impl Config {
             clock: environment.clock,
             since: None,
             order: environment.directory_order,
-            scope: None,
-            elsewhere: DirectoryOrder::Host,
             randomness: environment.randomness,
             inodes: environment.inodes,
+            within: None,
             words: Words::of(environment),
             places: Vec::new(),
             file_times: true,
@@ -103,7 +100,10 @@ impl Config {
 
     fn purposes(&self) -> Vec<Purpose> {
         let mut purposes = Vec::new();
-        if self.order != DirectoryOrder::Host {
+        let within = self.within.as_ref();
+        if within.map_or(self.order, |within| within.order) != DirectoryOrder::Host
+            || self.order != DirectoryOrder::Host
+        {
             purposes.push(Purpose::Directories);
         }
         if self.clock != Clock::Host {
@@ -122,7 +122,7 @@ impl Config {
             purposes.push(Purpose::Words);
         }
         // Which process is which is learnt when its program begins.
-        let several = self.randomness != Randomness::Host || self.scope.is_some() || self.witness;
+        let several = self.randomness != Randomness::Host || within.is_some() || self.witness;
         if several && !purposes.is_empty() && !purposes.contains(&Purpose::Programs) {
             purposes.push(Purpose::Programs);
         }

@@ -3,6 +3,9 @@
 
 use std::path::PathBuf;
 
+/// Where temporary files are, `/var/tmp` included.
+const TEMPORARY: &[u8] = b"/tmp/";
+
 /// The directories whose names differ between environments, the longest first.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Places(Vec<Vec<u8>>);
@@ -34,8 +37,9 @@ impl Places {
         rest.split(|byte| *byte == b'/').next().unwrap_or_default()
     }
 
-    /// An argument vector with our directories replaced wherever they stand, and every number
-    /// alike: numbers of processors, dates and pids are what environments differ in.
+    /// An argument vector with our directories replaced wherever they stand, and every number and
+    /// every name of a temporary file alike: numbers of processors, dates, pids and what is made of
+    /// them are what environments differ in.
     pub(super) fn stable_words(&self, words: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(words.len());
         let mut rest = words;
@@ -46,6 +50,11 @@ impl Places {
             if let Some((number, after)) = found {
                 out.push(number);
                 rest = after;
+            } else if let Some(after) = rest.strip_prefix(TEMPORARY) {
+                out.extend(TEMPORARY);
+                let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+                let end = after.iter().position(|byte| !in_name(byte));
+                rest = after.get(end.unwrap_or(after.len())..).unwrap_or_default();
             } else {
                 out.push(*first);
                 rest = further;
@@ -94,5 +103,11 @@ mod tests {
             stable("/other", "make\0-j16\0-C\0/other/sub\0")
         );
         assert_ne!(stable("/a", "cc\0x.c\0"), stable("/a", "cc\0y.c\0"));
+        assert_eq!(
+            stable("/a", "as\0-o\0x.o\0/tmp/ccKz6ZbB.s\0"),
+            stable("/tmp/b", "as\0-o\0x.o\0/tmp/cc_Yw0.s\0")
+        );
+        assert_ne!(stable("/a", "/tmp/p.X/x\0"), stable("/a", "/tmp/p.Y/y\0"));
+        assert_ne!(stable("/tmp/b", "/tmp/b/x\0"), stable("/tmp/b", "/tmp/c\0"));
     }
 }

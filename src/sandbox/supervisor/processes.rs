@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::order::keyed_hash;
 use super::places::Places;
 use super::tracee::{Tracees, lock};
+use super::witness::Scope;
 use crate::sandbox::sys::tracee as sys;
 
 /// Argument vectors are kept up to this many bytes.
@@ -26,6 +27,9 @@ pub struct Process {
     pub number: usize,
     /// The number of its parent; `None` for the root of the build, or where the parent had gone.
     pub parent: Option<usize>,
+    /// Tells it from the others, and is the same in every trial in which what leads to it is: made
+    /// of its arguments, those of its parents, and how often the same ones had come before.
+    pub name: u64,
     /// The executable, as the trial names it.
     pub executable: String,
     /// The argument vector; bytes that are no UTF-8 are replaced.
@@ -36,6 +40,8 @@ pub struct Process {
 #[derive(Debug, Default)]
 pub(super) struct Processes {
     places: Places,
+    /// For whom levels act.
+    scope: Option<Scope>,
     table: Mutex<Table>,
 }
 
@@ -43,6 +49,7 @@ pub(super) struct Processes {
 struct Table {
     known: BTreeMap<u32, Known>,
     met: Vec<Process>,
+    /// How often a name has come.
     occurrences: BTreeMap<u64, u64>,
     root: Option<u32>,
 }
@@ -52,8 +59,13 @@ struct Known {
     /// Tells a thread from a later one with the same id.
     pidfd: Arc<OwnedFd>,
     number: usize,
-    /// What its random stream is keyed by.
-    lineage: u64,
+    /// [`Process::name`].
+    name: u64,
+    /// Levels act for it.
+    chosen: bool,
+    /// What its random stream is keyed by: its name, or, of one that only forked (or is a thread)
+    /// and asked for random bytes, another one. Who forked and did not ask is not always seen.
+    lineage: Option<u64>,
     calls: u64,
 }
 
@@ -62,6 +74,8 @@ struct Known {
 pub(super) struct Caller {
     /// Index of the [`Process`].
     pub(super) number: usize,
+    /// Levels act for it.
+    pub(super) chosen: bool,
     /// Stable across trials.
     pub(super) lineage: u64,
     /// How many calls for random bytes it had made before.
@@ -69,9 +83,10 @@ pub(super) struct Caller {
 }
 
 impl Processes {
-    pub(super) fn new(places: Places) -> Self {
+    pub(super) fn new(places: Places, scope: Option<Scope>) -> Self {
         Self {
             places,
+            scope,
             table: Mutex::default(),
         }
     }
@@ -88,7 +103,7 @@ impl Processes {
         }
         let before = table.alive(tid);
         let parent = before.or_else(|| table.parent(tracees, tid, DEPTH));
-        table.meet(tracees, tid, parent.as_ref(), Some(&self.places));
+        table.meet(tracees, tid, parent.as_ref(), Some(self));
     }
 
     /// Who calls.
@@ -97,27 +112,28 @@ impl Processes {
         let known = table.known_or_met(tracees, tid, DEPTH)?;
         Some(Caller {
             number: known.number,
-            lineage: known.lineage,
+            chosen: known.chosen,
+            lineage: known.lineage.unwrap_or(known.name),
             calls: known.calls,
         })
     }
 
-    /// Who calls; counts the call.
+    /// Who asks for random bytes; counts the call.
     pub(super) fn count(&self, tracees: &Tracees, tid: u32) -> Option<Caller> {
         let caller = self.caller(tracees, tid)?;
-        if let Some(known) = lock(&self.table).known.get_mut(&tid) {
-            known.calls += 1;
-        }
-        Some(caller)
-    }
-
-    /// The executable of a process.
-    pub(super) fn executable(&self, number: usize) -> Option<String> {
-        let table = lock(&self.table);
-        table
-            .met
-            .get(number)
-            .map(|process| process.executable.clone())
+        let Table {
+            known, occurrences, ..
+        } = &mut *lock(&self.table);
+        let known = known.get_mut(&tid)?;
+        known.calls += 1;
+        let name = known.name;
+        let lineage = known
+            .lineage
+            .get_or_insert_with(|| counted(occurrences, name, b"fork"));
+        Some(Caller {
+            lineage: *lineage,
+            ..caller
+        })
     }
 
     /// Everybody.
@@ -153,53 +169,67 @@ impl Table {
         self.known_or_met(tracees, above, depth - 1)
     }
 
+    /// Takes a thread down; where a program begins, `begins` says what of its arguments counts.
     fn meet(
         &mut self,
         tracees: &Tracees,
         tid: u32,
         parent: Option<&Known>,
-        new_program: Option<&Places>,
+        begins: Option<&Processes>,
     ) -> Option<Known> {
         let pidfd = tracees.open_pidfd(tid).ok()?;
         let arguments = tracees
             .read_proc(&format!("{tid}/cmdline"))
             .unwrap_or_default();
-        let above = parent.map_or(0, |parent| parent.lineage);
-        // What a process is called says nothing new where it only forked.
-        let called = new_program.map_or_else(
-            || b"fork".to_vec(),
-            |places| places.stable_words(&arguments),
-        );
-        let kind = keyed_hash(above, &called);
-        let occurrence = self.occurrences.entry(kind).or_default();
-        *occurrence += 1;
-        let lineage = keyed_hash(kind, &occurrence.to_le_bytes());
-        let number = match parent {
-            Some(parent) if new_program.is_none() => parent.number,
+        // What a process is called says nothing where it did not begin before our eyes.
+        let called = begins.map_or_else(Vec::new, |processes| {
+            processes.places.stable_words(&arguments)
+        });
+        let mut known = Known {
+            pidfd: Arc::new(pidfd),
+            number: 0,
+            name: 0,
+            chosen: false,
+            lineage: None,
+            calls: 0,
+        };
+        match parent {
+            Some(parent) if begins.is_none() => {
+                (known.number, known.name) = (parent.number, parent.name);
+                known.chosen = parent.chosen;
+            }
             _ => {
+                let above = parent.map_or(0, |parent| parent.name);
                 let executable = tracees.link(&format!("{tid}/exe")).unwrap_or_default();
-                self.met.push(Process {
+                let process = Process {
                     number: self.met.len(),
                     parent: parent.map(|parent| parent.number),
+                    name: counted(&mut self.occurrences, above, &called),
                     executable: executable.to_string_lossy().into_owned(),
                     arguments: words(&arguments),
-                });
-                self.met.len() - 1
+                };
+                (known.number, known.name) = (process.number, process.name);
+                let scope = begins.and_then(|processes| processes.scope.as_ref());
+                known.chosen = scope.is_some_and(|scope| scope.holds(&process));
+                known.lineage = Some(process.name);
+                self.met.push(process);
             }
-        };
+        }
         if self.known.len() >= REMEMBERED {
             self.known
                 .retain(|_, known| sys::is_alive(known.pidfd.as_fd()));
         }
-        let known = Known {
-            pidfd: Arc::new(pidfd),
-            number,
-            lineage,
-            calls: 0,
-        };
         self.known.insert(tid, known.clone());
         Some(known)
     }
+}
+
+/// A hash of what is called so below a parent, and of how often that has come before.
+fn counted(occurrences: &mut BTreeMap<u64, u64>, above: u64, called: &[u8]) -> u64 {
+    let kind = keyed_hash(above, called);
+    let occurrence = occurrences.entry(kind).or_default();
+    *occurrence += 1;
+    keyed_hash(kind, &occurrence.to_le_bytes())
 }
 
 fn words(arguments: &[u8]) -> Vec<String> {

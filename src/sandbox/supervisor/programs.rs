@@ -177,7 +177,7 @@ pub(super) fn begin(supervisor: &Supervisor, event: &Event) -> Answer {
 }
 
 fn patch(supervisor: &Supervisor, programs: &Programs, event: &Event) -> Result<(), Errno> {
-    if supervisor.clock.is_none() && supervisor.seed.is_none() {
+    if supervisor.clock.is_none() && supervisor.seeds.is_none() {
         return Ok(());
     }
     let tid = event.tid.to_string();
@@ -203,10 +203,10 @@ fn patch(supervisor: &Supervisor, programs: &Programs, event: &Event) -> Result<
         write_at(&memory, place, bytes)?;
     }
     let caller = supervisor.processes.caller(&supervisor.tracees, event.tid);
-    if let Some((seed, place)) = supervisor.seed.zip(vector.get(AT_RANDOM))
+    if let Some((seeds, place)) = supervisor.seeds.zip(vector.get(AT_RANDOM))
         && let Some(caller) = caller
     {
-        write_at(&memory, place, &randomness::at_start(seed, caller))?;
+        write_at(&memory, place, &randomness::at_start(seeds, caller))?;
     }
     Ok(())
 }

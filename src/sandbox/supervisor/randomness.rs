@@ -14,11 +14,13 @@ use rand::SeedableRng;
 use rand::rand_core::Rng as _;
 use rand_chacha::ChaCha12Rng;
 
+use super::Config;
 use super::engine::{Answer, Event, Supervisor};
 use super::order::keyed_hash;
 use super::processes::Caller;
 use super::tracee::{Memory, lock};
 use super::witness::Source;
+use crate::model::Randomness;
 
 /// `GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE`, getrandom(2).
 const FLAGS: u64 = 7;
@@ -36,13 +38,57 @@ fn stream(seed: u64, caller: Caller) -> ChaCha12Rng {
     ChaCha12Rng::from_seed(key)
 }
 
+/// The seeds of a trial.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seeds {
+    /// Of everybody for whom no other level acts.
+    common: u64,
+    /// Of those for whom one does.
+    chosen: u64,
+    /// Of the random devices.
+    devices: u64,
+}
+
+impl Seeds {
+    /// Nothing where random bytes are the kernel's.
+    pub(super) fn of(config: &Config) -> Option<Self> {
+        let Randomness::Seeded { seed: common } = config.randomness else {
+            return None;
+        };
+        let within = config.within.as_ref();
+        let chosen = match within.map(|within| within.randomness) {
+            Some(Randomness::Seeded { seed }) => seed,
+            _ => common,
+        };
+        let devices = within.is_some_and(|within| within.scope.devices);
+        Some(Self {
+            common,
+            chosen,
+            devices: if devices { chosen } else { common },
+        })
+    }
+
+    fn stream(self, caller: Caller) -> ChaCha12Rng {
+        stream(
+            if caller.chosen {
+                self.chosen
+            } else {
+                self.common
+            },
+            caller,
+        )
+    }
+}
+
 /// The pipes that stand for random devices, each with its stream.
 #[derive(Debug, Default)]
 pub(super) struct Devices(Mutex<Vec<(OwnedFd, ChaCha12Rng)>>);
 
 /// Looks for pipes in place of the random devices of the trial.
 pub(super) fn find_devices(supervisor: &Supervisor, tid: u32) {
-    let Some(seed) = supervisor.seed else { return };
+    let Some(seeds) = supervisor.seeds else {
+        return;
+    };
     for (number, name) in (0..).zip(["random", "urandom"]) {
         // Open for reading too, so that the pipe never ends.
         let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
@@ -54,10 +100,11 @@ pub(super) fn find_devices(supervisor: &Supervisor, tid: u32) {
         if kind == Ok(SFlag::S_IFIFO.bits()) {
             let device = Caller {
                 number: 0,
+                chosen: false,
                 lineage: number,
                 calls: AT_START,
             };
-            lock(&supervisor.devices.0).push((pipe, stream(seed, device)));
+            lock(&supervisor.devices.0).push((pipe, stream(seeds.devices, device)));
         }
     }
 }
@@ -87,20 +134,20 @@ impl Devices {
 }
 
 /// The sixteen bytes at `AT_RANDOM`.
-pub(super) fn at_start(seed: u64, caller: Caller) -> [u8; 16] {
+pub(super) fn at_start(seeds: Seeds, caller: Caller) -> [u8; 16] {
     let mut bytes = [0; 16];
     let caller = Caller {
         calls: AT_START,
         ..caller
     };
-    stream(seed, caller).fill_bytes(&mut bytes);
+    seeds.stream(caller).fill_bytes(&mut bytes);
     bytes
 }
 
 /// Answers `getrandom(2)`.
 pub(super) fn answer(supervisor: &Supervisor, event: &Event) -> Answer {
     let [address, length, flags, ..] = event.args;
-    let Some(seed) = supervisor.seed else {
+    let Some(seeds) = supervisor.seeds else {
         return Answer::Continue;
     };
     let caller = supervisor.processes.count(&supervisor.tracees, event.tid);
@@ -112,7 +159,7 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event) -> Answer {
     if !supervisor.is_valid(event) {
         return Answer::Gone;
     }
-    let mut random = stream(seed, caller);
+    let mut random = seeds.stream(caller);
     let length = length.min(i32::MAX.unsigned_abs().into());
     let mut piece = vec![0; PIECE];
     let mut done = 0;
@@ -135,30 +182,52 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event) -> Answer {
 mod tests {
     use super::*;
 
+    const CALLER: Caller = Caller {
+        number: 0,
+        chosen: false,
+        lineage: 5,
+        calls: 0,
+    };
+
+    fn seeds(common: u64, chosen: u64) -> Seeds {
+        Seeds {
+            common,
+            chosen,
+            devices: common,
+        }
+    }
+
     #[test]
     fn bytes_follow_seed_lineage_and_call() {
-        let caller = Caller {
-            number: 0,
-            lineage: 5,
-            calls: 0,
+        let bytes = at_start(seeds(1, 1), CALLER);
+        assert_eq!(at_start(seeds(1, 1), CALLER), bytes);
+        assert_ne!(at_start(seeds(2, 2), CALLER), bytes);
+        let other = Caller {
+            lineage: 6,
+            ..CALLER
         };
-        let bytes = at_start(1, caller);
-        assert_eq!(at_start(1, caller), bytes);
-        assert_ne!(at_start(2, caller), bytes);
-        assert_ne!(
-            at_start(
-                1,
-                Caller {
-                    lineage: 6,
-                    ..caller
-                }
-            ),
-            bytes
-        );
+        assert_ne!(at_start(seeds(1, 1), other), bytes);
         let mut first = [0; 16];
-        stream(1, caller).fill_bytes(&mut first);
+        stream(1, CALLER).fill_bytes(&mut first);
         let mut second = [0; 16];
-        stream(1, Caller { calls: 1, ..caller }).fill_bytes(&mut second);
+        stream(1, Caller { calls: 1, ..CALLER }).fill_bytes(&mut second);
         assert_ne!(first, second);
+    }
+
+    #[test]
+    fn a_chosen_process_has_the_bytes_that_it_has_where_its_seed_is_everybodys() {
+        let chosen = Caller {
+            chosen: true,
+            ..CALLER
+        };
+        let seeds_of_both = seeds(1, 2);
+        assert_eq!(
+            at_start(seeds_of_both, chosen),
+            at_start(seeds(2, 2), CALLER)
+        );
+        assert_eq!(
+            at_start(seeds_of_both, CALLER),
+            at_start(seeds(1, 1), CALLER)
+        );
     }
 }

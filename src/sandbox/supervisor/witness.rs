@@ -1,16 +1,17 @@
 //! What the build read of its surroundings, and which process read it; and for which processes
-//! and directories a level acts.
+//! and directories levels act.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
 use super::processes::Process;
 use super::tracee::lock;
+use crate::model::{DirectoryOrder, Environment, Randomness};
 
 /// What was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -88,34 +89,82 @@ impl Log {
     }
 }
 
-/// For which processes and directories the varied order acts; elsewhere another one does.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Levels that act in a scope alone; everywhere else what the trial's environment asks for does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Within {
+    /// Where they act.
+    pub scope: Scope,
+    /// In which order directories list their entries there.
+    pub order: DirectoryOrder,
+    /// Where random bytes come from there.
+    pub randomness: Randomness,
+}
+
+impl Within {
+    /// The levels of an environment, in a scope.
+    pub fn new(scope: Scope, environment: &Environment) -> Self {
+        Self {
+            scope,
+            order: environment.directory_order,
+            randomness: environment.randomness,
+        }
+    }
+}
+
+/// For which processes and directories levels act.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scope {
     /// Executables, by path or by last name; empty for all.
     pub programs: Vec<String>,
+    /// Of those programs, which processes.
+    pub processes: Chosen,
     /// Directories, without those below them, as the trial names them; empty for all.
     pub directories: Vec<PathBuf>,
+    /// Whether what the random devices yield is another: they do not know who reads.
+    pub devices: bool,
+}
+
+/// Some of the processes of a trial, by [`Process::name`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Chosen {
+    /// Every one.
+    #[default]
+    All,
+    /// These alone.
+    Only(BTreeSet<u64>),
+    /// All the others.
+    But(BTreeSet<u64>),
 }
 
 impl Scope {
-    /// Whether it asks about processes at all.
-    pub(super) fn asks_for_program(&self) -> bool {
-        !self.programs.is_empty()
+    /// Nobody.
+    pub fn nobody() -> Self {
+        Self {
+            processes: Chosen::Only(BTreeSet::new()),
+            ..Self::default()
+        }
     }
 
-    /// Whether it asks about directories at all.
-    pub(super) fn asks_for_directory(&self) -> bool {
-        !self.directories.is_empty()
+    /// Whether levels act for this process.
+    pub(super) fn holds(&self, process: &Process) -> bool {
+        let name = process.executable.rsplit('/').next();
+        let program =
+            |wanted: &String| *wanted == process.executable || Some(wanted.as_str()) == name;
+        let chosen = match &self.processes {
+            Chosen::All => true,
+            Chosen::Only(names) => names.contains(&process.name),
+            Chosen::But(names) => !names.contains(&process.name),
+        };
+        chosen && (self.programs.is_empty() || self.programs.iter().any(program))
     }
 
-    /// Whether a level acts for this executable in this directory.
-    pub(super) fn holds(&self, executable: &str, directory: &Path) -> bool {
-        let name = executable.rsplit('/').next();
-        let program = |wanted: &String| wanted == executable || Some(wanted.as_str()) == name;
-        (self.programs.is_empty() || self.programs.iter().any(program))
-            && (self.directories.is_empty()
-                || self.directories.iter().any(|wanted| wanted == directory))
+    /// Whether levels act in the directory whose path this gives.
+    pub(super) fn holds_in(&self, directory: impl FnOnce() -> Option<PathBuf>) -> bool {
+        self.directories.is_empty()
+            || directory().is_some_and(|directory| self.directories.contains(&directory))
     }
 }
 
@@ -123,17 +172,58 @@ impl Scope {
 mod tests {
     use super::*;
 
+    fn process(executable: &str, name: u64) -> Process {
+        Process {
+            number: 0,
+            parent: None,
+            name,
+            executable: executable.into(),
+            arguments: Vec::new(),
+        }
+    }
+
     #[test]
-    fn a_scope_holds_where_both_program_and_directory_are_named() {
+    fn a_scope_holds_for_the_programs_that_it_names_by_path_or_last_name() {
         let scope = Scope {
             programs: vec!["tar".into(), "/usr/bin/python3".into()],
-            directories: vec!["/src/a".into()],
+            ..Scope::default()
         };
-        assert!(scope.holds("/bin/tar", Path::new("/src/a")));
-        assert!(!scope.holds("/bin/tar", Path::new("/src/a/b")));
-        assert!(scope.holds("/usr/bin/python3", Path::new("/src/a")));
-        assert!(!scope.holds("/opt/python3", Path::new("/src/a")));
-        assert!(!scope.holds("/bin/tar", Path::new("/src/ab")));
-        assert!(Scope::default().holds("", Path::new("")));
+        assert!(scope.holds(&process("/bin/tar", 1)));
+        assert!(scope.holds(&process("/usr/bin/python3", 1)));
+        assert!(!scope.holds(&process("/opt/python3", 1)));
+        assert!(Scope::default().holds(&process("", 1)));
+    }
+
+    #[test]
+    fn a_scope_holds_for_chosen_processes_or_for_all_others() {
+        let scope = |processes| Scope {
+            programs: vec!["tar".into()],
+            processes,
+            ..Scope::default()
+        };
+        let only = scope(Chosen::Only([1].into()));
+        let but = scope(Chosen::But([1].into()));
+        let held = |scope: &Scope| {
+            [("/bin/tar", 1), ("/bin/tar", 2), ("/bin/ls", 2)]
+                .map(|(path, name)| scope.holds(&process(path, name)))
+        };
+        assert_eq!(held(&only), [true, false, false]);
+        assert_eq!(held(&but), [false, true, false]);
+        assert_eq!(held(&Scope::nobody()), [false; 3]);
+    }
+
+    #[test]
+    fn a_scope_holds_in_the_directories_that_it_names_and_not_below_them() {
+        let scope = Scope {
+            directories: vec!["/src/a".into()],
+            ..Scope::default()
+        };
+        let held = |path: &str| scope.holds_in(|| Some(path.into()));
+        assert_eq!(
+            ["/src/a", "/src/a/b", "/src/ab"].map(held),
+            [true, false, false]
+        );
+        assert!(!scope.holds_in(|| None));
+        assert!(Scope::default().holds_in(|| None));
     }
 }
