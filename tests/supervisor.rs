@@ -106,6 +106,7 @@ fn ordered(reverse: bool) -> Config {
 
 /// Where the trials' clocks start.
 const START: i64 = 2_000_000_000;
+const YEAR: i64 = 365 * 86400;
 
 fn stepped() -> Config {
     Config {
@@ -215,7 +216,12 @@ fn clock_programs() -> Vec<(&'static str, PathBuf)> {
 #[test]
 fn every_read_of_the_clock_shows_the_trials_time() {
     for (name, program) in clock_programs() {
-        for config in [stepped(), running()] {
+        for config in [
+            stepped(),
+            running(),
+            all_ahead(&stepped()),
+            all_ahead(&running()),
+        ] {
             let read = text(&run(&config, &[program.to_str().unwrap(), "read"]));
             let times: Vec<i64> = read.lines().map(|line| line.parse().unwrap()).collect();
             assert_eq!(times.len(), 10);
@@ -224,7 +230,7 @@ fn every_read_of_the_clock_shows_the_trials_time() {
                 times.iter().all(|time| (START..START + 20).contains(time)),
                 "{name}: {times:?}"
             );
-            if config.clock == (Clock::Stepped { start: START }) {
+            if matches!(config.clock, Clock::Stepped { .. }) {
                 assert_eq!(times, [START; 10], "{name}");
             }
         }
@@ -234,7 +240,7 @@ fn every_read_of_the_clock_shows_the_trials_time() {
 #[test]
 fn every_wait_takes_as_long_as_both_clocks_say() {
     for (name, program) in clock_programs() {
-        for config in [stepped(), running()] {
+        for config in [stepped(), running(), all_ahead(&stepped())] {
             let said = text(&run(&config, &[program.to_str().unwrap(), "wait"]));
             // musl waits for conditions by a relative time, which moves no held clock.
             let bad = said.lines().filter(|line| {
@@ -609,6 +615,92 @@ fn randomness_can_act_for_one_process_alone_which_then_has_the_bytes_that_it_has
     assert_eq!(others, [first[0].clone(), second[1].clone()]);
     assert_eq!(said(&scoped(Chosen::All)), second);
     assert_eq!(said(&scoped(Chosen::Only([].into()))), first);
+}
+
+/// The same clock for all processes, as one that is ahead of that of nobody.
+fn all_ahead(config: &Config) -> Config {
+    let earlier = match config.clock {
+        Clock::Running { .. } => Clock::Running {
+            start: START - YEAR,
+        },
+        _ => Clock::Stepped {
+            start: START - YEAR,
+        },
+    };
+    Config {
+        clock: earlier,
+        within: Some(Within {
+            clock: config.clock,
+            ..acting(Scope::default())
+        }),
+        ..config.clone()
+    }
+}
+
+#[test]
+fn a_clock_can_be_ahead_for_one_process_alone_and_for_some_of_its_readings() {
+    let directory = TempDir::new().unwrap();
+    // Often enough that the clock is read from its page.
+    let print = "import os, time; now = [int(time.time()) for _ in range(99)][98]; \
+                 print(now, int(os.stat(\"made\").st_mtime), int(os.stat(\"set\").st_mtime))";
+    let script = format!(
+        "cd {}; echo >made; touch -d @2100000000 set
+         for name in one two; do /usr/bin/python3 -S -c '{print}' $name; done",
+        directory.path().display()
+    );
+    let build = ["sh", "-ec", &script];
+    let witness = Config {
+        witness: true,
+        ..stepped()
+    };
+    let lines = witnessed(&witness, &build);
+    let one = name_of(&lines, &["/usr/bin/python3", "-S", "-c", print, "one"]);
+    let later = START + YEAR;
+    let said = |processes, sources: &[Source]| {
+        let scope = Scope {
+            processes,
+            sources: sources.iter().copied().collect(),
+            ..Scope::default()
+        };
+        let clock = Clock::Stepped { start: later };
+        let within = Within {
+            clock,
+            ..acting(scope)
+        };
+        let config = Config {
+            within: Some(within),
+            ..stepped()
+        };
+        text(&run(&config, &build))
+    };
+    let line = |now: i64, made: i64| format!("{now} {made} 2100000000\n");
+    let expected = [
+        (Chosen::All, &[][..], [(later, later), (later, later)]),
+        (
+            Chosen::Only([one].into()),
+            &[],
+            [(later, later), (START, START)],
+        ),
+        (
+            Chosen::But([one].into()),
+            &[],
+            [(START, START), (later, later)],
+        ),
+        (
+            Chosen::Only([one].into()),
+            &[Source::Clock],
+            [(later, START), (START, START)],
+        ),
+        (
+            Chosen::Only([one].into()),
+            &[Source::FileTime],
+            [(START, later), (START, START)],
+        ),
+    ];
+    for (processes, sources, times) in expected {
+        let shown: String = times.map(|(now, made)| line(now, made)).concat();
+        assert_eq!(said(processes, sources), shown, "{sources:?}");
+    }
 }
 
 /// What a configuration with everything in it asks for.

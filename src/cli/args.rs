@@ -176,10 +176,10 @@ pub struct CheckArgs {
     #[arg(long, help_heading = "Search")]
     pub thorough: bool,
 
-    /// Do not look for the process behind an order or random bytes
+    /// Do not look for the process behind a time, an order or random bytes
     ///
-    /// Where `file-order` or `randomness` is to blame, about ten more builds find out who lists
-    /// which directory, and who takes random bytes.
+    /// Where `time`, `file-order` or `randomness` is to blame, about ten more builds find out who
+    /// reads the clock, who lists which directory, who takes random bytes.
     #[arg(long, help_heading = "Search")]
     pub no_locate: bool,
 

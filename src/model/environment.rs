@@ -151,6 +151,21 @@ pub enum Clock {
     },
 }
 
+impl Clock {
+    /// By how many seconds this clock is ahead of another one that behaves alike; `None` where they
+    /// behave differently.
+    pub fn ahead_of(self, other: Self) -> Option<i64> {
+        match (self, other) {
+            (Self::Stepped { start: own }, Self::Stepped { start })
+            | (Self::Creeping { start: own }, Self::Creeping { start })
+            | (Self::Running { start: own }, Self::Running { start }) => {
+                Some(own.saturating_sub(start))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The locale variables of a trial.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

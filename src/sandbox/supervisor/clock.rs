@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-use super::Error;
 use super::arch::{Call, Width};
 use super::engine::{Answer, Event, Supervisor};
 use super::spinning::{LOOK, PERIOD, Spinning};
-use super::timeline::{SECOND, Timeline, Wait};
+use super::timeline::{SECOND, Sight, Timeline, Wait};
 use super::tracee::{Memory, Tracees, lock};
 use super::witness::Source;
+use super::{Config, Error};
 use crate::sandbox::sys::hook::{MAPPED, READ};
 use crate::sandbox::sys::page::SharedPage;
 use crate::sandbox::sys::tracee::clock;
@@ -32,11 +32,37 @@ pub(super) struct Clockwork {
     timeline: Mutex<Timeline>,
     changed: Condvar,
     page: SharedPage,
+    /// How the clock is ahead for chosen processes, and the page from which they read it.
+    chosen: Option<(Ahead, SharedPage)>,
     /// Reads since a program began, and when the latest bundle of them did, by thread.
     reads: Mutex<BTreeMap<u32, (u32, i64)>>,
     spinning: Spinning,
     /// At the moment every read is a call.
     looking: AtomicBool,
+}
+
+/// What of the clock is ahead for chosen processes, in nanoseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Ahead {
+    /// What they read of the clock, and their deadlines.
+    pub(super) clock: i64,
+    /// The times of files that they see.
+    pub(super) files: i64,
+}
+
+impl Ahead {
+    /// Nothing where a clock acts everywhere alike.
+    pub(super) fn of(config: &Config) -> Option<Self> {
+        let within = config.within.as_ref()?;
+        let seconds = within.clock.ahead_of(config.clock)?;
+        let ahead = seconds.saturating_mul(SECOND);
+        let of = |source| i64::from(within.scope.holds_for(source)) * ahead;
+        Some(Self {
+            clock: of(Source::Clock),
+            files: of(Source::FileTime),
+        })
+        .filter(|ahead| *ahead != Self::default())
+    }
 }
 
 /// The host's time.
@@ -45,11 +71,13 @@ pub(super) fn host_now() -> i64 {
 }
 
 impl Clockwork {
-    pub(super) fn new(timeline: Timeline) -> Result<Self, Error> {
+    pub(super) fn new(timeline: Timeline, ahead: Option<Ahead>) -> Result<Self, Error> {
+        let chosen = ahead.map(|ahead| Ok((ahead, SharedPage::new().map_err(Error::Page)?)));
         let clockwork = Self {
             timeline: Mutex::new(timeline),
             changed: Condvar::new(),
             page: SharedPage::new().map_err(Error::Page)?,
+            chosen: chosen.transpose()?,
             reads: Mutex::default(),
             spinning: Spinning::default(),
             looking: AtomicBool::new(false),
@@ -60,6 +88,11 @@ impl Clockwork {
 
     pub(super) fn is_held(&self) -> bool {
         lock(&self.timeline).is_held()
+    }
+
+    /// Whether what programs read of it depends on who they are.
+    pub(super) fn differs_by_reader(&self) -> bool {
+        self.chosen.is_some()
     }
 
     /// What a running clock adds.
@@ -83,7 +116,12 @@ impl Clockwork {
             i64::MAX => u64::MAX,
             due => due.cast_unsigned(),
         };
-        self.page.store(timeline.at(now).cast_unsigned(), due);
+        let time = timeline.at(now);
+        self.page.store(time.cast_unsigned(), due);
+        if let Some((ahead, page)) = &self.chosen {
+            let time = time.saturating_add(ahead.clock);
+            page.store(time.cast_unsigned(), due);
+        }
     }
 
     /// What the trial's clock shows.
@@ -92,10 +130,17 @@ impl Clockwork {
         self.current(tracees, now).at(now)
     }
 
-    /// Reads something from the current timeline; the argument is the host's time.
-    pub(super) fn with<T>(&self, tracees: &Tracees, read: impl Fn(&Timeline, i64) -> T) -> T {
+    /// Reads something from the current timeline, for who is so much ahead; the argument is the
+    /// host's time.
+    pub(super) fn with<T>(
+        &self,
+        tracees: &Tracees,
+        ahead: i64,
+        read: impl Fn(Sight<'_>, i64) -> T,
+    ) -> T {
         let now = host_now();
-        read(&self.current(tracees, now), now)
+        let timeline = &self.current(tracees, now);
+        read(Sight { timeline, ahead }, now)
     }
 
     /// A wait begins.
@@ -216,7 +261,8 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event) -> Answer {
     let Some(clockwork) = &supervisor.clock else {
         return Answer::Continue;
     };
-    let now = clockwork.now(&supervisor.tracees);
+    let ahead = supervisor.ahead(event.tid).clock;
+    let now = clockwork.now(&supervisor.tracees).saturating_add(ahead);
     clockwork.spinning.count(event.tid);
     supervisor.witness(event, Source::Clock, || None);
     if !supervisor.is_valid(event) {
@@ -242,7 +288,11 @@ fn hand_page_out(
 ) -> Result<i64, Errno> {
     match event.args[2] {
         READ if clockwork.is_held() && clockwork.wants_page(event.tid) => {
-            let own = format!("self/fd/{}", raw(clockwork.page.file()));
+            let page = match &clockwork.chosen {
+                Some((_, page)) if supervisor.is_chosen(event.tid) => page,
+                _ => &clockwork.page,
+            };
+            let own = format!("self/fd/{}", raw(page.file()));
             let file = supervisor.tracees.open_proc(&own, OFlag::O_RDONLY)?;
             let number = supervisor.add_descriptor(event, file.as_fd());
             // Where no descriptor is free the program goes on asking.
@@ -254,6 +304,17 @@ fn hand_page_out(
             Ok(0)
         }
         _ => Ok(0),
+    }
+}
+
+impl Supervisor {
+    /// How the clock is ahead for this caller.
+    pub(super) fn ahead(&self, tid: u32) -> Ahead {
+        let chosen = self.clock.as_ref().and_then(|clock| clock.chosen.as_ref());
+        match chosen {
+            Some((ahead, _)) if self.is_chosen(tid) => *ahead,
+            _ => Ahead::default(),
+        }
     }
 }
 

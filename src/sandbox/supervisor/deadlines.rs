@@ -154,8 +154,9 @@ fn lend(
         // Disarms the timer.
         return Ok(Answer::Continue);
     }
-    let (lent, wait) = clockwork.with(&supervisor.tracees, |timeline, now| {
-        let real = timeline.to_real(original, now);
+    let ahead = supervisor.ahead(event.tid).clock;
+    let (lent, wait) = clockwork.with(&supervisor.tracees, ahead, |sight, now| {
+        let real = sight.to_real(original, now);
         (real, real - now)
     });
     if !supervisor.is_valid(event) {
@@ -203,8 +204,9 @@ fn timerfd(supervisor: &Supervisor, clockwork: &Clockwork, event: &Event, width:
         if value == 0 {
             return Ok(None);
         }
-        let real = clockwork.with(&supervisor.tracees, |timeline, now| {
-            timeline.to_real(value, now).max(1)
+        let ahead = supervisor.ahead(event.tid).clock;
+        let real = clockwork.with(&supervisor.tracees, ahead, |sight, now| {
+            sight.to_real(value, now).max(1)
         });
         let timer = supervisor.tracees.descriptor(event.tid, number)?;
         let new = [interval.0, interval.1, real / SECOND, real % SECOND];

@@ -89,7 +89,8 @@ impl Directories {
     /// Nothing where every order is the file system's own.
     pub(super) fn new(order: DirectoryOrder, within: Option<Within>) -> Option<Self> {
         let order = Order::of(order);
-        let within = within.map(|within| {
+        let acts = |within: &Within| within.scope.holds_for(Source::Directory);
+        let within = within.filter(acts).map(|within| {
             let order = Order::of(within.order);
             (within, order)
         });

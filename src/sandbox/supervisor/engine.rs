@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::arch::{Abi, Call, Purpose, Trap, identify};
-use super::clock::{self, Clockwork, host_now};
+use super::clock::{self, Ahead, Clockwork, host_now};
 use super::deadlines::{self, Loans};
 use super::directory::{self, Directories};
 use super::numbers::Numbers;
@@ -104,7 +104,8 @@ impl Supervisor {
             .since
             .map_or_else(|| own_start(&tracees), |since| since.saturating_mul(SECOND));
         let timeline = Timeline::new(config.clock, began, since);
-        let clock = timeline.map(Clockwork::new).transpose()?;
+        let clock = timeline.map(|timeline| Clockwork::new(timeline, Ahead::of(config)));
+        let clock = clock.transpose()?;
         let seeds = randomness::Seeds::of(config);
         let (programs, problem) = if config.purposes().contains(&Purpose::Programs) {
             let (programs, problem) =
@@ -150,6 +151,11 @@ impl Supervisor {
     pub(super) fn is_chosen(&self, tid: u32) -> bool {
         let caller = self.processes.caller(&self.tracees, tid);
         caller.is_some_and(|caller| caller.chosen)
+    }
+
+    /// Whether readings are written down.
+    pub(super) fn keeps_log(&self) -> bool {
+        self.log.is_some()
     }
 
     /// Writes down that the caller has read something, where a log is kept.

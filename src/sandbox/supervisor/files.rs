@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use super::arch::Call;
 use super::engine::{Answer, Event, Supervisor};
 use super::layout::{Layout, encode};
-use super::timeline::{SECOND, Timeline};
+use super::timeline::{SECOND, Sight};
 use super::tracee::Memory;
 use super::view::{self, Found, Guise, Name, Status};
 use super::witness::Source;
@@ -100,10 +100,12 @@ fn attempt(supervisor: &Supervisor, event: &Event, guise: &mut Guise) -> Result<
     };
     let (mut status, found) =
         view::status(supervisor, event, guise, &name, request.mask, request.flags)?;
-    let stored = times(&status);
-    supervisor.translate(&mut status, &found);
-    supervisor.witness(event, Source::FileTime, || None);
-    if supervisor.numbers.is_none() && times(&status) == stored {
+    let stored = status;
+    supervisor.translate(event, &mut status, &found);
+    if supervisor.keeps_log() && supervisor.follows_clock(&stored) {
+        supervisor.witness(event, Source::FileTime, || None);
+    }
+    if supervisor.numbers.is_none() && times(&status) == times(&stored) {
         // A source: the kernel says the same, at less cost than two writes into its memory.
         return Ok(Answer::Continue);
     }
@@ -129,13 +131,24 @@ fn times(status: &Status) -> [(i64, u32); 4] {
 }
 
 impl Supervisor {
+    /// Whether the times that the trial sees of a file would be others if its clock were.
+    fn follows_clock(&self, stored: &Status) -> bool {
+        self.clock.as_ref().is_some_and(|clock| {
+            let seen = |ahead| {
+                clock.with(&self.tracees, ahead, |sight, now| {
+                    times(&show_times(sight, *stored, now))
+                })
+            };
+            seen(0) != seen(SECOND)
+        })
+    }
+
     /// What the trial sees in place of the kernel's times and numbers.
-    fn translate(&self, status: &mut Status, found: &Found) {
+    fn translate(&self, event: &Event, status: &mut Status, found: &Found) {
         if let Some(clock) = &self.clock {
-            *status = clock.with(&self.tracees, |timeline, now| {
-                let mut status = *status;
-                show_times(timeline, &mut status, now);
-                status
+            let ahead = self.ahead(event.tid).files;
+            *status = clock.with(&self.tracees, ahead, |sight, now| {
+                show_times(sight, *status, now)
             });
         }
         if let Some(numbers) = &self.numbers {
@@ -147,23 +160,24 @@ impl Supervisor {
 /// When a file was last read, and when its inode was last touched, depend on who looked at the
 /// sources before and on how this trial came by them. Of what the build did not touch, all times
 /// are the one that it can know: that of the content.
-fn show_times(timeline: &Timeline, status: &mut Status, now: i64) {
-    let given = |time: libc::statx_timestamp| timeline.is_given(stored(time));
+fn show_times(sight: Sight<'_>, mut status: Status, now: i64) -> Status {
+    let given = |time: libc::statx_timestamp| sight.is_given(stored(time));
     let untouched = given(status.stx_ctime);
     let unread = given(status.stx_atime) && given(status.stx_mtime);
-    status.stx_mtime = shown(timeline, status.stx_mtime, now);
+    status.stx_mtime = shown(sight, status.stx_mtime, now);
     status.stx_atime = if unread {
         status.stx_mtime
     } else {
-        shown(timeline, status.stx_atime, now)
+        shown(sight, status.stx_atime, now)
     };
     for time in [&mut status.stx_ctime, &mut status.stx_btime] {
         *time = if untouched {
             status.stx_mtime
         } else {
-            shown(timeline, *time, now)
+            shown(sight, *time, now)
         };
     }
+    status
 }
 
 fn stored(time: libc::statx_timestamp) -> i64 {
@@ -171,8 +185,8 @@ fn stored(time: libc::statx_timestamp) -> i64 {
     seconds.saturating_add(i64::from(time.tv_nsec))
 }
 
-fn shown(timeline: &Timeline, mut time: libc::statx_timestamp, now: i64) -> libc::statx_timestamp {
-    let shown = timeline.file(stored(time), now);
+fn shown(sight: Sight<'_>, mut time: libc::statx_timestamp, now: i64) -> libc::statx_timestamp {
+    let shown = sight.file(stored(time), now);
     time.tv_sec = shown.div_euclid(SECOND);
     time.tv_nsec = u32::try_from(shown.rem_euclid(SECOND)).unwrap_or(0);
     time

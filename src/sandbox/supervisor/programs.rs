@@ -53,6 +53,8 @@ impl Programs {
             None => Mode::Untouched,
             Some(_) if stub => Mode::Stub,
             Some(clock) if clock.is_held() => Mode::Held,
+            // What is added is part of the image, which is the same for all.
+            Some(clock) if clock.differs_by_reader() => Mode::Stub,
             Some(clock) => Mode::Running(clock.offset()),
         };
         let original = own_image(tracees).unwrap_or_default();

@@ -56,7 +56,8 @@ impl Seeds {
             return None;
         };
         let within = config.within.as_ref();
-        let chosen = match within.map(|within| within.randomness) {
+        let acts = within.filter(|within| within.scope.holds_for(Source::Random));
+        let chosen = match acts.map(|within| within.randomness) {
             Some(Randomness::Seeded { seed }) => seed,
             _ => common,
         };

@@ -42,6 +42,37 @@ pub(super) struct Wait {
     pub(super) call: (u32, u64),
 }
 
+/// A timeline as processes see it that are ahead of what it is for the others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sight<'t> {
+    pub(super) timeline: &'t Timeline,
+    /// Nanoseconds.
+    pub(super) ahead: i64,
+}
+
+impl Sight<'_> {
+    /// [`Timeline::is_given`].
+    pub(super) fn is_given(self, stored: i64) -> bool {
+        self.timeline.is_given(stored)
+    }
+
+    /// [`Timeline::file`].
+    pub(super) fn file(self, stored: i64, now: i64) -> i64 {
+        let shown = self.timeline.file(stored, now);
+        if self.timeline.is_kept(stored, now) {
+            shown
+        } else {
+            shown.saturating_add(self.ahead)
+        }
+    }
+
+    /// [`Timeline::to_real`].
+    pub(super) fn to_real(self, deadline: i64, now: i64) -> i64 {
+        let deadline = deadline.saturating_sub(self.ahead);
+        self.timeline.to_real(deadline, now)
+    }
+}
+
 /// The clock of one trial.
 #[derive(Debug)]
 pub(super) struct Timeline {
@@ -110,10 +141,15 @@ impl Timeline {
         stored < self.since
     }
 
+    /// Whether a stored time is nobody's but the source's or the build's.
+    fn is_kept(&self, stored: i64, now: i64) -> bool {
+        self.is_given(stored) || stored > now
+    }
+
     /// What the trial shows for a file time that the kernel, or the build, has stored. Times
     /// before the set-up are the source's own; times after `now` were set by the build.
     pub(super) fn file(&self, stored: i64, now: i64) -> i64 {
-        if stored < self.since || stored > now {
+        if self.is_kept(stored, now) {
             stored
         } else if stored < self.began {
             self.start
@@ -274,6 +310,23 @@ mod tests {
         assert_eq!(line.file(now + 1, now), now + 1);
         assert_eq!(line.file(BEGAN - 1, now), T0 * SECOND);
         assert_eq!(line.file(-5, now), -5);
+    }
+
+    #[test]
+    fn who_is_ahead_sees_the_trials_times_later_and_all_others_as_they_are() {
+        let line = stepped();
+        let sight = Sight {
+            timeline: &line,
+            ahead: 5,
+        };
+        let now = BEGAN + SECOND;
+        assert_eq!(sight.file(now, now), T0 * SECOND + 5);
+        assert_eq!(sight.file(BEGAN - 1, now), T0 * SECOND + 5);
+        for kept in [now + 1, BEGAN - 2 * SECOND] {
+            assert_eq!(sight.file(kept, now), kept);
+        }
+        let deadline = line.at(now) + 5 + SECOND;
+        assert_eq!(sight.to_real(deadline, now), now + SECOND);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::processes::Process;
 use super::tracee::lock;
-use crate::model::{DirectoryOrder, Environment, Randomness};
+use crate::model::{Clock, DirectoryOrder, Environment, Randomness};
 
 /// What was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -99,6 +99,9 @@ pub struct Within {
     pub order: DirectoryOrder,
     /// Where random bytes come from there.
     pub randomness: Randomness,
+    /// What the clock and the times of files are there; what behaves otherwise than the clock
+    /// elsewhere does not act.
+    pub clock: Clock,
 }
 
 impl Within {
@@ -108,11 +111,12 @@ impl Within {
             scope,
             order: environment.directory_order,
             randomness: environment.randomness,
+            clock: environment.clock,
         }
     }
 }
 
-/// For which processes and directories levels act.
+/// For which processes, directories and readings levels act.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scope {
@@ -122,6 +126,8 @@ pub struct Scope {
     pub processes: Chosen,
     /// Directories, without those below them, as the trial names them; empty for all.
     pub directories: Vec<PathBuf>,
+    /// For which readings; empty for all.
+    pub sources: BTreeSet<Source>,
     /// Whether what the random devices yield is another: they do not know who reads.
     pub devices: bool,
 }
@@ -159,6 +165,11 @@ impl Scope {
             Chosen::But(names) => !names.contains(&process.name),
         };
         chosen && (self.programs.is_empty() || self.programs.iter().any(program))
+    }
+
+    /// Whether levels act for readings of this kind.
+    pub(super) fn holds_for(&self, source: Source) -> bool {
+        self.sources.is_empty() || self.sources.contains(&source)
     }
 
     /// Whether levels act in the directory whose path this gives.

@@ -1,13 +1,13 @@
-//! Which process, and which directory, a difference comes from: where the order of directories or
-//! the randomness is to blame, the varied level is let act in ever smaller scopes, until what is
-//! left is small enough to be named. These trials say nothing about variations, so the search
-//! never hears of them.
+//! Which process, and which directory, a difference comes from: where the order of directories,
+//! the randomness or the clock is to blame, the varied level is let act in ever smaller scopes,
+//! until what is left is small enough to be named. These trials say nothing about variations, so
+//! the search never hears of them.
 
 mod order;
 mod process;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -20,7 +20,7 @@ use crate::sandbox::supervisor::{Line, Scope, Within};
 use crate::search::{ElementVerdict, Try};
 
 /// What is looked into, in this order.
-const SLOTS: [Slot; 2] = [Slot::DirectoryOrder, Slot::Randomness];
+const SLOTS: [Slot; 3] = [Slot::DirectoryOrder, Slot::Randomness, Slot::Clock];
 /// So many places are looked for in one session, for each of these.
 const PLACES: usize = 3;
 /// In so many trials at most, for all of them.
@@ -94,7 +94,7 @@ impl Session<'_> {
         Ok(causes)
     }
 
-    /// The elements that the variation of a slot changes alone, the first one last.
+    /// The elements that the variation of a slot changes alone.
     fn caused_by(&self, slot: Slot) -> Vec<Target> {
         let Some(factor) = self.plan.filling(slot) else {
             return Vec::new();
@@ -117,6 +117,11 @@ impl Session<'_> {
                 let alone = culprits.iter().find(|culprit| culprit.set == [factor])?;
                 let mut row = Row::control(self.plan.variations.len());
                 *row.0.get_mut(factor)? = *alone.levels.first()?;
+                if slot == Slot::Clock {
+                    // Two clocks of one trial can differ by a constant only.
+                    let clock = self.plan.environment(&row).clock;
+                    clock.ahead_of(self.plan.control.clock)?;
+                }
                 Some(Target {
                     slot,
                     row,
@@ -125,7 +130,7 @@ impl Session<'_> {
                 })
             })
             .collect();
-        targets.sort_by(|a, b| b.element.cmp(&a.element));
+        targets.sort_by(|a, b| a.element.cmp(&b.element));
         targets
     }
 }
@@ -133,10 +138,16 @@ impl Session<'_> {
 impl Looking<'_, '_> {
     /// The causes of elements that one variation changes.
     fn places(&mut self, mut targets: Vec<Target>, causes: &mut Causes) -> Result<(), Error> {
+        let mut tried = BTreeSet::new();
         for _ in 0..PLACES {
-            let Some(target) = targets.pop() else {
+            // The first one of an output of which nothing is known, if there is any.
+            let fresh = |target: &Target| !tried.contains(target.element.output());
+            let next = targets.iter().position(fresh).unwrap_or(0);
+            if targets.is_empty() {
                 break;
-            };
+            }
+            let target = targets.remove(next);
+            tried.insert(target.element.output().to_owned());
             let found = match target.slot {
                 Slot::DirectoryOrder => self.reader_of_directory(&target)?,
                 _ => self.process_behind(&target)?,
@@ -145,6 +156,7 @@ impl Looking<'_, '_> {
             let mut others = Vec::new();
             for other in targets {
                 if self.shares(&place, &other)? {
+                    tried.insert(other.element.output().to_owned());
                     add(causes, other.element, &place.words);
                 } else {
                     others.push(other);

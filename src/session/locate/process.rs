@@ -1,18 +1,26 @@
-//! The process whose random bytes reach an element. It is named where it alone makes the element
-//! what it is when everybody has other ones; or, as one of several, where it alone changes it, and
-//! leaving it alone changes what all others make of it.
+//! The process whose random bytes, or whose clock and times of files, reach an element. It is named
+//! where it alone makes the element what it is when the level acts for everybody; or, as one of
+//! several, where it alone changes it, and leaving it out changes what all others make of it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::words::{processes, with_callers};
 use super::{Error, Glimpse, Looking, Place, Target, everywhere};
+use crate::model::Slot;
 use crate::sandbox::supervisor::{Chosen, Line, Process, Scope, Source};
+
+/// What a clock reaches a process by.
+const TIMES: [Source; 2] = [Source::Clock, Source::FileTime];
 
 /// Somebody who may be behind a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Suspect {
     /// `None` for what the random devices yield: they do not know who reads.
     process: Option<Process>,
+    /// What it has read that may be behind it.
+    read: BTreeSet<Source>,
     /// How likely, relative to the others.
     weight: u32,
 }
@@ -28,7 +36,10 @@ impl Looking<'_, '_> {
         if witness.seen.contains_key(&target.element) {
             return Ok(None);
         }
-        let suspects = suspects(&witness);
+        let suspects = match target.slot {
+            Slot::Clock => readers_of_time(&witness),
+            _ => takers_of_random_bytes(&witness),
+        };
         let found = self.narrow(target, suspects, |one| one.weight, only)?;
         let Some((suspect, shown)) = found else {
             return Ok(None);
@@ -44,11 +55,39 @@ impl Looking<'_, '_> {
                 return Ok(None);
             }
         }
+        let (read, shown) = self.reading(target, &suspect, shown)?;
         Ok(Some(Place {
-            words: words(&suspect, &witness, &shown, whole),
+            words: words(&suspect, &read, &witness, &shown, whole),
             shown,
             whole,
         }))
+    }
+
+    /// Which of its readings are enough for what a process does to the element, and the trial that
+    /// shows it.
+    fn reading(
+        &mut self,
+        target: &Target,
+        suspect: &Suspect,
+        shown: Rc<Glimpse>,
+    ) -> Result<(BTreeSet<Source>, Rc<Glimpse>), Error> {
+        if suspect.read.len() > 1
+            && let Some(seen) = shown.seen.get(&target.element)
+        {
+            for source in &suspect.read {
+                let read = BTreeSet::from([*source]);
+                let scope = Scope {
+                    sources: read.clone(),
+                    ..only(std::slice::from_ref(suspect))
+                };
+                if let Some(glimpse) = self.look(target, Some(scope))?
+                    && glimpse.agrees(&target.element, seen)
+                {
+                    return Ok((read, glimpse));
+                }
+            }
+        }
+        Ok((suspect.read.clone(), shown))
     }
 }
 
@@ -73,26 +112,16 @@ fn all_but(suspect: &Suspect) -> Scope {
     }
 }
 
-/// Everybody who found random bytes at its start or asked for more, the likely ones first.
-fn suspects(witness: &Glimpse) -> Vec<Suspect> {
-    let mut asked: BTreeMap<usize, u64> = BTreeMap::new();
-    for line in &witness.lines {
-        if let Line::Read {
-            process,
-            source: Source::Random,
-            times,
-            ..
-        } = line
-        {
-            *asked.entry(*process).or_default() += times;
-        }
-    }
+/// Everybody, for whoever begins finds random bytes, and the random devices; the likely ones first.
+fn takers_of_random_bytes(witness: &Glimpse) -> Vec<Suspect> {
+    let readings = readings(&witness.lines);
     let mut suspects: Vec<Suspect> = processes(&witness.lines)
         .values()
         .map(|process| Suspect {
             process: Some(Process::clone(process)),
+            read: BTreeSet::from([Source::Random]),
             // The C library asks once for itself (malloc's).
-            weight: match asked.get(&process.number) {
+            weight: match readings.get(&(process.number, Source::Random)) {
                 Some(2..) => 4,
                 _ => 1,
             },
@@ -100,28 +129,82 @@ fn suspects(witness: &Glimpse) -> Vec<Suspect> {
         .collect();
     suspects.push(Suspect {
         process: None,
+        read: BTreeSet::from([Source::Random]),
         weight: 1,
     });
-    suspects.sort_by_key(|one| std::cmp::Reverse(one.weight));
+    suspects.sort_by_key(|one| Reverse(one.weight));
     suspects
 }
 
-fn words(suspect: &Suspect, witness: &Glimpse, shown: &Glimpse, whole: bool) -> String {
+/// Everybody who read the clock or a time that follows it; who read the clock first.
+fn readers_of_time(witness: &Glimpse) -> Vec<Suspect> {
+    let readings = readings(&witness.lines);
+    let suspect = |process: &&Process| {
+        let has_read = |source: &Source| readings.contains_key(&(process.number, *source));
+        let read: BTreeSet<Source> = TIMES.into_iter().filter(has_read).collect();
+        (!read.is_empty()).then(|| Suspect {
+            process: Some(Process::clone(process)),
+            // Nearly every process looks at some file.
+            weight: if read.contains(&Source::Clock) { 4 } else { 1 },
+            read,
+        })
+    };
+    let mut suspects: Vec<Suspect> = processes(&witness.lines)
+        .values()
+        .filter_map(suspect)
+        .collect();
+    suspects.sort_by_key(|one| Reverse(one.weight));
+    suspects
+}
+
+/// How often each process has read what.
+fn readings(lines: &[Line]) -> BTreeMap<(usize, Source), u64> {
+    let mut readings = BTreeMap::new();
+    for line in lines {
+        if let Line::Read {
+            process,
+            source,
+            times,
+            ..
+        } = line
+        {
+            *readings.entry((*process, *source)).or_default() += times;
+        }
+    }
+    readings
+}
+
+fn words(
+    suspect: &Suspect,
+    read: &BTreeSet<Source>,
+    witness: &Glimpse,
+    shown: &Glimpse,
+    whole: bool,
+) -> String {
     let trial = shown.trial.0;
     let others = if whole {
         ""
     } else {
-        ", and is not the only one whose random bytes get here"
+        ", as others do for the same output"
     };
-    match &suspect.process {
-        Some(process) => format!(
-            "{} takes random bytes from the kernel{others} (trial {trial} varied them there alone)",
-            with_callers(process, &processes(&witness.lines)),
+    let Some(process) = &suspect.process else {
+        return format!(
+            "something reads /dev/random or /dev/urandom{others} (trial {trial} varied what they yield, and nothing else)"
+        );
+    };
+    let (what, it) = match TIMES.map(|source| read.contains(&source)) {
+        [true, true] => (
+            "reads the clock and the times of files that the build made",
+            "both",
         ),
-        None => format!(
-            "something reads /dev/random or /dev/urandom{others} (trial {trial} varied what they yield alone)"
-        ),
-    }
+        [true, false] => ("reads the clock", "it"),
+        [false, true] => ("reads the times of files that the build made", "them"),
+        [false, false] => ("takes random bytes from the kernel", "them"),
+    };
+    format!(
+        "{} {what}{others} (trial {trial} varied {it} for that process alone)",
+        with_callers(process, &processes(&witness.lines)),
+    )
 }
 
 #[cfg(test)]
@@ -130,13 +213,18 @@ mod tests {
     use super::*;
     use crate::model::TrialId;
 
-    fn asks(process: usize, times: u64) -> Line {
+    fn read(process: usize, source: Source, times: u64) -> Line {
         Line::Read {
             process,
-            source: Source::Random,
+            source,
             path: None,
             times,
         }
+    }
+
+    fn names(some: &[Suspect]) -> Vec<Option<u64>> {
+        let names = some.iter().map(|one| one.process.as_ref().map(|p| p.name));
+        names.collect()
     }
 
     fn glimpse(trial: u32, lines: Vec<Line>) -> Glimpse {
@@ -154,24 +242,59 @@ mod tests {
             process(0, None, &["sh", "-ec", "./number"]),
             process(1, Some(0), &["make"]),
             process(2, Some(1), &["python3", "number.py"]),
-            asks(1, 1),
-            asks(2, 2),
+            read(1, Source::Random, 1),
+            read(2, Source::Random, 2),
         ];
         let witness = glimpse(3, lines);
-        let suspects = suspects(&witness);
-        let names = |some: &[Suspect]| -> Vec<Option<u64>> {
-            let names = some.iter().map(|one| one.process.as_ref().map(|p| p.name));
-            names.collect()
-        };
+        let suspects = takers_of_random_bytes(&witness);
         assert_eq!(names(&suspects), [Some(2), Some(0), Some(1), None]);
         assert_eq!(only(&suspects[..2]).processes, Chosen::Only([0, 2].into()));
         assert!(!only(&suspects[..2]).devices && only(&suspects).devices);
         assert_eq!(all_but(&suspects[0]).processes, Chosen::But([2].into()));
         assert!(all_but(&suspects[0]).devices && !all_but(&suspects[3]).devices);
+        let shown = glimpse(9, Vec::new());
+        let said = |one: &Suspect, whole| words(one, &one.read, &witness, &shown, whole);
         assert_eq!(
-            words(&suspects[0], &witness, &glimpse(9, Vec::new()), true),
+            said(&suspects[0], true),
             "`python3 number.py`, called by `make`, takes random bytes from the kernel (trial 9 \
-             varied them there alone)"
+             varied them for that process alone)"
+        );
+        assert_eq!(
+            said(&suspects[3], false),
+            "something reads /dev/random or /dev/urandom, as others do for the same output (trial \
+             9 varied what they yield, and nothing else)"
+        );
+    }
+
+    #[test]
+    fn who_read_a_time_is_suspected_and_who_read_the_clock_first() {
+        let lines = vec![
+            process(0, None, &["sh", "-ec", "make"]),
+            process(1, Some(0), &["make"]),
+            process(2, Some(1), &["tar", "cf", "a.tar", "a"]),
+            process(3, Some(1), &["true"]),
+            read(1, Source::FileTime, 9),
+            read(2, Source::Clock, 1),
+            read(2, Source::FileTime, 1),
+            read(3, Source::Random, 1),
+        ];
+        let witness = glimpse(3, lines);
+        let suspects = readers_of_time(&witness);
+        assert_eq!(names(&suspects), [Some(2), Some(1)]);
+        let shown = glimpse(9, Vec::new());
+        let tar = |read: &[Source]| {
+            let read = read.iter().copied().collect();
+            words(&suspects[0], &read, &witness, &shown, true)
+        };
+        let who = "`tar cf a.tar a`, called by `make`, reads";
+        let made = "the times of files that the build made";
+        assert_eq!(
+            [tar(&TIMES), tar(&TIMES[..1]), tar(&TIMES[1..])],
+            [
+                format!("{who} the clock and {made} (trial 9 varied both for that process alone)"),
+                format!("{who} the clock (trial 9 varied it for that process alone)"),
+                format!("{who} {made} (trial 9 varied them for that process alone)"),
+            ]
         );
     }
 }

@@ -1,0 +1,3 @@
+#include "version.h"
+
+const char *about(void) { return VERSION " of " __DATE__; }
