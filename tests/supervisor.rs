@@ -662,18 +662,14 @@ fn a_clock_can_be_ahead_for_one_process_alone_and_for_some_of_its_readings() {
             sources: sources.iter().copied().collect(),
             ..Scope::default()
         };
-        let clock = Clock::Stepped { start: later };
-        let within = Within {
-            clock,
-            ..acting(scope)
-        };
+        let mut within = acting(scope);
+        within.clock = Clock::Stepped { start: later };
         let config = Config {
             within: Some(within),
             ..stepped()
         };
         text(&run(&config, &build))
     };
-    let line = |now: i64, made: i64| format!("{now} {made} 2100000000\n");
     let expected = [
         (Chosen::All, &[][..], [(later, later), (later, later)]),
         (
@@ -698,7 +694,8 @@ fn a_clock_can_be_ahead_for_one_process_alone_and_for_some_of_its_readings() {
         ),
     ];
     for (processes, sources, times) in expected {
-        let shown: String = times.map(|(now, made)| line(now, made)).concat();
+        let shown = times.map(|(now, made)| format!("{now} {made} 2100000000\n"));
+        let shown = shown.concat();
         assert_eq!(said(processes, sources), shown, "{sources:?}");
     }
 }
