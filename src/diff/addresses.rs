@@ -26,36 +26,62 @@ pub enum Addresses {
 /// A pointer's size.
 const POINTER: usize = 8;
 
-/// The positions that differ between two trials with random addresses. `None` where the two do not
-/// have the same shape, so that positions cannot be told, or where nothing differs.
-pub fn addresses(random: [&[u8]; 2]) -> Option<Addresses> {
-    let [first, second] = random;
-    let differing = |(index, (a, b)): (usize, (&[u8], &[u8]))| (a != b).then_some(index);
-    let found = if let (Some(first), Some(second)) = (text(first), text(second)) {
-        let (first, second) = (words(first), words(second));
-        let gap = |(word, part): &(bool, _)| (!word).then_some(*part);
-        if !first.iter().map(gap).eq(second.iter().map(gap)) {
+/// The positions that differ between two trials with random addresses and agree between two of one
+/// environment with fixed ones. `None` where the four do not have the same shape, so that positions
+/// cannot be told, where there are no such positions, and where one of the random trials had the
+/// fixed ones' values at all of them: addresses do not meet by chance, two-valued noise does.
+pub fn addresses(random: [&[u8]; 2], fixed: [&[u8]; 2]) -> Option<Addresses> {
+    let all = random.into_iter().chain(fixed);
+    let found = if let Some(texts) = all.clone().map(text).collect::<Option<Vec<_>>>() {
+        let texts: Vec<_> = texts.into_iter().map(words).collect();
+        let gaps = |parts: &[(bool, &[u8])]| {
+            let gap = |(word, part): &(bool, &[u8])| (!word).then(|| part.to_vec());
+            parts.iter().map(gap).collect::<Vec<_>>()
+        };
+        if !all_equal(texts.iter().map(|parts| gaps(parts))) {
             return None;
         }
-        let only = |(word, part): (bool, _)| word.then_some(part);
-        let pairs = first.into_iter().filter_map(only);
-        let pairs = pairs.zip(second.into_iter().filter_map(only));
-        Addresses::Words(pairs.enumerate().filter_map(differing).collect())
+        let only = |parts: Vec<(bool, &'_ [u8])>| {
+            let words = parts.into_iter();
+            words
+                .filter(|(word, _)| *word)
+                .map(|(_, part)| part.to_vec())
+                .collect()
+        };
+        Addresses::Words(positions(&texts.into_iter().map(only).collect::<Vec<_>>()))
     } else {
-        if first.len() != second.len() {
+        let length = all.clone().next().map_or(0, <[u8]>::len);
+        if !all_equal(all.clone().map(<[u8]>::len)) {
             return None;
         }
-        let pairs = first.chunks(POINTER).zip(second.chunks(POINTER));
+        let chunks = |bytes: &[u8]| bytes.chunks(POINTER).map(<[u8]>::to_vec).collect();
         Addresses::Binary {
-            words: pairs.enumerate().filter_map(differing).collect(),
-            length: first.len(),
+            words: positions(&all.map(chunks).collect::<Vec<_>>()),
+            length,
         }
     };
-    let (Addresses::Words(positions)
-    | Addresses::Binary {
-        words: positions, ..
-    }) = &found;
-    (!positions.is_empty()).then_some(found)
+    let [fixed, _] = fixed;
+    let own = found.only(fixed);
+    let meets = random.iter().any(|random| found.only(random) == own);
+    (found.count() > 0 && !meets).then_some(found)
+}
+
+fn all_equal<T: PartialEq>(mut of: impl Iterator<Item = T>) -> bool {
+    let first = of.next();
+    of.all(|other| Some(other) == first)
+}
+
+/// Where the first two differ and the last two agree.
+fn positions(of: &[Vec<Vec<u8>>]) -> Vec<usize> {
+    let [first, second, fixed, again] = of else {
+        return Vec::new();
+    };
+    let random = first.iter().zip(second);
+    let fixed = fixed.iter().zip(again);
+    let pairs = random.zip(fixed).enumerate();
+    pairs
+        .filter_map(|(index, ((a, b), (c, d)))| (a != b && c == d).then_some(index))
+        .collect()
 }
 
 /// Whether something that looks like an address stands in each of the two and not in the other. A
@@ -179,7 +205,8 @@ mod tests {
     fn words_of_a_text_that_only_random_addresses_move_are_blanked() {
         let one = b"at 0x7ffd1234 on alpha\nsize 8\n";
         let two = b"at 0x7ffeabcdef on alpha\nsize 8\n";
-        let found = addresses([one, two]).unwrap();
+        let fixed = b"at 0x7fffe000 on alpha\nsize 8\n";
+        let found = addresses([one, two], [fixed, fixed]).unwrap();
         assert_eq!(found.count(), 1);
         assert_eq!(found.only(one), b"0x7ffd1234");
         let other_host = b"at 0x7ffd9999 on beta\nsize 8\n";
@@ -212,10 +239,21 @@ mod tests {
 
     #[test]
     fn texts_of_other_shapes_have_no_positions_in_common() {
-        assert_eq!(addresses([b"a 1", b"a\n1"]), None);
-        assert_eq!(addresses([b"a 1", b"a 1 2"]), None);
-        assert_eq!(addresses([b"same", b"same"]), None);
-        assert_eq!(addresses([b"\x00\x01", b"\x00\x01\x02"]), None);
+        let fixed: [&[u8]; 2] = [b"a 0"; 2];
+        assert!(addresses([b"a 1", b"a 2"], fixed).is_some());
+        assert_eq!(addresses([b"a 1", b"a\n1"], fixed), None);
+        assert_eq!(addresses([b"a 1", b"a 1 2"], fixed), None);
+        assert_eq!(addresses([b"a 1", b"a 2"], [b"a 0", b"a-0"]), None);
+        assert_eq!(addresses([b"a 1", b"a 1"], fixed), None);
+        assert_eq!(addresses([b"\x00\x01", b"\x00\x01\x02"], fixed), None);
+    }
+
+    #[test]
+    fn what_differs_in_every_trial_is_no_address_nor_is_what_has_but_two_values() {
+        assert_eq!(addresses([b"n 1", b"n 2"], [b"n 3", b"n 4"]), None);
+        assert_eq!(addresses([b"n 1", b"n 2"], [b"n 2", b"n 2"]), None);
+        let beside = addresses([b"7f01 5", b"7f02 6"], [b"7f00 7", b"7f00 8"]);
+        assert_eq!(beside, Some(Addresses::Words(vec![0])));
     }
 
     #[test]
@@ -226,7 +264,9 @@ mod tests {
             bytes.push(tail);
             bytes
         };
-        let found = addresses([&bytes(0x7ffd_0000_1000, 1), &bytes(0x7ffd_0000_2000, 1)]).unwrap();
+        let random = [0x7ffd_0000_1000, 0x7ffd_0000_2000].map(|pointer| bytes(pointer, 1));
+        let fixed = bytes(0x7fff_ffff_e000, 1);
+        let found = addresses([&random[0], &random[1]], [&fixed, &fixed]).unwrap();
         assert_eq!(found.count(), 1);
         assert_eq!(found.blank(&bytes(1, 1)), found.blank(&bytes(2, 1)));
         assert_ne!(found.blank(&bytes(1, 1)), found.blank(&bytes(1, 2)));

@@ -26,13 +26,17 @@ pub struct Ledger {
     differing: BTreeMap<String, TrialId>,
     /// Outputs that the control does not have: whether they decide.
     extra: BTreeMap<String, bool>,
-    /// Per element that holds addresses, the trials that moved them without making them random.
+    /// Per element of addresses, the trials that moved them without making them random.
     moved: BTreeMap<usize, BTreeSet<TrialId>>,
+    /// Per element that was told apart, what it was in each trial whose bytes were at hand.
+    parts: BTreeMap<usize, BTreeMap<TrialId, Parts>>,
 }
 
 /// An element of one trial, told apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parts {
+    /// The element as it was.
+    pub whole: Value,
     /// What is left of it without addresses.
     pub rest: Value,
     /// The addresses.
@@ -51,6 +55,14 @@ fn separate(snapshot: &mut Snapshot, element: &Element, parts: &Parts) {
     };
     observed.value = parts.rest.clone();
     snapshot.elements.insert(element.addresses(), addresses);
+}
+
+/// Whether a trial had an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Had {
+    Some,
+    None,
+    Unknown,
 }
 
 fn set(seen: &mut [Seen], number: usize, value: Seen) {
@@ -72,13 +84,14 @@ impl Ledger {
             differing: BTreeMap::new(),
             extra: BTreeMap::new(),
             moved: BTreeMap::new(),
+            parts: BTreeMap::new(),
         }
     }
 
     /// Tells an element apart into its addresses, a new element, and the rest, for all trials that
     /// were observed. A trial without parts says nothing of either; a fixed address that another
     /// variation moved counts as the control's.
-    pub fn split(&mut self, number: usize, parts: &BTreeMap<TrialId, Parts>) {
+    pub fn split(&mut self, number: usize, parts: BTreeMap<TrialId, Parts>) {
         let own = self.control_trial().and_then(|control| parts.get(&control));
         let (Some(own), Some(element)) = (own, self.elements.get(number).cloned()) else {
             return;
@@ -90,39 +103,88 @@ impl Ledger {
         let control = Arc::new(control);
         let addresses = self.number(&control, element.addresses());
         self.control = Some(control);
-        let old = self
-            .values
-            .get_mut(number)
-            .map(std::mem::take)
-            .unwrap_or_default();
-        if let Some(values) = self.values.get_mut(number) {
-            values.push(Some(own.rest.clone()));
-        }
-        let trials: Vec<TrialId> = self.trials.keys().copied().collect();
-        for trial in trials {
-            let was = self
-                .trials
-                .get(&trial)
-                .and_then(|seen| seen.get(number).copied());
-            let had = match was {
-                Some(Seen::Value(value)) => usize::try_from(value).ok().and_then(|v| old.get(v)),
-                None => old.first(),
-                Some(Seen::Absent | Seen::Unobserved) => None,
-            };
+        let old = self.begin_again(number, own.rest.clone());
+        for (trial, had) in self.had(number, &old) {
             let (rest, address) = match (had, parts.get(&trial)) {
-                (Some(None), _) => (self.value(number, None), Seen::Unobserved),
-                (Some(Some(_)), Some(parts)) => (
+                (Had::None, _) => (self.value(number, None), Seen::Unobserved),
+                (Had::Some, Some(parts)) => (
                     self.value(number, Some(parts.rest.clone())),
                     self.address(trial, addresses, parts),
                 ),
                 _ => (Seen::Unobserved, Seen::Unobserved),
             };
-            if let Some(seen) = self.trials.get_mut(&trial) {
-                let length = seen.len().max(number + 1).max(addresses + 1);
-                seen.resize(length, Seen::Value(0));
-                set(seen, number, rest);
-                set(seen, addresses, address);
+            self.see(trial, number, rest);
+            self.see(trial, addresses, address);
+        }
+        self.parts.insert(number, parts);
+    }
+
+    /// What an element that was told apart was in each trial whose bytes were at hand.
+    pub fn parts(&self, number: usize) -> Option<&BTreeMap<TrialId, Parts>> {
+        self.parts.get(&number)
+    }
+
+    /// Makes one again of an element that was told apart: what were taken for addresses are none.
+    pub fn join(&mut self, number: usize) {
+        let (Some(parts), Some(element)) = (
+            self.parts.remove(&number),
+            self.elements.get(number).cloned(),
+        ) else {
+            return;
+        };
+        let own = self.control_trial().and_then(|control| parts.get(&control));
+        let (Some(own), Some(mut control)) = (own, self.control.as_deref().cloned()) else {
+            return;
+        };
+        let addresses = self.number(&control, element.addresses());
+        control.elements.remove(&element.addresses());
+        if let Some(observed) = control.elements.get_mut(&element) {
+            observed.value = own.whole.clone();
+        }
+        self.control = Some(Arc::new(control));
+        self.moved.remove(&addresses);
+        let old = self.begin_again(number, own.whole.clone());
+        for (trial, had) in self.had(number, &old) {
+            let whole = match (had, parts.get(&trial)) {
+                (Had::None, _) => self.value(number, None),
+                (Had::Some, Some(parts)) => self.value(number, Some(parts.whole.clone())),
+                _ => Seen::Unobserved,
+            };
+            self.see(trial, number, whole);
+            self.see(trial, addresses, Seen::Value(0));
+        }
+    }
+
+    /// Forgets the values of an element but for the control's, which is now `own`; the old ones.
+    fn begin_again(&mut self, number: usize, own: Value) -> Vec<Option<Value>> {
+        let values = self.values.get_mut(number);
+        values
+            .map(|values| std::mem::replace(values, vec![Some(own)]))
+            .unwrap_or_default()
+    }
+
+    /// Whether each trial had the element, by its values.
+    fn had(&self, number: usize, values: &[Option<Value>]) -> Vec<(TrialId, Had)> {
+        let had = |seen: &Vec<Seen>| {
+            let value = match seen.get(number).copied() {
+                Some(Seen::Value(value)) => usize::try_from(value).ok().and_then(|v| values.get(v)),
+                None => values.first(),
+                Some(Seen::Absent | Seen::Unobserved) => None,
+            };
+            match value {
+                Some(Some(_)) => Had::Some,
+                Some(None) => Had::None,
+                None => Had::Unknown,
             }
+        };
+        let trials = self.trials.iter();
+        trials.map(|(trial, seen)| (*trial, had(seen))).collect()
+    }
+
+    fn see(&mut self, trial: TrialId, number: usize, value: Seen) {
+        if let Some(seen) = self.trials.get_mut(&trial) {
+            seen.resize(seen.len().max(number + 1), Seen::Value(0));
+            set(seen, number, value);
         }
     }
 
@@ -199,6 +261,8 @@ impl Ledger {
             if let Some(parts) = parts {
                 let address = self.address(trial, addresses, parts);
                 set(&mut seen, addresses, address);
+                let known = self.parts.entry(rest).or_default();
+                known.insert(trial, parts.clone());
             } else {
                 set(&mut seen, rest, Seen::Unobserved);
                 set(&mut seen, addresses, Seen::Unobserved);
@@ -301,5 +365,68 @@ impl Ledger {
             values.len() - 1
         });
         u32::try_from(number).map_or(Seen::Unobserved, Seen::Value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Field;
+
+    fn snapshot(text: Option<&str>) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        snapshot.outputs.insert("out".into(), true);
+        if let Some(text) = text {
+            let element = Element::new("out", Field::CONTENT);
+            let observed = Observed {
+                value: Value::Text(text.into()),
+                offset: None,
+            };
+            snapshot.elements.insert(element, observed);
+        }
+        snapshot
+    }
+
+    fn parts(text: &str) -> Parts {
+        let (rest, addresses) = text.split_once(' ').unwrap();
+        Parts {
+            whole: Value::Text(text.into()),
+            rest: Value::Text(rest.into()),
+            addresses: Value::Text(addresses.into()),
+            random: false,
+        }
+    }
+
+    #[test]
+    fn what_was_told_apart_and_joined_again_is_what_it_was() {
+        let judged = Judged { metadata: false };
+        let texts = [Some("a 1"), Some("a 2"), Some("b 1"), None];
+        let mut ledger = Ledger::new(judged);
+        for (id, text) in (0..).map(TrialId).zip(texts) {
+            ledger.observe(id, &snapshot(text), &[]);
+        }
+        let element = Element::new("out", Field::CONTENT);
+        let number = ledger.number_of(&element).unwrap();
+        let seen = |ledger: &Ledger, trial| ledger.seen(TrialId(trial)).unwrap()[number];
+        let before: Vec<Seen> = (1..4).map(|trial| seen(&ledger, trial)).collect();
+
+        let known = texts.iter().flatten().map(|text| parts(text));
+        ledger.split(number, (0..).map(TrialId).zip(known).collect());
+        assert_eq!(seen(&ledger, 1), Seen::Value(0));
+        assert!(seen(&ledger, 2).differs());
+
+        ledger.join(number);
+        let after: Vec<Seen> = (1..4).map(|trial| seen(&ledger, trial)).collect();
+        assert_eq!(before, after);
+        let value = |trial| ledger.value_in(number, TrialId(trial)).cloned();
+        assert_eq!(value(1), Some(Value::Text("a 2".into())));
+        let addresses = ledger.number_of(&element.addresses()).unwrap();
+        let moved = (1..4).any(|trial| {
+            let seen = ledger.seen(TrialId(trial)).unwrap().get(addresses);
+            seen.is_some_and(|seen| seen.differs())
+        });
+        assert!(!moved);
+        let again = ledger.observe(TrialId(4), &snapshot(Some("a 1")), &[]);
+        assert!(!again.iter().any(|seen| seen.differs()));
     }
 }

@@ -47,35 +47,76 @@ impl Session<'_> {
         let Some(factor) = self.random_addresses() else {
             return Ok(false);
         };
+        let mut changed = self.join_what_holds_none();
         let suspects = match when {
             When::Early => std::mem::take(&mut self.addresses.suspected),
             When::Late => self.suspects(factor),
         };
-        if suspects.is_empty() {
-            return Ok(false);
-        }
-        let Some(pair) = self.two_with_random_addresses(factor)? else {
-            return Ok(false);
-        };
-        let mut found = false;
-        for number in suspects {
-            let Some(element) = self.ledger.elements().get(number).cloned() else {
-                continue;
-            };
-            let [first, second] = pair.map(|trial| self.bytes(number, &element, trial));
-            let positions = first
-                .zip(second)
-                .and_then(|(a, b)| diff::addresses([&a, &b]));
-            if let Some(positions) = &positions {
-                self.split(number, &element, positions);
-                found = true;
+        if !suspects.is_empty()
+            && let Some(random) = self.two_of(Some(factor))?
+            && let Some(fixed) = self.two_of(None)?
+        {
+            for number in suspects {
+                changed |= self.look_into(number, random, fixed);
             }
-            self.addresses.positions.insert(element, positions);
         }
-        if found {
+        if changed {
             self.tell_again();
         }
-        Ok(found)
+        Ok(changed)
+    }
+
+    /// Looks for addresses in one element; whether there were any.
+    fn look_into(&mut self, number: usize, random: [TrialId; 2], fixed: [TrialId; 2]) -> bool {
+        let Some(element) = self.ledger.elements().get(number).cloned() else {
+            return false;
+        };
+        let bytes = |trial| self.bytes(number, &element, trial);
+        let positions = match (random.map(bytes), fixed.map(bytes)) {
+            ([Some(a), Some(b)], [Some(c), Some(d)]) => diff::addresses([&a, &b], [&c, &d]),
+            _ => None,
+        };
+        if let Some(positions) = &positions {
+            self.split(number, &element, positions);
+        }
+        let found = positions.is_some();
+        self.addresses.positions.insert(element, positions);
+        found
+    }
+
+    /// Takes back what was told apart and has turned out to be no address: it differs between two
+    /// trials of one environment with fixed addresses, or is with random ones what it was in the
+    /// control. Whether anything was.
+    fn join_what_holds_none(&mut self) -> bool {
+        let told_apart = self.addresses.positions.iter();
+        let told_apart = told_apart.filter(|(_, positions)| positions.is_some());
+        let none: Vec<(Element, usize)> = told_apart
+            .filter_map(|(element, _)| Some((element.clone(), self.ledger.number_of(element)?)))
+            .filter(|(_, number)| self.is_refuted(*number))
+            .collect();
+        for (element, number) in &none {
+            self.ledger.join(*number);
+            self.addresses.positions.insert(element.clone(), None);
+        }
+        !none.is_empty()
+    }
+
+    fn is_refuted(&self, number: usize) -> bool {
+        let (Some(parts), Some(control)) = (self.ledger.parts(number), self.ledger.control_trial())
+        else {
+            return false;
+        };
+        let own = parts.get(&control).map(|parts| &parts.addresses);
+        let mut fixed = BTreeMap::new();
+        self.trials.iter().any(|record| {
+            let Some(seen) = parts.get(&record.id) else {
+                return false;
+            };
+            if seen.random {
+                return Some(&seen.addresses) == own;
+            }
+            *fixed.entry(&record.varied).or_insert(&seen.addresses) != &seen.addresses
+        })
     }
 
     /// The variation that makes addresses random.
@@ -118,10 +159,11 @@ impl Session<'_> {
             .collect()
     }
 
-    /// Two trials of one environment with random addresses; runs what is missing.
-    fn two_with_random_addresses(&mut self, factor: usize) -> Result<Option<[TrialId; 2]>, Error> {
+    /// Two trials of one environment, the control or it with one variation more; runs what is
+    /// missing.
+    fn two_of(&mut self, factor: Option<usize>) -> Result<Option<[TrialId; 2]>, Error> {
         let mut row = Row::control(self.plan.variations.len());
-        if let Some(level) = row.0.get_mut(factor) {
+        if let Some(level) = factor.and_then(|factor| row.0.get_mut(factor)) {
             *level = 1;
         }
         let varied = self.plan.varied(&row);
@@ -137,9 +179,13 @@ impl Session<'_> {
             if !self.has_room() {
                 break;
             }
+            let kind = match factor {
+                Some(_) => TrialKind::Search,
+                None => TrialKind::Repeat,
+            };
             self.batch(&[Try {
                 row: row.clone(),
-                kind: TrialKind::Search,
+                kind,
                 after_seconds: None,
             }])?;
         }
@@ -161,14 +207,13 @@ impl Session<'_> {
     fn split(&mut self, number: usize, element: &Element, positions: &Addresses) {
         let parts = |trial: TrialId| {
             let bytes = self.bytes(number, element, trial)?;
-            Some((
-                trial,
-                parts(element, positions, &bytes, self.are_random(trial)),
-            ))
+            let whole = self.ledger.value_in(number, trial)?.clone();
+            let random = self.are_random(trial);
+            Some((trial, parts(element, positions, whole, &bytes, random)))
         };
         let trials = self.trials.iter().map(|record| record.id);
         let parts: BTreeMap<TrialId, Parts> = trials.filter_map(parts).collect();
-        self.ledger.split(number, &parts);
+        self.ledger.split(number, parts);
         self.introduce_elements();
     }
 
@@ -242,12 +287,14 @@ impl Session<'_> {
         let known = known.filter_map(|(element, positions)| Some((element, positions.as_ref()?)));
         known
             .filter_map(|(element, positions)| {
-                let bytes = match &snapshot.elements.get(element)?.value {
+                let whole = &snapshot.elements.get(element)?.value;
+                let bytes = match whole {
                     Value::Text(text) => Some(text.clone().into_bytes()),
                     Value::Digest { .. } => self.contents.bytes(trial, &element.path),
                     Value::Order(_) => None,
                 };
-                let parts = bytes.map(|bytes| parts(element, positions, &bytes, random));
+                let parts =
+                    bytes.map(|bytes| parts(element, positions, whole.clone(), &bytes, random));
                 Some((element.clone(), parts))
             })
             .collect()
@@ -265,7 +312,13 @@ impl Session<'_> {
     }
 }
 
-fn parts(element: &Element, positions: &Addresses, bytes: &[u8], random: bool) -> Parts {
+fn parts(
+    element: &Element,
+    positions: &Addresses,
+    whole: Value,
+    bytes: &[u8],
+    random: bool,
+) -> Parts {
     let rest = positions.blank(bytes);
     let value = |bytes: Vec<u8>| {
         if element.field == Field::CONTENT {
@@ -275,6 +328,7 @@ fn parts(element: &Element, positions: &Addresses, bytes: &[u8], random: bool) -
         }
     };
     Parts {
+        whole,
         addresses: crate::formats::short(&positions.only(bytes)),
         rest: value(rest),
         random,
