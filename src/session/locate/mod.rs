@@ -18,6 +18,7 @@ use crate::model::{Element, Outcome, Row, Slot, TrialId, TrialKind, TrialRecord,
 use crate::sandbox::Focus;
 use crate::sandbox::supervisor::{Line, Scope, Within};
 use crate::search::{ElementVerdict, Try};
+use process::Suspect;
 
 /// What is looked into, in this order.
 const SLOTS: [Slot; 3] = [Slot::DirectoryOrder, Slot::Randomness, Slot::Clock];
@@ -58,11 +59,17 @@ struct Target {
 
 /// A place that was found.
 struct Place {
-    words: String,
+    what: What,
     /// The trial that shows it.
     shown: Rc<Glimpse>,
-    /// The element is there as it is where the level acts everywhere.
-    whole: bool,
+}
+
+/// What was found.
+enum What {
+    /// A directory and its reader, in words.
+    Order(String),
+    /// A process, or the random devices, as the trial of the control's levels names them.
+    Behind(Suspect, Rc<Glimpse>),
 }
 
 /// The search for places.
@@ -153,27 +160,42 @@ impl Looking<'_, '_> {
                 _ => self.process_behind(&target)?,
             };
             let Some(place) = found else { continue };
-            let mut others = Vec::new();
+            self.tell_of(&place, target, causes)?;
+            let mut open = Vec::new();
             for other in targets {
-                if self.shares(&place, &other)? {
-                    tried.insert(other.element.output().to_owned());
-                    add(causes, other.element, &place.words);
-                } else {
-                    others.push(other);
+                let output = other.element.output().to_owned();
+                match self.tell_of(&place, other, causes)? {
+                    Some(untold) => open.push(untold),
+                    None => {
+                        tried.insert(output);
+                    }
                 }
             }
-            targets = others;
-            add(causes, target.element, &place.words);
+            targets = open;
         }
         Ok(())
     }
 
-    /// Whether what was found for one element holds for another.
-    fn shares(&mut self, place: &Place, other: &Target) -> Result<bool, Error> {
-        let Some(seen) = place.shown.seen.get(&other.element) else {
-            return Ok(false);
+    /// Says of an element what was found, if the trial that shows it changed this one too and it
+    /// holds for it; gives the element back otherwise.
+    fn tell_of(
+        &mut self,
+        place: &Place,
+        target: Target,
+        causes: &mut Causes,
+    ) -> Result<Option<Target>, Error> {
+        if !place.shown.seen.contains_key(&target.element) {
+            return Ok(Some(target));
+        }
+        let words = match &place.what {
+            What::Order(words) => Some(words.clone()),
+            What::Behind(suspect, witness) => self.tell(&target, suspect, witness, &place.shown)?,
         };
-        Ok(!place.whole || self.whole_value(other)?.as_ref() == Some(seen))
+        let Some(words) = words else {
+            return Ok(Some(target));
+        };
+        add(causes, target.element, &words);
+        Ok(None)
     }
 
     /// Halves what is suspected until one is left: it, and the trial in which the level acted for

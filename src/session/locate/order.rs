@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::words::{processes, with_callers};
-use super::{Error, Glimpse, Looking, Place, Target, everywhere};
+use super::{Error, Glimpse, Looking, Place, Target, What, everywhere};
 use crate::sandbox::supervisor::{Chosen, Line, Process, Scope, Source};
 
 impl Looking<'_, '_> {
@@ -30,9 +30,8 @@ impl Looking<'_, '_> {
             return Ok(None);
         };
         Ok(Some(Place {
-            words: words(&reader, &directory, &shown),
+            what: What::Order(words(&reader, &directory, &shown)),
             shown,
-            whole: false,
         }))
     }
 

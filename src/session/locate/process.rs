@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::words::{processes, with_callers};
-use super::{Error, Glimpse, Looking, Place, Target, everywhere};
+use super::{Error, Glimpse, Looking, Place, Target, What, everywhere};
 use crate::model::Slot;
 use crate::sandbox::supervisor::{Chosen, Line, Process, Scope, Source};
 
@@ -16,7 +16,7 @@ const TIMES: [Source; 2] = [Source::Clock, Source::FileTime];
 
 /// Somebody who may be behind a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Suspect {
+pub(super) struct Suspect {
     /// `None` for what the random devices yield: they do not know who reads.
     process: Option<Process>,
     /// What it has read that may be behind it.
@@ -44,23 +44,34 @@ impl Looking<'_, '_> {
         let Some((suspect, shown)) = found else {
             return Ok(None);
         };
+        Ok(Some(Place {
+            what: What::Behind(suspect, witness),
+            shown,
+        }))
+    }
+
+    /// What is said of an element that differs where the level acts for one process alone; `None`
+    /// where that may have come about otherwise than where it acts for everybody.
+    pub(super) fn tell(
+        &mut self,
+        target: &Target,
+        suspect: &Suspect,
+        witness: &Glimpse,
+        shown: &Rc<Glimpse>,
+    ) -> Result<Option<String>, Error> {
         let Some(everybody) = self.whole_value(target)? else {
             return Ok(None);
         };
         let whole = shown.agrees(&target.element, &everybody);
         if !whole {
-            let others = self.look(target, Some(all_but(&suspect)))?;
+            let others = self.look(target, Some(all_but(suspect)))?;
             let counts = |others: &Glimpse| !others.agrees(&target.element, &everybody);
             if !others.is_some_and(|others| counts(&others)) {
                 return Ok(None);
             }
         }
-        let (read, shown) = self.reading(target, &suspect, shown)?;
-        Ok(Some(Place {
-            words: words(&suspect, &read, &witness, &shown, whole),
-            shown,
-            whole,
-        }))
+        let (read, shown) = self.reading(target, suspect, Rc::clone(shown))?;
+        Ok(Some(words(suspect, &read, witness, &shown, whole)))
     }
 
     /// Which of its readings are enough for what a process does to the element, and the trial that
