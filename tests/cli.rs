@@ -373,6 +373,8 @@ fn exec_passes_the_exit_code_on_and_varies_what_it_is_told() {
     )
     .expect(0, "<b c>");
     run(tree.path(), &["exec", "--", "echo x > new; kill -9 $$"]).expect(137, "");
+    run(tree.path(), &["exec", "--timeout", "1s", "--", "sleep 60"])
+        .expect(124, "did not end within 1 s");
     assert!(
         !tree.path().join("new").exists(),
         "the source tree was changed"

@@ -186,7 +186,8 @@ pub struct CheckArgs {
     /// Go on with a session that was interrupted: the one with this number, or else the latest
     ///
     /// Everything but -j, --budget, --json and -v is as it was when the session began. Builds that
-    /// had ended are not run again. The source tree must be as it was.
+    /// had ended are not run again. The source tree must be as it was. The latest session may be
+    /// one of another source; the last 20 are kept.
     #[arg(
         long,
         value_name = "ID",
@@ -408,6 +409,7 @@ Examples:
 Exit codes:
   that of the command; 128 + N if signal N killed it
     2  wrong command line; nothing ran
+  124  the command did not end within --timeout
   125  reprobe itself failed";
 
 #[cfg(test)]

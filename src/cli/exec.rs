@@ -76,7 +76,13 @@ pub(super) fn run(args: &ExecArgs) -> Result<Exit, Failure> {
     let closed = sandbox.close();
     let code = code.map_err(|error| Failure::undecided(&error))?;
     closed.map_err(|error| Failure::undecided(&error))?;
-    Ok(Exit::Command(code))
+    code.map(Exit::Command).ok_or_else(|| Failure {
+        exit: Exit::TimedOut,
+        message: format!(
+            "the command did not end within {} s (--timeout)",
+            spec.timeout.as_secs()
+        ),
+    })
 }
 
 /// What the builds of this project are given, and what the options add.

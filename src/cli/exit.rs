@@ -19,6 +19,8 @@ pub(super) enum Exit {
     Signal(i32),
     /// What a command that was run by `exec` ended with.
     Command(u8),
+    /// A command that was run by `exec` took too long.
+    TimedOut,
 }
 
 /// Why a command could not do what was asked.
@@ -39,6 +41,8 @@ impl From<Exit> for ExitCode {
             Exit::Undecided => 125,
             Exit::Signal(number) => u8::try_from(number + 128).unwrap_or(125),
             Exit::Command(code) => code,
+            // As timeout(1) says it.
+            Exit::TimedOut => 124,
         })
     }
 }

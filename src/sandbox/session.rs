@@ -131,16 +131,16 @@ impl Sandbox {
     }
 
     /// Runs one command with the caller's own streams, for a person to look around; returns its
-    /// exit code, 128 and the signal's number where one killed it, 124 after the time-out.
-    pub fn exec(&self, spec: &TrialSpec) -> Result<u8, Error> {
+    /// exit code, 128 and the signal's number where one killed it, nothing after the time-out.
+    pub fn exec(&self, spec: &TrialSpec) -> Result<Option<u8>, Error> {
         let (reply, _) = self.attempt_with(spec, Streams::Caller)?;
         if let Some(error) = reply.snapshot_error {
             return Err(Error::Outputs(error));
         }
         match reply.ending {
-            Ending::Exited { code } => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
-            Ending::Killed { signal } => Ok(u8::try_from(signal + 128).unwrap_or(u8::MAX)),
-            Ending::TimedOut => Ok(124),
+            Ending::Exited { code } => Ok(Some(u8::try_from(code).unwrap_or(u8::MAX))),
+            Ending::Killed { signal } => Ok(Some(u8::try_from(signal + 128).unwrap_or(u8::MAX))),
+            Ending::TimedOut => Ok(None),
             Ending::NotStarted { why } => Err(Error::Unusable(why)),
             Ending::Refused { error, .. } => Err(error.into()),
         }
