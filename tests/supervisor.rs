@@ -843,3 +843,86 @@ while time.time() < start + 2:
 print(time.time() - start)";
     assert_eq!(text(&run(&stepped(), &["python3", "-c", script])), "2.0\n");
 }
+
+/// Runs `reprobe` where a system call fails, as on an older kernel or under a container's filter.
+fn reprobe_without(call: libc::c_long, errno: i32, bits: u32, words: &[&str]) -> Option<Output> {
+    let refuse = compile("cc", "refuse.c", &[])?;
+    let source = TempDir::new().unwrap();
+    std::fs::write(source.path().join("a"), "a\n").unwrap();
+    let output = Command::new(refuse)
+        .args([call.to_string(), errno.to_string(), bits.to_string()])
+        .arg(env!("CARGO_BIN_EXE_reprobe"))
+        .args(words)
+        .current_dir(source.path())
+        .output();
+    Some(output.unwrap())
+}
+
+#[test]
+fn what_an_outer_sandbox_or_an_older_kernel_lacks_is_named_and_what_it_serves_is_not_tested() {
+    let killable = u32::try_from(libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV).unwrap();
+    let lacks = [
+        (
+            libc::SYS_seccomp,
+            libc::EINVAL,
+            killable,
+            "Linux 5.19 or newer",
+        ),
+        (
+            libc::SYS_seccomp,
+            libc::EPERM,
+            0,
+            "an outer sandbox forbids seccomp",
+        ),
+        (libc::SYS_pidfd_getfd, libc::EPERM, 0, "forbid pidfd_getfd"),
+        (
+            libc::SYS_process_vm_readv,
+            libc::EPERM,
+            0,
+            "process_vm_readv",
+        ),
+        (
+            libc::SYS_process_vm_writev,
+            libc::EPERM,
+            0,
+            "process_vm_writev",
+        ),
+        (libc::SYS_openat2, libc::ENOSYS, 0, "openat2"),
+    ];
+    for (call, errno, bits, said) in lacks {
+        let Some(doctor) = reprobe_without(call, errno, bits, &["doctor"]) else {
+            return;
+        };
+        let told = words_of(&doctor);
+        assert!(
+            told.contains("Missing") && told.contains(said),
+            "{call}: {told}"
+        );
+        // The clock cannot be varied; the rest can, and the verdict is no guess.
+        let check = ["check", "--only", "umask", "-o", "out", "--", "umask >out"];
+        let check = reprobe_without(call, errno, bits, &check).unwrap();
+        assert_eq!(check.status.code(), Some(1), "{call}: {}", words_of(&check));
+        assert!(words_of(&check).contains("because of umask"));
+    }
+}
+
+#[test]
+fn a_sandbox_without_pidfds_is_refused_by_name() {
+    let words = ["check", "--only", "umask", "-o", "out", "--", "umask >out"];
+    let Some(check) = reprobe_without(libc::SYS_pidfd_open, libc::EPERM, 0, &words) else {
+        return;
+    };
+    assert_eq!(check.status.code(), Some(125));
+    let told = words_of(&check);
+    assert!(
+        told.contains("pidfd_open") && told.contains("seccomp=unconfined"),
+        "{told}"
+    );
+}
+
+/// All that was said, as one line.
+fn words_of(output: &Output) -> String {
+    let all = [output.stdout.as_slice(), &output.stderr].concat();
+    let text = String::from_utf8_lossy(&all).into_owned();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -49,8 +49,13 @@ const OF_SUPERVISOR: [Need; 7] = [
 ];
 
 /// What a build is asked to say, one line each; then the entries of its directory.
-const QUESTIONS: &str = "date +%s; touch new; stat -c %Y new; uname -r; \
+const QUESTIONS: &str = "date +%s; touch new; stat -Lc %Y new \"$PWD/new\" - <new; uname -r; \
     od -An -N8 -tx8 /dev/urandom; stat -c %i a; ls -1U; true";
+
+/// Why the supervisor's answers may not arrive, though it runs.
+const FORBIDDEN: &str = "an outer sandbox may forbid pidfd_getfd, process_vm_readv, \
+    process_vm_writev, openat2 or statx, which answering needs: allow them (Docker: \
+    --security-opt seccomp=unconfined); else please report it, with the output of reprobe doctor";
 
 /// The name of a kernel that no host has.
 const RELEASE: &str = "9.9.9-probe";
@@ -268,8 +273,7 @@ impl Prober<'_> {
             for (need, works) in one.arrived(other) {
                 if !works {
                     let reason = "a trial build that was to see it saw the host's own";
-                    let hint = "please report it, with the output of reprobe doctor";
-                    let missing = missing(name_of(need), reason, hint);
+                    let missing = missing(name_of(need), reason, FORBIDDEN);
                     capabilities.missing.insert(need, missing);
                 }
             }
@@ -438,14 +442,18 @@ impl Answers {
             self.line(number)
                 .is_some_and(|line| other.line(number).is_some_and(|other| other != line))
         };
-        let entries = self.lines.get(5..).unwrap_or_default();
-        let reversed = other.lines.get(5..).unwrap_or_default().iter().rev();
+        let entries = self.lines.get(7..).unwrap_or_default();
+        let reversed = other.lines.get(7..).unwrap_or_default().iter().rev();
         [
             (Need::ClockHook, self.is_far(0) && other.is_far(0)),
-            (Need::FileTimes, self.is_far(1) && other.is_far(1)),
-            (Need::KernelNames, self.line(2) == Some(RELEASE) && same(2)),
-            (Need::RandomBytes, same(3)),
-            (Need::InodeNumbers, differs(4)),
+            // By name, by path and by descriptor: they are looked up in other ways.
+            (
+                Need::FileTimes,
+                (1..4).all(|number| self.is_far(number) && other.is_far(number)),
+            ),
+            (Need::KernelNames, self.line(4) == Some(RELEASE) && same(4)),
+            (Need::RandomBytes, same(5)),
+            (Need::InodeNumbers, differs(6)),
             (
                 Need::DirectoryEntries,
                 entries.len() == 4 && entries.iter().eq(reversed),

@@ -345,7 +345,11 @@ impl Sandbox {
         let failed = || Error::file("wait for the supervisor of", dir);
         if let Some(interrupt) = &self.options.interrupt {
             let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
-            let ended = sys::pidfd_open(pid).map_err(|errno| failed()(errno.into()))?;
+            let ended = sys::pidfd_open(pid).map_err(|errno| {
+                Error::Unusable(format!(
+                    "pidfd_open: {errno}; an outer sandbox forbids it: allow it there (Docker: --security-opt seccomp=unconfined)"
+                ))
+            })?;
             while !poll_either(&ended, interrupt).map_err(|errno| failed()(errno.into()))? {
                 // Ctrl-C at an interactive command is meant for that command.
                 let meant = |signal: &i32| !interactive || *signal != libc::SIGINT;
