@@ -14,26 +14,15 @@
 mod truth;
 
 use reprobe::model::TrialId;
-use reprobe::search::{ElementVerdict, Factor, FactorVerdict, Options, Search, Step};
-use truth::{Hidden, Random, Session, Truth, named, session, verify};
+use reprobe::search::{ElementVerdict, FactorVerdict, Options, Search, Step};
+use truth::{Hidden, Random, Session, Truth, alike, named, session, verify};
 
 const SESSIONS: u64 = 12;
 
 fn options(seed: u64) -> Options {
-    let factor = Factor {
-        levels: 1,
-        weight: 1.0,
-        volatile: Vec::new(),
-    };
     Options {
-        factors: vec![factor; 14],
-        first_levels: Vec::new(),
         workers: 1 + (seed % 3) as usize,
-        budget_trials: None,
-        repeats: 1,
-        thorough: false,
-        clock_runs: false,
-        seed,
+        ..alike(14, seed)
     }
 }
 

@@ -14,26 +14,12 @@ mod truth;
 
 use reprobe::model::{Expect, Row, TrialId, TrialKind};
 use reprobe::search::{
-    Control, ElementVerdict, Factor, FactorVerdict, Observation, Options, Search, Seen, Step, Try,
+    Control, ElementVerdict, FactorVerdict, Observation, Options, Search, Seen, Step, Try,
 };
-use truth::{Hidden, Random, Records, Session, Truth, go_on, named, session, verify};
+use truth::{Hidden, Random, Records, Session, Truth, alike, go_on, named, session, verify};
 
 fn options(factors: usize) -> Options {
-    let factor = Factor {
-        levels: 1,
-        weight: 1.0,
-        volatile: Vec::new(),
-    };
-    Options {
-        factors: vec![factor; factors],
-        first_levels: Vec::new(),
-        workers: 1,
-        budget_trials: None,
-        repeats: 1,
-        thorough: false,
-        clock_runs: false,
-        seed: 7,
-    }
+    alike(factors, 7)
 }
 
 fn sets(sets: &[&[usize]]) -> Hidden {

@@ -1,8 +1,8 @@
 //! Packages drawn at random: the generators of the bench, and what counts as an exact verdict.
 
-use reprobe::search::{ElementVerdict, Factor, Options};
+use reprobe::search::{ElementVerdict, Options};
 
-use crate::truth::{Hidden, Random, Session, Truth, named};
+use crate::truth::{Hidden, Random, Session, Truth, alike, named};
 
 /// What a package is drawn from.
 #[derive(Debug, Clone, Copy)]
@@ -140,31 +140,22 @@ impl Drawing<'_> {
 
     /// What the search is told; a level whose values change by themselves is drawn here.
     fn options(&mut self, workers: usize, seed: u64, random: &mut Random) -> Options {
-        let factor = |weight: &f64| Factor {
-            levels: 1,
-            weight: *weight,
-            volatile: Vec::new(),
+        let mut options = Options {
+            workers,
+            ..alike(self.weights.len(), seed)
         };
-        let mut factors: Vec<Factor> = self.weights.iter().map(factor).collect();
-        let mut first_levels = Vec::new();
+        for (factor, weight) in options.factors.iter_mut().zip(&self.weights) {
+            factor.weight = *weight;
+        }
         if self.generator.volatile > 0.0 {
-            factors[0].levels = 2;
-            factors[0].volatile = vec![false, true];
-            first_levels.push((0, 2));
+            options.factors[0].levels = 2;
+            options.factors[0].volatile = vec![false, true];
+            options.first_levels.push((0, 2));
             if random.chance(self.generator.volatile) {
                 self.truth.elements.push(Hidden::AtLevel(0, 2));
             }
         }
-        Options {
-            factors,
-            first_levels,
-            workers,
-            budget_trials: None,
-            repeats: 1,
-            thorough: false,
-            clock_runs: false,
-            seed,
-        }
+        options
     }
 
     fn hints(&mut self, random: &mut Random) {
@@ -206,24 +197,7 @@ pub fn singles(factors: usize, count: usize, seed: u64) -> (Truth, Options) {
             distinct: false,
         });
     }
-    let options = Options {
-        factors: vec![
-            Factor {
-                levels: 1,
-                weight: 1.0,
-                volatile: Vec::new(),
-            };
-            factors
-        ],
-        first_levels: Vec::new(),
-        workers: 1,
-        budget_trials: None,
-        repeats: 1,
-        thorough: false,
-        clock_runs: false,
-        seed,
-    };
-    (truth, options)
+    (truth, alike(factors, seed))
 }
 
 /// As many trials may single culprits take: 4 + ceil(log2 n) + 2k.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use reprobe::model::{Expect, Row, TrialId};
 use reprobe::search::{
-    Certified, ElementVerdict, FactorVerdict, Observation, Options, Search, Seen, Step, Try,
-    Verdict,
+    Certified, ElementVerdict, Factor, FactorVerdict, Observation, Options, Search, Seen, Step,
+    Try, Verdict,
 };
 
 /// What decides one element.
@@ -33,6 +33,25 @@ pub enum Hidden {
     FieldOf(Vec<Vec<usize>>, Vec<Vec<usize>>),
     /// Absent in the control, present when one of the sets is varied.
     Appears(Vec<Vec<usize>>),
+}
+
+/// What a search is told of so many variations of one level each, all alike, for one worker.
+pub fn alike(factors: usize, seed: u64) -> Options {
+    let factor = Factor {
+        levels: 1,
+        weight: 1.0,
+        volatile: Vec::new(),
+    };
+    Options {
+        factors: vec![factor; factors],
+        first_levels: Vec::new(),
+        workers: 1,
+        budget_trials: None,
+        repeats: 1,
+        thorough: false,
+        clock_runs: false,
+        seed,
+    }
 }
 
 /// A build.
