@@ -24,7 +24,6 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use packages::{Generator, draw, exact};
-use reprobe::search::Options;
 use rivals::Found;
 use truth::{Hidden, Truth, named, session, verify};
 
@@ -112,8 +111,7 @@ fn main() {
     }
     if chosen.is_empty() || chosen.iter().any(|word| word.as_str() == "noise") {
         let sessions = count.div_ceil(NOISE.len() as u64 * 2).max(1) * 5;
-        noise(sessions, false);
-        noise(sessions, true);
+        noise(sessions);
     }
     if chosen.is_empty() || chosen.iter().any(|word| word.as_str() == "pace") {
         pace("14 factors, 5000 elements", 14, 5000);
@@ -156,8 +154,8 @@ fn pace(name: &str, factors: usize, elements: usize) {
     println!("{name}: at most {longest:.1} ms to decide, in {id} trials");
 }
 
-/// How many trials k single culprits of n factors take at most, all factors alike, next to
-/// 4 + ceil(log2 n) + 2k.
+/// How many trials k single culprits of n factors take at most, all factors alike, next to their
+/// bound.
 fn bound(seeds: u64) {
     for factors in 1..=24 {
         let mut line = format!("n={factors:<3}");
@@ -201,8 +199,11 @@ fn rival(
 }
 
 /// How often an element that only differs by chance is blamed on a variation, over 14 factors.
-fn noise(sessions: u64, thorough: bool) {
-    println!("chance alone{}:", if thorough { ", thorough" } else { "" });
+fn noise(sessions: u64) {
+    let alike = Generator {
+        zipf: false,
+        ..REALISTIC
+    };
     let (mut elements, mut blamed) = (0, 0);
     for rate in NOISE {
         for fresh in [false, true] {
@@ -212,21 +213,17 @@ fn noise(sessions: u64, thorough: bool) {
                     elements: vec![Hidden::Noise { rate: *rate, fresh }],
                     ..Truth::default()
                 };
-                let alike = Generator {
-                    zipf: false,
-                    ..REALISTIC
-                };
-                let options = Options {
-                    thorough,
-                    ..draw(&alike, 1, seed).1
-                };
+                let (_, options) = draw(&alike, 1, seed);
                 let done = session(&truth, &options, seed * 77 + 1, |_| {});
                 elements += 1;
                 blamed += u64::from(named(&done.verdict, 0).is_some());
             }
             let (new, wrong) = (elements - before.0, blamed - before.1);
             let values = if fresh { "fresh values" } else { "two values" };
-            println!("chance with p = {rate}, {values}: blamed {wrong} of {new}");
+            let (low, high) = interval(wrong, new);
+            println!(
+                "chance with p = {rate}, {values}: blamed {wrong} of {new}, {low:.4}-{high:.4}"
+            );
         }
     }
     let (low, high) = interval(blamed, elements);

@@ -180,14 +180,14 @@ fn a_culprit_is_named_next_to_a_breaker_and_next_to_noise() {
 }
 
 #[test]
-fn thoroughness_blames_hardly_any_coin_flip_on_a_variation() {
-    let blamed = (0..60).filter(|seed| {
+fn hardly_any_coin_flip_is_blamed_on_a_variation() {
+    let blamed = (0..200).filter(|seed| {
         let options = Options {
-            thorough: true,
             workers: 1,
             ..options(*seed)
         };
         named(&check(&[coin(0.5)], &options, *seed).verdict, 0).is_some()
     });
-    assert!(blamed.count() <= 2);
+    let blamed = blamed.count();
+    assert!(blamed <= 3, "{blamed} of 200");
 }

@@ -1,6 +1,6 @@
 //! Packages drawn at random: the generators of the bench, and what counts as an exact verdict.
 
-use reprobe::search::{ElementVerdict, Options};
+use reprobe::search::{ElementVerdict, FactorVerdict, Options};
 
 use crate::truth::{Hidden, Random, Session, Truth, alike, named};
 
@@ -200,19 +200,24 @@ pub fn singles(factors: usize, count: usize, seed: u64) -> (Truth, Options) {
     (truth, alike(factors, seed))
 }
 
-/// As many trials may single culprits take: 4 + ceil(log2 n) + 2k.
+/// As many trials may single culprits take: 4 + ceil(log2 n) + 2k, and what a coin cannot mimic.
 pub fn bound(factors: usize, count: usize) -> usize {
-    4 + (usize::BITS - (factors - 1).leading_zeros()) as usize + 2 * count
+    let halvings = (usize::BITS - (factors - 1).leading_zeros()) as usize;
+    halvings + (4 + 2 * count).max(9)
 }
 
 /// Whether every element got exactly its culprits, chance was blamed on nobody, and the breakers
-/// are right.
+/// are right: each level at which the build fails is named by itself, and what only they would
+/// change is left alone.
 pub fn exact(truth: &Truth, done: &Session) -> Result<(), String> {
     for (number, element) in truth.elements.iter().enumerate() {
         let said = named(&done.verdict, number);
         let right = match element {
             Hidden::Noise { .. } | Hidden::Xor(..) => said.is_none(),
             Hidden::Masked(on, _) => said.is_none_or(|sets| sets == [vec![*on]]),
+            Hidden::AtLevel(factor, _) if truth.breakers.contains(&vec![(*factor, 0)]) => {
+                said.is_none() && done.verdict.factors[*factor] == FactorVerdict::Breaks
+            }
             other => match (other.culprits(), done.verdict.elements.get(number)) {
                 (None, Some(ElementVerdict::Same { .. })) => true,
                 (None, _) => false,
@@ -233,6 +238,7 @@ pub fn exact(truth: &Truth, done: &Session) -> Result<(), String> {
         .map(|breaker| breaker.set.as_slice())
         .collect();
     breakers.sort_unstable();
+    breakers.dedup();
     let hidden: Vec<Vec<usize>> = truth
         .breakers
         .iter()

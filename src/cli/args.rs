@@ -168,11 +168,10 @@ pub struct CheckArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Search")]
     pub repeat: u32,
 
-    /// Look further: for what another variation masks, for other levels, and with more doubt
+    /// Look further: for what another variation masks, and for other levels
     ///
     /// Also builds with each variation varied without each other one, and with the further levels
-    /// of the variations; and claims are made only after so many builds that a coin flip would hardly
-    /// ever be blamed on a variation.
+    /// of the variations.
     #[arg(long, help_heading = "Search")]
     pub thorough: bool,
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::bisect::{Facts, Found};
 use super::certificate::{Proof, proofs, transversals};
+use super::chance::{self, MOST_REPEATS};
 use super::hypotheses::{self, Hypothesis, Prior};
-use super::noise;
+use super::noise::{self, Tally};
 use super::set::Set;
 use super::types::Reason;
 use super::view::{Class, Token, View};
@@ -57,12 +58,14 @@ pub(super) struct Setting<'a> {
     pub(super) order: &'a [usize],
     /// What is known before a class is looked at.
     pub(super) prior: Prior<'a>,
+    /// Sets that are certified for some class by its own trials alone.
+    pub(super) certain: &'a [Set],
+    /// How likely chance may show the history behind a claim of one variation, in units of its weight.
+    pub(super) doubt: f64,
     /// How many classes are known to be noisy.
     pub(super) noisy: usize,
     /// Whether certificates are repeated between two controls.
     pub(super) clock_runs: bool,
-    /// Whether chance must be as unlikely for each rate as it ordinarily is over all rates.
-    pub(super) thorough: bool,
 }
 
 /// How often an element turns out to be noisy, before anything is known about it.
@@ -77,21 +80,8 @@ const SUSPICION_OF_SEVERAL: f64 = 0.05;
 const REPEATS_ON_SUSPICION: usize = 6;
 /// The share of a hypothesis above which its proof is run instead of further search.
 const CONVINCED: f64 = 0.7;
-/// How likely chance may show a history at most, over all the claims of a kind, where a claim of one
-/// variation is made; each claim has the share of it that its variation has of the prior. Together
-/// with [`DOUBT_OF_SEVERAL`], less than one noisy element of a hundred is blamed on a variation, over
-/// rates from 0.05 to 1; of those that flip a coin between two values, one of 25, as far as
-/// 4 + ceil(log2 n) + 2k trials for k culprits allow. [`STRICT`] makes it less than one of a hundred
-/// at every rate. Divided among the noisy classes of a session, so that it holds for the session.
-const DOUBT: f64 = 0.054;
-/// The same for each kind of claim of more than one variation.
-const DOUBT_OF_SEVERAL: f64 = 0.003;
-/// The share of these doubts that is left where the user asked for thoroughness.
-const STRICT: f64 = 0.15;
 /// Repeats behind a claim that no hypothesis of the list expresses: chance mimics those easily.
 const REPEATS_OF_UNLISTED: usize = 7;
-/// Repeats after which no more are bought.
-const MOST_REPEATS: usize = 24;
 
 /// How far a class is, by what the trials of `view` showed.
 pub(super) fn progress(view: &View, class: &Class, setting: &Setting<'_>) -> Progress {
@@ -108,15 +98,33 @@ pub(super) fn progress(view: &View, class: &Class, setting: &Setting<'_>) -> Pro
     }
 }
 
-/// The sets that are proven for a class as far as its trials go, doubts about chance aside.
-pub(super) fn proven(view: &View, class: &Class, setting: &Setting<'_>) -> Vec<Set> {
-    let Found::Terms(terms) = view.facts(class).terms(&view.top, setting.order) else {
-        return Vec::new();
+/// The sets that are proven for a class as far as its trials go, and whether its own trials leave no
+/// doubt about chance either.
+pub(super) fn proven(view: &View, class: &Class, setting: &Setting<'_>) -> (Vec<Set>, bool) {
+    let facts = view.facts(class);
+    let Found::Terms(terms) = facts.terms(&view.top, setting.order) else {
+        return (Vec::new(), false);
     };
     match proofs(&terms, &view.top) {
-        Some(proofs) if missing(view, class, &proofs).next().is_none() => terms,
-        _ => Vec::new(),
+        Some(proofs) if missing(view, class, &proofs).next().is_none() => {
+            let certain = chance::repeats(view, class, &proofs, &[], setting).is_empty();
+            (terms, certain)
+        }
+        _ => (Vec::new(), false),
     }
+}
+
+/// The one set that is likeliest behind a class, as far as its trials go; nothing where several are.
+pub(super) fn likeliest(view: &View, class: &Class, setting: &Setting<'_>) -> Option<Set> {
+    let sets = match view.facts(class).terms(&view.top, setting.order) {
+        Found::Terms(terms) => terms,
+        Found::Need(_) => {
+            let found = hypotheses::consistent(view, class, &view.top, &setting.prior);
+            found.first()?.sets(view.scheme.0.len())
+        }
+        Found::TooMany(_) => return None,
+    };
+    <[Set; 1]>::try_from(sets).ok().map(|[set]| set)
 }
 
 /// The most that can vary while the class is still to be seen: everything, unless proven sets of
@@ -152,31 +160,21 @@ fn locate(
         hypotheses::consistent(view, class, top, &setting.prior)
     };
     let sum: f64 = found.iter().map(|hypothesis| hypothesis.weight).sum();
-    let (differs, same) = counts(class);
-    let chance = NOISY * noise::marginal(differs, same);
+    let tally = Tally::of(&class.tokens);
+    let chance = NOISY * noise::marginal(tally.differs(), tally.same);
     let share = chance / (chance + sum + UNLISTED);
     let repeats_worth = match found.first().map(Hypothesis::terms) {
-        Some([[a, b]]) if a == b => {
-            if share > SUSPICION {
-                REPEATS_ON_SUSPICION
-            } else {
-                0
-            }
-        }
-        Some(_) => {
-            if share > SUSPICION_OF_SEVERAL {
-                REPEATS_ON_SUSPICION
-            } else {
-                0
-            }
-        }
-        None => REPEATS_OF_UNLISTED,
+        Some([[a, b]]) if a == b && share > SUSPICION => REPEATS_ON_SUSPICION,
+        Some([[a, b]]) if a == b => 0,
+        Some(_) if share > SUSPICION_OF_SEVERAL => REPEATS_ON_SUSPICION,
+        _ => 0,
     };
     if let Some(progress) = against_noise(view, class, facts, repeats_worth) {
         return progress;
     }
     let Some(best) = found.first() else {
-        return needs(view, class, vec![(row, Purpose::Bisection)]);
+        let bisection = || needs(view, class, vec![(row, Purpose::Bisection)]);
+        return unlisted(view, class, facts).unwrap_or_else(bisection);
     };
     if best.weight < CONVINCED * sum {
         return Progress::Open(found);
@@ -191,20 +189,46 @@ fn locate(
 /// The repeats that would show an unstable element as such, as long as there are fewer than
 /// `worth`: of the smallest row that differs, or of the control where most rows differ.
 fn against_noise(view: &View, class: &Class, facts: &Facts, worth: usize) -> Option<Progress> {
-    let missing = worth.saturating_sub(repeats(view, class));
-    let (differs, same) = counts(class);
-    let again = if differs > same + 1 {
+    let repeats = Tally::of_repeats(view, class);
+    let missing = worth.saturating_sub(repeats.trials());
+    let tally = Tally::of(&class.tokens);
+    let again = if tally.differs() > tally.same + 1 {
         view.top.minus(&view.top)
     } else {
-        let smallest = facts
-            .with
-            .iter()
-            .min_by_key(|set| (set.len(), (*set).clone()));
-        smallest?.clone()
+        smallest(facts)?
     };
+    ask_again(view, class, vec![again; missing])
+}
+
+/// The repeats without which nothing is claimed that no hypothesis expresses: as many of a row that
+/// differs as of the control.
+fn unlisted(view: &View, class: &Class, facts: &Facts) -> Option<Progress> {
+    let mut repeats = Tally::of_repeats(view, class);
+    let differing = smallest(facts)?;
+    let mut again = Vec::new();
+    while repeats.trials() < REPEATS_OF_UNLISTED {
+        if repeats.same < repeats.differs() {
+            repeats.same += 1;
+            again.push(view.top.minus(&view.top));
+        } else {
+            repeats.volatile += 1;
+            again.push(differing.clone());
+        }
+    }
+    ask_again(view, class, again)
+}
+
+/// Asks for repeats, the first one before anything else.
+fn ask_again(view: &View, class: &Class, again: Vec<Set>) -> Option<Progress> {
     let purposes = std::iter::once(Purpose::Repeat).chain(std::iter::repeat(Purpose::Spare));
-    let wanted = std::iter::repeat_n(again, missing).zip(purposes).collect();
-    (missing > 0).then(|| needs(view, class, wanted))
+    let wanted: Vec<_> = again.into_iter().zip(purposes).collect();
+    (!wanted.is_empty()).then(|| needs(view, class, wanted))
+}
+
+/// The smallest row that differs.
+fn smallest(facts: &Facts) -> Option<Set> {
+    let rows = facts.with.iter();
+    rows.min_by_key(|set| (set.len(), (*set).clone())).cloned()
 }
 
 /// Asks for the missing rows of a proof, and for the repeats that it will need besides.
@@ -215,14 +239,7 @@ pub(super) fn prove(
     setting: &Setting<'_>,
 ) -> Progress {
     let missing: Vec<(&Set, Expect)> = missing(view, class, proofs).collect();
-    let (mut differs, mut same) = counts(class);
-    for (_, expect) in &missing {
-        match expect {
-            Expect::Differs => differs += 1,
-            Expect::Same => same += 1,
-        }
-    }
-    let spare = spares(view, class, proofs, (differs, same), setting);
+    let spare = chance::repeats(view, class, proofs, &missing, setting);
     let missing = missing
         .into_iter()
         .map(|(set, _)| (set.clone(), Purpose::Certificate));
@@ -243,8 +260,8 @@ fn claim(
         return Progress::Unsettled(Reason::TooManyAlternatives, suspects(view, facts));
     };
     let monotone = facts.contradiction().is_none();
-    let unlisted = !(monotone && listed(terms, setting.prior.proven));
-    if unlisted && let Some(progress) = against_noise(view, class, facts, REPEATS_OF_UNLISTED) {
+    let listed = monotone && listed(terms, setting.certain);
+    if !listed && let Some(progress) = unlisted(view, class, facts) {
         return progress;
     }
     if missing(view, class, &proofs).next().is_some() {
@@ -253,8 +270,8 @@ fn claim(
     if let Some(again) = shown_once(view, &proofs) {
         return needs(view, class, again);
     }
-    let wanted = spares(view, class, &proofs, counts(class), setting);
-    if !wanted.is_empty() && repeats(view, class) >= MOST_REPEATS {
+    let wanted = chance::repeats(view, class, &proofs, &[], setting);
+    if !wanted.is_empty() && Tally::of_repeats(view, class).trials() >= MOST_REPEATS {
         let reason = if monotone {
             Reason::MaybeNoise
         } else {
@@ -310,7 +327,7 @@ fn missing<'a>(
 }
 
 /// The distinct rows of some proofs.
-fn rows(proofs: &[Proof]) -> impl Iterator<Item = (&Set, Expect)> {
+pub(super) fn rows(proofs: &[Proof]) -> impl Iterator<Item = (&Set, Expect)> {
     let all = proofs.iter().flat_map(|proof| &proof.rows);
     let sorted: BTreeMap<&Set, Expect> = all.map(|(set, expect)| (set, *expect)).collect();
     sorted.into_iter()
@@ -345,65 +362,6 @@ fn needs(view: &View, class: &Class, wanted: Vec<(Set, Purpose)>) -> Progress {
     Progress::Needs(wanted.collect())
 }
 
-/// The repeats of a proof after which chance is unlikely enough, given how many trials differed
-/// and how many did not: the rarer kind first.
-fn spares(
-    view: &View,
-    class: &Class,
-    proofs: &[Proof],
-    (mut differs, mut same): (usize, usize),
-    setting: &Setting<'_>,
-) -> Vec<Set> {
-    let kind = match proofs {
-        [proof] if proof.term.len() == 1 => DOUBT,
-        _ => DOUBT_OF_SEVERAL,
-    };
-    let doubt = if setting.thorough {
-        kind * STRICT
-    } else {
-        kind
-    };
-    let noisy = noise::real(setting.noisy.max(1));
-    let bound = doubt * alternatives(class, proofs, &setting.prior) / noisy;
-    let of_kind = |expect| -> Vec<Set> {
-        let kind = rows(proofs).filter(|(_, is)| *is == expect);
-        kind.map(|(set, _)| set.clone()).collect()
-    };
-    let (mut differing, mut equal) = (0, 0);
-    while noise::at_most(differs, same) > bound && differing + equal < MOST_REPEATS {
-        if differs <= same {
-            differs += 1;
-            differing += 1;
-        } else {
-            same += 1;
-            equal += 1;
-        }
-    }
-    let mut equal_rows = of_kind(Expect::Same);
-    if equal_rows.is_empty() {
-        equal_rows.push(view.top.minus(&view.top));
-    }
-    let mut wanted = fewest(view, &of_kind(Expect::Differs), differing);
-    wanted.extend(fewest(view, &equal_rows, equal));
-    wanted
-}
-
-/// So many repeats of some rows, always of the one with the fewest trials.
-fn fewest(view: &View, rows: &[Set], count: usize) -> Vec<Set> {
-    let mut trials: Vec<(usize, &Set)> = rows
-        .iter()
-        .map(|set| (view.trials(set).count(), set))
-        .collect();
-    let mut wanted = Vec::new();
-    for _ in 0..count {
-        if let Some((done, set)) = trials.iter_mut().min() {
-            *done += 1;
-            wanted.push((*set).clone());
-        }
-    }
-    wanted
-}
-
 /// With a running clock: the proofs that were not repeated, or else the control that closes them.
 fn unclosed(view: &View, proofs: &[Proof]) -> Option<Vec<(Set, Purpose)>> {
     let once: Vec<(Set, Purpose)> = rows(proofs)
@@ -419,28 +377,6 @@ fn unclosed(view: &View, proofs: &[Proof]) -> Option<Vec<(Set, Purpose)>> {
     (!closed).then(|| vec![(view.top.minus(&view.top), Purpose::Closing)])
 }
 
-/// How likely a claim is among those of its kind, before anything was run: chance has that many
-/// claims to mimic.
-fn alternatives(class: &Class, proofs: &[Proof], prior: &Prior<'_>) -> f64 {
-    let factors = proofs.iter().flat_map(|proof| proof.term.iter());
-    let product: f64 = factors
-        .map(|factor| {
-            let weight = prior.weights.get(factor).copied().unwrap_or_default();
-            let hinted = class.hints.contains(&factor);
-            if hinted { weight.max(0.5) } else { weight }
-        })
-        .product();
-    let elsewhere = proofs
-        .iter()
-        .all(|proof| prior.proven.contains(&proof.term));
-    if elsewhere && proofs.len() > 1 {
-        let size = i32::try_from(proofs.len()).unwrap_or(i32::MAX);
-        product.max(0.3 * 0.5_f64.powi(size))
-    } else {
-        product
-    }
-}
-
 /// Whether a hypothesis of the list expresses a claim.
 fn listed(terms: &[Set], proven: &[Set]) -> bool {
     let singles = terms.iter().all(|term| term.len() == 1);
@@ -449,29 +385,6 @@ fn listed(terms: &[Set], proven: &[Set]) -> bool {
         [_, _] | [_, _, _] if singles => true,
         _ => terms.iter().all(|term| proven.contains(term)),
     }
-}
-
-/// How many trials differed, and how many did not, the control itself left out.
-fn counts(class: &Class) -> (usize, usize) {
-    let count = |differs| {
-        let tokens = class.tokens.iter();
-        tokens
-            .filter(|token| token.differs() == Some(differs))
-            .count()
-    };
-    (count(true), count(false).saturating_sub(1))
-}
-
-/// How many trials repeated an environment, as far as they say something about the class.
-fn repeats(view: &View, class: &Class) -> usize {
-    let spoke = class
-        .tokens
-        .iter()
-        .filter(|token| token.differs().is_some());
-    let facts = view.facts(class);
-    spoke
-        .count()
-        .saturating_sub(facts.with.len() + facts.without.len())
 }
 
 /// The factors that may have a part: those of the smallest rows that differ.

@@ -10,6 +10,7 @@ use super::hypotheses::Hypothesis;
 use super::set::Set;
 use super::state::{State, halvings};
 use super::types::Step;
+use super::view::{Class, View};
 use crate::model::Row;
 
 /// Culprits that a build is taken to have before anything is known.
@@ -52,10 +53,9 @@ impl State<'_> {
     fn needed(&self) -> usize {
         let mut need = Need::default();
         for (index, view) in self.views.iter().enumerate() {
-            let progress = self.progress(index);
             // Each explanation is weighed as if those of the other classes were proven already.
-            let likely = self.likeliest(&progress);
-            for (number, progress) in progress {
+            let likely = self.likeliest(view);
+            for (number, progress) in self.progress_given(index, &likely) {
                 let class = view.classes.get(number).filter(|class| class.active);
                 let (Some(class), Progress::Needs(_) | Progress::Open(_)) = (class, &progress)
                 else {
@@ -79,19 +79,12 @@ impl State<'_> {
         need.rows.len() + need.besides
     }
 
-    /// The sets of the likeliest explanations.
-    fn likeliest(&self, progress: &[(usize, Progress)]) -> Vec<Set> {
-        let mut sets: Vec<Set> = progress
-            .iter()
-            .flat_map(|(_, progress)| match progress {
-                Progress::Open(found) => found
-                    .first()
-                    .map_or(Vec::new(), |best| best.sets(self.weights.len())),
-                Progress::Certified(proofs) => {
-                    proofs.iter().map(|proof| proof.term.clone()).collect()
-                }
-                Progress::Needs(_) | Progress::Unsettled(..) => Vec::new(),
-            })
+    /// The sets of the likeliest explanations, where these are one set each.
+    fn likeliest(&self, view: &View) -> Vec<Set> {
+        let setting = self.setting(&[], &[]);
+        let active = view.classes.iter().filter(|class| class.active);
+        let mut sets: Vec<Set> = active
+            .filter_map(|class| classify::likeliest(view, class, &setting))
             .collect();
         sets.sort();
         sets.dedup();
@@ -102,14 +95,14 @@ impl State<'_> {
     fn proof(
         &self,
         index: usize,
-        class: &super::view::Class,
+        class: &Class,
         proofs: &[certificate::Proof],
         proven: &[Set],
     ) -> Vec<Wanted> {
         let Some(view) = self.views.get(index) else {
             return Vec::new();
         };
-        match classify::prove(view, class, proofs, &self.setting(proven)) {
+        match classify::prove(view, class, proofs, &self.setting(proven, proven)) {
             Progress::Needs(wanted) => wanted,
             _ => Vec::new(),
         }

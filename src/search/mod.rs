@@ -14,6 +14,7 @@
 mod batch;
 mod bisect;
 mod certificate;
+mod chance;
 mod classify;
 mod estimate;
 mod greedy;

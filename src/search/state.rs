@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::chance;
 use super::classify::{self, Progress, Setting};
 use super::hypotheses::Prior;
 use super::isolate::{self, Isolation};
@@ -34,6 +35,7 @@ pub(super) struct State<'a> {
     /// How likely each factor is a culprit, together 1.
     pub(super) weights: Vec<f64>,
     noisy: usize,
+    doubt: f64,
     order: Vec<usize>,
 }
 
@@ -66,6 +68,7 @@ impl<'a> State<'a> {
             .into_iter()
             .map(|scheme| View::new(log, scheme, skip, volatile))
             .collect();
+        let weights = weights(options);
         Self {
             log,
             options,
@@ -73,7 +76,8 @@ impl<'a> State<'a> {
             views,
             has_first,
             order: isolate::order(factors),
-            weights: weights(options),
+            doubt: noise::allowance(&weights, chance::DOUBT),
+            weights,
             noisy: noise.classes.len(),
             unstable,
         }
@@ -87,10 +91,15 @@ impl<'a> State<'a> {
     /// How far each class of a view is; an element that an earlier view shows to differ is left to
     /// that view.
     pub(super) fn progress(&self, index: usize) -> Vec<(usize, Progress)> {
+        self.progress_given(index, &[])
+    }
+
+    /// The same as if `likely` sets were proven, and beyond doubt.
+    pub(super) fn progress_given(&self, index: usize, likely: &[Set]) -> Vec<(usize, Progress)> {
         let Some(view) = self.views.get(index) else {
             return Vec::new();
         };
-        let mut setting = self.setting(&[]);
+        let mut setting = self.setting(&[], &[]);
         let classes = || {
             let classes = view.classes.iter().enumerate();
             classes.filter(|(_, class)| {
@@ -100,28 +109,38 @@ impl<'a> State<'a> {
                     .any(|element| !self.settled_before(index, *element))
             })
         };
-        let mut proven: Vec<Set> = classes()
-            .flat_map(|(_, class)| classify::proven(view, class, &setting))
-            .collect();
-        proven.sort();
-        proven.dedup();
+        let (mut proven, mut certain) = (likely.to_vec(), likely.to_vec());
+        for (_, class) in classes() {
+            let (sets, is_certain) = classify::proven(view, class, &setting);
+            if is_certain {
+                certain.extend(sets.iter().cloned());
+            }
+            proven.extend(sets);
+        }
+        for sets in [&mut proven, &mut certain] {
+            sets.sort();
+            sets.dedup();
+        }
         setting.prior.proven = &proven;
+        setting.certain = &certain;
         classes()
             .map(|(number, class)| (number, classify::progress(view, class, &setting)))
             .collect()
     }
 
-    /// What all classes of a view share, given the sets that are proven for some of them.
-    pub(super) fn setting<'s>(&'s self, proven: &'s [Set]) -> Setting<'s> {
+    /// What all classes of a view share, given the sets that are proven for some of them, and those
+    /// beyond doubt.
+    pub(super) fn setting<'s>(&'s self, proven: &'s [Set], certain: &'s [Set]) -> Setting<'s> {
         Setting {
             order: &self.order,
             prior: Prior {
                 weights: &self.weights,
                 proven,
             },
+            certain,
+            doubt: self.doubt,
             noisy: self.noisy,
             clock_runs: self.options.clock_runs,
-            thorough: self.options.thorough,
         }
     }
 

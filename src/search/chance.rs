@@ -1,0 +1,141 @@
+//! Which repeats a claim needs before it is believed: as many as make the history that it stands on
+//! too rare for chance, at whatever rate an element may differ by chance. As a claim follows from one
+//! history alone, the sum over all claims is how often chance is blamed on any of them.
+
+use super::certificate::Proof;
+use super::classify::{self, Setting};
+use super::noise::{self, Tally};
+use super::set::Set;
+use super::view::{Class, Token, View};
+use crate::model::Expect;
+
+/// How often what chance does may be blamed on one variation, whatever the rate at which it makes an
+/// element differ; the claims of one variation share this by their weights. Divided among the noisy
+/// classes of a session, so that it holds for the session. A flipped coin shows each history of `t`
+/// trials and the control with 2^-t, so that 14 claims need 11 trials: fewer could not do.
+pub(super) const DOUBT: f64 = 0.0085;
+/// The same for claims of several variations, and ...
+const DOUBT_OF_SEVERAL: f64 = 0.001;
+/// ... for claims that the trials contradict, which their repeats alone must bear out.
+const DOUBT_OF_CONTRADICTED: f64 = 0.0025;
+/// How much likelier chance may show the history behind a claim of values that were found in the bytes:
+/// it does not put them there.
+const HINTED: f64 = 4.0;
+/// Repeats after which no more are bought.
+pub(super) const MOST_REPEATS: usize = 24;
+
+/// The repeats of a proof after which chance is unlikely enough, the rarer kind first; `missing` are
+/// rows that will be run besides, and what they are expected to show.
+pub(super) fn repeats(
+    view: &View,
+    class: &Class,
+    proofs: &[Proof],
+    missing: &[(&Set, Expect)],
+    setting: &Setting<'_>,
+) -> Vec<Set> {
+    let contradicted = view.facts(class).contradiction().is_some();
+    let (mut tally, bound) = if contradicted {
+        // Each further alternative is one more that chance may have added.
+        let further = one_choice_of(proofs.len().saturating_sub(1));
+        let repeats = Tally::of_repeats(view, class);
+        (repeats, DOUBT_OF_CONTRADICTED * further)
+    } else {
+        (Tally::of(&class.tokens), doubt(class, proofs, setting))
+    };
+    let commonest = tally.commonest();
+    for (_, expect) in missing.iter().filter(|_| !contradicted) {
+        tally.add(match expect {
+            Expect::Differs => commonest,
+            Expect::Same => Token::Same,
+        });
+    }
+    let bound = bound / noise::real(setting.noisy.max(1));
+    let mut rows = Rows::of(view, class, proofs);
+    let mut wanted = Vec::new();
+    while tally.at_most() > bound && wanted.len() < MOST_REPEATS {
+        let expect = if tally.differs() <= tally.same {
+            Expect::Differs
+        } else {
+            Expect::Same
+        };
+        let Some((set, token)) = rows.next(expect) else {
+            break;
+        };
+        tally.add(token.unwrap_or(commonest));
+        wanted.push(set.clone());
+    }
+    wanted
+}
+
+/// The rows of a proof with how often each was run, and what it showed for a class.
+struct Rows {
+    differs: Vec<(usize, Set, Option<Token>)>,
+    same: Vec<(usize, Set, Option<Token>)>,
+}
+
+impl Rows {
+    fn of(view: &View, class: &Class, proofs: &[Proof]) -> Self {
+        let of_kind = |kind| {
+            let rows = classify::rows(proofs).filter(|(_, expect)| *expect == kind);
+            rows.map(|(set, _)| {
+                let tokens = view.trials(set).filter_map(|index| class.tokens.get(index));
+                let shown = tokens.copied().find(|token| *token != Token::Unseen);
+                (view.trials(set).count(), set.clone(), shown)
+            })
+            .collect()
+        };
+        let mut same: Vec<_> = of_kind(Expect::Same);
+        if same.is_empty() {
+            let control = view.top.minus(&view.top);
+            same.push((view.trials(&control).count(), control, None));
+        }
+        for (.., shown) in &mut same {
+            *shown = Some(Token::Same);
+        }
+        Self {
+            differs: of_kind(Expect::Differs),
+            same,
+        }
+    }
+
+    /// The row of a kind with the fewest trials, which gets one more.
+    fn next(&mut self, kind: Expect) -> Option<(&Set, Option<Token>)> {
+        let rows = match kind {
+            Expect::Differs => &mut self.differs,
+            Expect::Same => &mut self.same,
+        };
+        let (trials, set, token) = rows.iter_mut().min_by_key(|(trials, ..)| *trials)?;
+        *trials += 1;
+        Some((set, *token))
+    }
+}
+
+/// How likely chance may show the history behind a claim: it has that many claims to mimic.
+fn doubt(class: &Class, proofs: &[Proof], setting: &Setting<'_>) -> f64 {
+    let hinted = |proof: &Proof| {
+        let mut members = proof.term.iter();
+        let member = members.next();
+        members.next().is_none() && member.is_some_and(|one| class.hints.contains(&one))
+    };
+    let factors = proofs.iter().flat_map(|proof| proof.term.iter());
+    let weights = factors.filter_map(|factor| setting.prior.weights.get(factor));
+    let product: f64 = weights.product();
+    if proofs.iter().all(hinted) {
+        return HINTED * setting.doubt * product.max(one_choice_of(class.hints.len()));
+    }
+    if let [proof] = proofs
+        && proof.term.len() == 1
+    {
+        return setting.doubt * product;
+    }
+    let certain = setting.certain;
+    if proofs.iter().all(|proof| certain.contains(&proof.term)) {
+        return DOUBT_OF_SEVERAL * product.max(one_choice_of(certain.len()));
+    }
+    DOUBT_OF_SEVERAL * product
+}
+
+/// The share of one choice among so many causes, all choices alike.
+fn one_choice_of(count: usize) -> f64 {
+    (0..count).fold(1.0, |share, _| share / 2.0)
+}
