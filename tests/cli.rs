@@ -544,3 +544,24 @@ fn the_part_of_a_locale_and_of_the_variables_that_suffices_is_named() {
         None => assert!(ran.out.contains("collation"), "{}", ran.out),
     }
 }
+
+#[test]
+fn the_permissions_of_a_umask_that_suffice_are_named() {
+    let tree = tree();
+    let build = "touch f; mkdir d; stat -c %a f > plain; stat -c %a d > both";
+    let json = tree.path().join("../permissions.json");
+    let words = ["check", "--only", "umask", "-o", "plain", "-o", "both"];
+    let words = [&words[..], &["--json", json.to_str().unwrap(), "--", build]];
+    let ran = run(tree.path(), &words.concat());
+    ran.expect(1, "part: 044 (read) suffices");
+    let found: serde_json::Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    fs::remove_file(&json).unwrap();
+    for (path, part) in [
+        ("plain", "044 (read)".into()),
+        ("both", serde_json::Value::Null),
+    ] {
+        let mut findings = found["findings"].as_array().unwrap().iter();
+        let of = findings.find(|finding| finding["element"] == path).unwrap();
+        assert_eq!(of["culprits"][0]["part"]["name"], part);
+    }
+}

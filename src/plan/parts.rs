@@ -1,5 +1,5 @@
 //! The parts of a level: one category of a locale, one of several variables, one directory of a
-//! path, one property of a terminal. Each comes with two environments, one in which it alone varies
+//! path, one property of a terminal, one kind of permission of a umask. Each comes with two environments, one in which it alone varies
 //! and one in which everything else of its level does.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,10 @@ const CATEGORIES: [&str; 6] = [
     "LC_NUMERIC",
     "LC_MONETARY",
 ];
+
+/// The kinds of permission that a umask takes away: those of a file made with 0666, which reads and
+/// writes, and those of a program or a directory, made with 0777.
+const PERMISSIONS: [(&str, u32); 3] = [("read", 0o444), ("write", 0o222), ("execute", 0o111)];
 
 /// One part of a level.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +49,7 @@ impl Plan {
             Some([Setting::Variables(_)]) => variables(&environments),
             Some([Setting::ExecPath(_)]) => directories(&environments),
             Some([Setting::Terminal(_)]) => terminal(&environments),
+            Some([Setting::Umask(_)]) => permissions(&environments),
             _ => Vec::new(),
         };
         if parts.len() < 2 { Vec::new() } else { parts }
@@ -141,6 +146,25 @@ fn terminal((control, varied): &(Environment, Environment)) -> Vec<Part> {
     parts.into_iter().flatten().collect()
 }
 
+/// The bits of each kind that differ, for all whom they concern at once: a file that the group may
+/// read, others usually may read as well, so that neither bit decides alone.
+fn permissions((control, varied): &(Environment, Environment)) -> Vec<Part> {
+    let kinds = PERMISSIONS.iter().map(|(name, mask)| {
+        let bits = (control.umask ^ varied.umask) & mask;
+        let flipped = |of: &Environment| Environment {
+            umask: of.umask ^ bits,
+            ..of.clone()
+        };
+        let part = Part {
+            name: format!("{bits:03o} ({name})"),
+            alone: flipped(control),
+            without: flipped(varied),
+        };
+        (bits != 0).then_some(part)
+    });
+    kinds.flatten().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,5 +203,26 @@ mod tests {
         assert!(parts[0].alone.variables.keys().eq(["A"]));
         assert!(parts[0].without.variables.keys().eq(["B"]));
         assert_eq!(terminal(&environments()).len(), 2);
+    }
+
+    #[test]
+    fn the_kinds_of_permission_that_a_umask_takes_are_its_parts() {
+        let mask = |umask| Environment {
+            umask,
+            ..Environment::default()
+        };
+        let parts = permissions(&(mask(0o022), mask(0o077)));
+        let shown: Vec<(&str, u32, u32)> = parts
+            .iter()
+            .map(|part| (part.name.as_str(), part.alone.umask, part.without.umask))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("044 (read)", 0o066, 0o033),
+                ("011 (execute)", 0o033, 0o066)
+            ]
+        );
+        assert_eq!(permissions(&(mask(0o022), mask(0o002))).len(), 1);
     }
 }
