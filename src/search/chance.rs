@@ -19,8 +19,8 @@ const DOUBT_OF_SEVERAL: f64 = 0.001;
 /// ... for claims that the trials contradict, which their repeats alone must bear out.
 const DOUBT_OF_CONTRADICTED: f64 = 0.0025;
 /// How much likelier chance may show the history behind a claim of values that were found in the bytes:
-/// it does not put them there.
-const HINTED: f64 = 4.0;
+/// they were chosen so that it does not put them there, not even into one element of so many.
+const HINTED: f64 = 6.0;
 /// Repeats after which no more are bought.
 pub(super) const MOST_REPEATS: usize = 24;
 
