@@ -197,11 +197,13 @@ fn against_noise(view: &View, class: &Class, facts: &Facts, worth: usize) -> Opt
     } else {
         smallest(facts)?
     };
-    ask_again(view, class, vec![again; missing])
+    let purposes = std::iter::once(Purpose::Repeat).chain(std::iter::repeat(Purpose::Spare));
+    let wanted = std::iter::repeat_n(again, missing).zip(purposes).collect();
+    (missing > 0).then(|| needs(view, class, wanted))
 }
 
 /// The repeats without which nothing is claimed that no hypothesis expresses: as many of a row that
-/// differs as of the control.
+/// differs as of the control. What is proven for other classes meanwhile may give a hypothesis.
 fn unlisted(view: &View, class: &Class, facts: &Facts) -> Option<Progress> {
     let mut repeats = Tally::of_repeats(view, class);
     let differing = smallest(facts)?;
@@ -215,13 +217,7 @@ fn unlisted(view: &View, class: &Class, facts: &Facts) -> Option<Progress> {
             again.push(differing.clone());
         }
     }
-    ask_again(view, class, again)
-}
-
-/// Asks for repeats, the first one before anything else.
-fn ask_again(view: &View, class: &Class, again: Vec<Set>) -> Option<Progress> {
-    let purposes = std::iter::once(Purpose::Repeat).chain(std::iter::repeat(Purpose::Spare));
-    let wanted: Vec<_> = again.into_iter().zip(purposes).collect();
+    let wanted: Vec<_> = again.into_iter().map(|set| (set, Purpose::Spare)).collect();
     (!wanted.is_empty()).then(|| needs(view, class, wanted))
 }
 
