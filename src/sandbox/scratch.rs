@@ -16,6 +16,8 @@ use super::host::sorted_names;
 
 const PREFIX: &str = "reprobe-";
 const LOCK: &str = "lock";
+/// The lock on its way to its name.
+const FRESH: &str = "lock.new";
 
 /// A directory of this session alone.
 #[derive(Debug)]
@@ -38,7 +40,12 @@ impl Scratch {
             .tempdir_in(&parent)
             .map_err(Error::file("make scratch directory in", &parent))?
             .keep();
-        let lock = lock(&dir.join(LOCK)).map_err(Error::file("lock", &dir))?;
+        // Held before others can see it.
+        let fresh = dir.join(FRESH);
+        let lock = File::create_new(&fresh)
+            .and_then(lock)
+            .map_err(Error::file("lock", &dir))?;
+        fs::rename(&fresh, dir.join(LOCK)).map_err(Error::file("lock", &dir))?;
         // The build's user must be able to pass on the way to its own upper layers, and nobody
         // else finds the name of a trial's directory by chance.
         fs::set_permissions(&dir, Permissions::from_mode(0o711))
@@ -63,12 +70,7 @@ impl Drop for Scratch {
     }
 }
 
-fn lock(path: &Path) -> io::Result<Flock<File>> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)?;
+fn lock(file: File) -> io::Result<Flock<File>> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno.into())
 }
 
@@ -77,9 +79,13 @@ fn remove_stale(parent: &Path) {
     for name in sorted_names(parent).unwrap_or_default() {
         let dir = parent.join(&name);
         let ours = name.to_string_lossy().starts_with(PREFIX);
-        let held = dir.join(LOCK);
-        if ours && held.is_file() && lock(&held).is_ok() {
-            // Another user's cannot be locked, let alone removed.
+        if !ours {
+            continue;
+        }
+        // Never made here: a session that is just ending would find its directory not empty.
+        // Another user's cannot be opened, let alone removed.
+        let held = OpenOptions::new().write(true).open(dir.join(LOCK));
+        if let Ok(_lock) = held.and_then(lock) {
             let _ = remove_scratch(&dir);
         }
     }
@@ -230,5 +236,21 @@ mod tests {
         let dir = living.dir().to_owned();
         drop(living);
         assert!(!dir.exists());
+    }
+
+    #[test]
+    fn sessions_that_begin_and_end_at_the_same_time_leave_each_other_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let sessions = || {
+            for _ in 0..400 {
+                Scratch::new(parent.path()).unwrap().close().unwrap();
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(sessions);
+            }
+        });
+        assert!(sorted_names(parent.path()).unwrap().is_empty());
     }
 }
