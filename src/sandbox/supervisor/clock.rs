@@ -1,7 +1,7 @@
 //! Answers clock reads, and keeps the page from which programs read a held clock themselves. The
 //! arithmetic is in `timeline`; here it meets the host's time and the threads that wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -17,8 +17,8 @@ use super::timeline::{SECOND, Sight, Timeline, Wait};
 use super::tracee::{Memory, Tracees, lock};
 use super::witness::Source;
 use super::{Config, Error};
-use crate::sandbox::sys::hook::{MAPPED, READ};
-use crate::sandbox::sys::page::SharedPage;
+use crate::sandbox::sys::hook::{MAPPED, READ, WANTED};
+use crate::sandbox::sys::page::SharedPages;
 use crate::sandbox::sys::tracee::clock;
 
 /// After this many reads by one thread, its program gets the page.
@@ -31,11 +31,13 @@ const OFFERS: u32 = 4;
 pub(super) struct Clockwork {
     timeline: Mutex<Timeline>,
     changed: Condvar,
-    page: SharedPage,
+    page: SharedPages,
     /// How the clock is ahead for chosen processes, and the page from which they read it.
-    chosen: Option<(Ahead, SharedPage)>,
+    chosen: Option<(Ahead, SharedPages)>,
     /// Reads since a program began, and when the latest bundle of them did, by thread.
     reads: Mutex<BTreeMap<u32, (u32, i64)>>,
+    /// Threads that map the pages for file times alone.
+    for_files: Mutex<BTreeSet<u32>>,
     spinning: Spinning,
     /// At the moment every read is a call.
     looking: AtomicBool,
@@ -72,13 +74,14 @@ pub(super) fn host_now() -> i64 {
 
 impl Clockwork {
     pub(super) fn new(timeline: Timeline, ahead: Option<Ahead>) -> Result<Self, Error> {
-        let chosen = ahead.map(|ahead| Ok((ahead, SharedPage::new().map_err(Error::Page)?)));
+        let chosen = ahead.map(|ahead| Ok((ahead, SharedPages::new().map_err(Error::Page)?)));
         let clockwork = Self {
             timeline: Mutex::new(timeline),
             changed: Condvar::new(),
-            page: SharedPage::new().map_err(Error::Page)?,
+            page: SharedPages::new().map_err(Error::Page)?,
             chosen: chosen.transpose()?,
             reads: Mutex::default(),
+            for_files: Mutex::default(),
             spinning: Spinning::default(),
             looking: AtomicBool::new(false),
         };
@@ -118,6 +121,8 @@ impl Clockwork {
         };
         let time = timeline.at(now);
         self.page.store(time.cast_unsigned(), due);
+        let steps = timeline.steps();
+        self.page.show(timeline.course(steps.as_deref()));
         if let Some((ahead, page)) = &self.chosen {
             let time = time.saturating_add(ahead.clock);
             page.store(time.cast_unsigned(), due);
@@ -216,9 +221,27 @@ impl Clockwork {
         self.changed.notify_all();
     }
 
-    /// A program begins in this thread.
+    /// A program begins in this thread, or it ends.
     pub(super) fn begin(&self, tid: u32) {
         lock(&self.reads).remove(&tid);
+        lock(&self.for_files).remove(&tid);
+    }
+
+    /// The pages from which everybody reads who is not ahead.
+    pub(super) fn pages(&self) -> &SharedPages {
+        &self.page
+    }
+
+    /// A program wants the pages for file times; one that cannot map them is offered them no more.
+    fn wants_files(&self, tid: u32) -> bool {
+        let mut reads = lock(&self.reads);
+        let (count, _) = reads.entry(tid).or_insert((0, 0));
+        *count = count.saturating_add(READS_BEFORE_MAPPING);
+        let offered = *count <= READS_BEFORE_MAPPING * OFFERS;
+        if offered {
+            lock(&self.for_files).insert(tid);
+        }
+        offered
     }
 
     fn wants_page(&self, tid: u32) -> bool {
@@ -280,31 +303,42 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event) -> Answer {
     written.map_or_else(Answer::Errno, Answer::Value)
 }
 
-/// A read by the hook asks for the page when there were many, and tells where it was mapped.
+/// A read by the hook asks for the pages when there were many, or for file times, and tells where
+/// they were mapped.
 fn hand_page_out(
     supervisor: &Supervisor,
     clockwork: &Clockwork,
     event: &Event,
 ) -> Result<i64, Errno> {
-    match event.args[2] {
-        READ if clockwork.is_held() && clockwork.wants_page(event.tid) => {
-            let page = match &clockwork.chosen {
-                Some((_, page)) if supervisor.is_chosen(event.tid) => page,
-                _ => &clockwork.page,
-            };
-            let own = format!("self/fd/{}", raw(page.file()));
-            let file = supervisor.tracees.open_proc(&own, OFlag::O_RDONLY)?;
-            let number = supervisor.add_descriptor(event, file.as_fd());
-            // Where no descriptor is free the program goes on asking.
-            Ok(number.map_or(0, |number| i64::from(number) + 1))
-        }
+    let wants = match event.args[2] {
+        READ => clockwork.is_held() && clockwork.wants_page(event.tid),
+        WANTED => clockwork.is_held() && clockwork.wants_files(event.tid),
         MAPPED => {
-            lock(&clockwork.reads).insert(event.tid, (u32::MAX, 0));
-            supervisor.set_page(event.tid, event.args[3]);
-            Ok(0)
+            let [clock, files] = supervisor.page_slots();
+            let for_files = lock(&clockwork.for_files).remove(&event.tid);
+            let slots = if for_files {
+                [files, None]
+            } else {
+                lock(&clockwork.reads).insert(event.tid, (u32::MAX, 0));
+                [clock, files]
+            };
+            supervisor.set_pages(event.tid, event.args[3], slots);
+            false
         }
-        _ => Ok(0),
+        _ => false,
+    };
+    if !wants {
+        return Ok(0);
     }
+    let page = match &clockwork.chosen {
+        Some((_, page)) if supervisor.is_chosen(event.tid) => page,
+        _ => &clockwork.page,
+    };
+    let own = format!("self/fd/{}", raw(page.file()));
+    let file = supervisor.tracees.open_proc(&own, OFlag::O_RDONLY)?;
+    let number = supervisor.add_descriptor(event, file.as_fd());
+    // Where no descriptor is free the program goes on asking.
+    Ok(number.map_or(0, |number| i64::from(number) + 1))
 }
 
 impl Supervisor {

@@ -22,6 +22,7 @@ use super::order::Records;
 use super::places::Places;
 use super::processes::Processes;
 use super::programs::{self, Programs};
+use super::sites::Sites;
 use super::timeline::{SECOND, Timeline};
 use super::tracee::{Tracees, lock};
 use super::turn::Turn;
@@ -39,6 +40,8 @@ pub(super) struct Event {
     pub(super) abi: &'static Abi,
     pub(super) trap: &'static Trap,
     pub(super) args: [u64; 6],
+    /// The address of the instruction behind the call.
+    pub(super) place: u64,
 }
 
 /// How a trapped call ends.
@@ -70,6 +73,9 @@ pub(super) struct Supervisor {
     pub(super) directories: Option<Directories>,
     pub(super) clock: Option<Clockwork>,
     pub(super) programs: Option<Programs>,
+    /// Where programs answer calls of the stat family themselves: only if all are answered alike,
+    /// and nobody writes down who asks.
+    pub(super) sites: Option<Sites>,
     pub(super) loans: Loans,
     pub(super) views: Views,
     pub(super) processes: Processes,
@@ -117,6 +123,17 @@ impl Supervisor {
         let within = config.within.clone();
         let scope = within.as_ref().map(|within| within.scope.clone());
         let places = Places::new(&config.places);
+        let numbers = Numbers::of(config.inodes, &places);
+        let alike = log.is_none() && !config.witness;
+        let hooked = clock.as_ref().filter(|clock| {
+            alike && config.file_times && clock.is_held() && !clock.differs_by_reader()
+        });
+        let sites = hooked.map(|clock| {
+            if numbers.is_some() {
+                clock.pages().show_numbers();
+            }
+            Sites::default()
+        });
         Ok(Self {
             listener,
             turn: Turn::default(),
@@ -127,10 +144,11 @@ impl Supervisor {
             directories: Directories::new(config.order, within),
             clock,
             programs,
+            sites,
             loans: Loans::default(),
             views: Views::default(),
             processes: Processes::new(places.clone(), scope),
-            numbers: Numbers::of(config.inodes, &places),
+            numbers,
             words: config.words.clone(),
             seeds,
             devices: randomness::Devices::default(),
@@ -232,6 +250,7 @@ impl Supervisor {
                     abi,
                     trap,
                     args: notification.args,
+                    place: notification.place,
                 };
                 self.answer(&event, guise)
             }
@@ -369,6 +388,7 @@ impl Running {
             problems: lock(&self.shared.problems).iter().cloned().collect(),
             answered: self.shared.answered.load(Ordering::Relaxed),
             continued: self.shared.continued.load(Ordering::Relaxed),
+            led: self.shared.sites.as_ref().map_or(0, Sites::led),
         }
     }
 }

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use super::arch::Call;
 use super::engine::{Answer, Event, Supervisor};
-use super::layout::{Layout, encode};
+use super::layout::{Layout, device, encode};
 use super::timeline::{SECOND, Sight};
 use super::tracee::Memory;
 use super::view::{self, Found, Guise, Name, Status};
@@ -22,6 +22,9 @@ const KNOWN_FLAGS: i32 = libc::AT_SYMLINK_NOFOLLOW
 
 /// Answers one call of the stat family; whatever fails is left to the kernel to refuse.
 pub(super) fn answer(supervisor: &Supervisor, event: &Event, guise: &mut Guise) -> Answer {
+    if let Some(sites) = &supervisor.sites {
+        sites.see(supervisor, event);
+    }
     attempt(supervisor, event, guise).unwrap_or(Answer::Continue)
 }
 
@@ -152,7 +155,13 @@ impl Supervisor {
             });
         }
         if let Some(numbers) = &self.numbers {
+            let device = |status: &Status| device(status.stx_dev_major, status.stx_dev_minor);
+            let file = (device(status), status.stx_ino);
             numbers.translate(status, || found.path(&self.tracees));
+            if let Some(clock) = self.clock.as_ref().filter(|_| self.sites.is_some()) {
+                let shown = (status.stx_dev_minor, device(status));
+                clock.pages().number(file, status.stx_ino, shown);
+            }
         }
     }
 }

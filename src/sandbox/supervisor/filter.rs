@@ -73,7 +73,17 @@ fn check(test: Test, rest: u8) -> Vec<Instruction> {
             load(argument_low(argument) + 4),
             instruction(IF_EQUAL, rest, 0, 0),
         ],
+        Test::Lacks(argument, value) => vec![
+            load(argument_low(argument)),
+            instruction(IF_EQUAL, 0, 2, low_half(value)),
+            load(argument_low(argument) + 4),
+            instruction(IF_EQUAL, rest, 0, low_half(value >> 32)),
+        ],
     }
+}
+
+fn low_half(value: u64) -> u32 {
+    u32::try_from(value & 0xffff_ffff).unwrap_or(0)
 }
 
 fn argument_low(argument: u32) -> usize {
@@ -164,6 +174,12 @@ mod tests {
                     purpose: Purpose::Directories,
                     tests: &[Test::AnyBit(1, 6)],
                 },
+                Trap {
+                    nr: 7,
+                    call: Call::Getdents,
+                    purpose: Purpose::Directories,
+                    tests: &[Test::Lacks(5, 3 << 32 | 4)],
+                },
             ],
         },
         Abi {
@@ -188,6 +204,10 @@ mod tests {
         assert!(!trapped(1, 5, [6, 0, 0, 1, 0, 0]));
         assert!(trapped(1, 5, [6, 2, 0, 0, 0, 0]));
         assert!(!trapped(1, 6, [7, 2, 0, 1, 0, 0]));
+        assert!(!trapped(1, 7, [0, 0, 0, 0, 0, 3 << 32 | 4]));
+        for other in [0, 4, 3 << 32, u64::MAX] {
+            assert!(trapped(1, 7, [0, 0, 0, 0, 0, other]));
+        }
         assert!(trapped(2, 6, [0; 6]));
         assert!(!trapped(2, 5, [7, 2, 0, 1, 0, 0]));
         assert!(!trapped(3, 6, [0; 6]));

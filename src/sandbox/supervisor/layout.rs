@@ -16,8 +16,8 @@ pub(super) enum Layout {
 }
 
 /// A device number as the `stat` family packs it (`new_encode_dev`).
-fn device(major: u32, minor: u32) -> u64 {
-    u64::from((minor & 0xff) | (major << 8) | ((minor & !0xff) << 12))
+pub(super) fn device(major: u32, minor: u32) -> u32 {
+    (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12)
 }
 
 /// The bytes of the structure; `None` where a number does not fit and the kernel must refuse.
@@ -78,14 +78,14 @@ impl Bytes {
 
 fn native(status: &Status) -> Vec<u8> {
     Bytes::default()
-        .eight(device(status.stx_dev_major, status.stx_dev_minor))
+        .eight(device(status.stx_dev_major, status.stx_dev_minor).into())
         .eight(status.stx_ino)
         .eight(u64::from(status.stx_nlink))
         .word(u32::from(status.stx_mode))
         .word(status.stx_uid)
         .word(status.stx_gid)
         .word(0)
-        .eight(device(status.stx_rdev_major, status.stx_rdev_minor))
+        .eight(device(status.stx_rdev_major, status.stx_rdev_minor).into())
         .eight(status.stx_size)
         .eight(u64::from(status.stx_blksize))
         .eight(status.stx_blocks)
@@ -118,14 +118,14 @@ fn old32(status: &Status) -> Option<Vec<u8>> {
 fn large32(status: &Status) -> Option<Vec<u8>> {
     let [a, b, c, d, ..] = status.stx_ino.to_le_bytes();
     let bytes = Bytes::default()
-        .eight(device(status.stx_dev_major, status.stx_dev_minor))
+        .eight(device(status.stx_dev_major, status.stx_dev_minor).into())
         .word(0)
         .word(u32::from_le_bytes([a, b, c, d]))
         .word(u32::from(status.stx_mode))
         .word(status.stx_nlink)
         .word(status.stx_uid)
         .word(status.stx_gid)
-        .eight(device(status.stx_rdev_major, status.stx_rdev_minor))
+        .eight(device(status.stx_rdev_major, status.stx_rdev_minor).into())
         .word(0)
         .eight(status.stx_size)
         .word(status.stx_blksize)

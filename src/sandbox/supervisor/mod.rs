@@ -23,6 +23,7 @@ mod places;
 mod processes;
 mod programs;
 mod randomness;
+mod sites;
 mod spinning;
 mod timeline;
 mod tracee;
@@ -139,6 +140,8 @@ pub struct Report {
     pub answered: u64,
     /// Calls that were trapped and then left to the kernel.
     pub continued: u64,
+    /// Places in programs that answer calls of the stat family themselves now.
+    pub led: u64,
 }
 
 /// A supervisor that cannot start.

@@ -86,6 +86,11 @@ impl Programs {
             .map(|root| root.tid)
     }
 
+    /// The image of 64-bit programs.
+    pub(super) fn native(&self) -> Option<&Image> {
+        self.native.as_ref()
+    }
+
     /// Whether this is the first program of all.
     fn note_root(&self, tid: u32) -> bool {
         let mut root = lock(&self.root);
@@ -113,6 +118,12 @@ impl Programs {
         };
         self.foreign.get_or_init(read).as_ref()
     }
+}
+
+/// Where a 64-bit process has its vDSO.
+pub(super) fn vdso_of(tracees: &Tracees, tid: u32) -> Option<u64> {
+    let vector = Auxiliary::of(tracees, &tid.to_string(), 8).ok()?;
+    vector.get(AT_SYSINFO_EHDR)
 }
 
 /// The vDSO of this process, which is that of every 64-bit process of this kernel.
@@ -172,6 +183,9 @@ pub(super) fn begin(supervisor: &Supervisor, event: &Event) -> Answer {
     if let Some(clock) = &supervisor.clock {
         clock.begin(event.tid);
     }
+    if let Some(sites) = &supervisor.sites {
+        sites.begin(event.tid);
+    }
     if let Err(errno) = patch(supervisor, programs, event) {
         supervisor.problem(format!("patching the vDSO of a program: {errno}"));
     }
@@ -204,9 +218,8 @@ fn patch(supervisor: &Supervisor, programs: &Programs, event: &Event) -> Result<
         let bytes = image.bytes.get(range).unwrap_or_default();
         write_at(&memory, place, bytes)?;
     }
-    let caller = supervisor.processes.caller(&supervisor.tracees, event.tid);
     if let Some((seeds, place)) = supervisor.seeds.zip(vector.get(AT_RANDOM))
-        && let Some(caller) = caller
+        && let Some(caller) = supervisor.processes.caller(&supervisor.tracees, event.tid)
     {
         write_at(&memory, place, &randomness::at_start(seeds, caller))?;
     }
@@ -225,12 +238,12 @@ fn changed(original: &[u8], patched: &[u8]) -> Range<usize> {
     first..last.map_or(first, |last| last + 1)
 }
 
-fn open_memory(tracees: &Tracees, tid: u32) -> Result<OwnedFd, Errno> {
+pub(super) fn open_memory(tracees: &Tracees, tid: u32) -> Result<OwnedFd, Errno> {
     tracees.open_proc(&format!("{tid}/mem"), OFlag::O_RDWR)
 }
 
 /// Writes through `/proc/TID/mem`, which makes read-only pages private copies (`FOLL_FORCE`).
-fn write_at(memory: &OwnedFd, place: u64, bytes: &[u8]) -> Result<(), Errno> {
+pub(super) fn write_at(memory: &OwnedFd, place: u64, bytes: &[u8]) -> Result<(), Errno> {
     let place = i64::try_from(place).map_err(|_| Errno::EFAULT)?;
     let count = nix::sys::uio::pwrite(memory, bytes, place)?;
     if count == bytes.len() {
@@ -249,20 +262,23 @@ impl Supervisor {
         })
     }
 
-    /// Tells the hook of a program where it has mapped the page of the clock.
-    pub(super) fn set_page(&self, tid: u32, address: u64) {
-        let slot = self
-            .programs
-            .as_ref()
-            .and_then(|programs| programs.native.as_ref()?.page_slot);
-        let vector = Auxiliary::of(&self.tracees, &tid.to_string(), 8);
-        let base = vector.ok().and_then(|all| all.get(AT_SYSINFO_EHDR));
-        if let Some((slot, base)) = slot.zip(base)
+    /// Where a program's hooks find the pages of the clock: for its reads, and for file times.
+    pub(super) fn page_slots(&self) -> [Option<usize>; 2] {
+        let image = self.programs.as_ref().and_then(Programs::native);
+        let slots = image.and_then(|image| image.page_slots);
+        slots.map_or([None; 2], |slots| slots.map(Some))
+    }
+
+    /// Tells hooks of a program where it has mapped the pages of the clock.
+    pub(super) fn set_pages(&self, tid: u32, address: u64, slots: [Option<usize>; 2]) {
+        if let Some(base) = vdso_of(&self.tracees, tid)
             && let Ok(memory) = open_memory(&self.tracees, tid)
         {
-            let place = base + u64::try_from(slot).unwrap_or(0);
-            // If this fails, the program goes on asking.
-            let _ = write_at(&memory, place, &address.to_le_bytes());
+            for slot in slots.into_iter().flatten() {
+                let place = base + u64::try_from(slot).unwrap_or(0);
+                // If this fails, the program goes on asking.
+                let _ = write_at(&memory, place, &address.to_le_bytes());
+            }
         }
     }
 }

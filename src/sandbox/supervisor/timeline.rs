@@ -3,6 +3,7 @@
 //! nanoseconds since 1970.
 
 use crate::model::Clock;
+use crate::sandbox::sys::page::Course;
 
 pub(super) const SECOND: i64 = 1_000_000_000;
 pub(super) const MILLISECOND: i64 = 1_000_000;
@@ -133,6 +134,22 @@ impl Timeline {
         match passed.checked_sub(1).and_then(|last| self.steps.get(last)) {
             Some(step) => step.reached,
             None => self.start,
+        }
+    }
+
+    /// Where the clock stood from which host time on; `None` where it does not stand still.
+    pub(super) fn steps(&self) -> Option<Vec<(i64, i64)>> {
+        let pair = |step: &Step| (step.real, step.reached);
+        (self.pace == Pace::Stepped).then(|| self.steps.iter().map(pair).collect())
+    }
+
+    /// What tells file times by these steps.
+    pub(super) fn course<'c>(&self, steps: Option<&'c [(i64, i64)]>) -> Course<'c> {
+        Course {
+            since: self.since,
+            began: self.began,
+            start: self.start,
+            steps,
         }
     }
 

@@ -1,14 +1,20 @@
 //! A patched copy of a vDSO image, vdso(7): its clock functions jump to the hook, or are replaced
 //! by plain system calls (stub) where they cannot. Pure: bytes in, bytes out.
 
+use std::ops::Range;
+
 use iced_x86::{BlockEncoder, BlockEncoderOptions, Decoder, DecoderOptions, InstructionBlock};
 
 use crate::sandbox::sys::hook::{Hook, PROLOGUE};
 
 const SHT_DYNSYM: u32 = 11;
 /// `jmp rel32`.
-const JUMP: u8 = 0xe9;
-const JUMP_LENGTH: usize = 5;
+pub(super) const JUMP: u8 = 0xe9;
+pub(super) const JUMP_LENGTH: usize = 5;
+/// Room for the ways of so many calls.
+const WAYS: usize = 8;
+/// Bytes of a way, at most.
+pub(super) const WAY: usize = 32;
 
 /// `mov rax, -ENOSYS; ret`: the C library then makes the system call itself.
 const REFUSE: [u8; 8] = [0x48, 0xc7, 0xc0, 0xda, 0xff, 0xff, 0xff, 0xc3];
@@ -45,10 +51,21 @@ pub(super) enum Mode {
 pub(super) struct Image {
     /// The whole of it.
     pub(super) bytes: Vec<u8>,
-    /// Where the address of the clock's page belongs.
-    pub(super) page_slot: Option<usize>,
+    /// Where the address of the clock's pages belongs: for reads of the clock, and for file times.
+    pub(super) page_slots: Option<[usize; 2]>,
+    /// The hook for calls of the stat family, where there is room for it.
+    pub(super) stat: Option<StatHook>,
     /// A place whose byte tells a patched image from a fresh one.
     pub(super) probe: usize,
+}
+
+/// Where an image answers calls of the stat family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StatHook {
+    /// The function, and what it uses.
+    pub(super) code: Range<usize>,
+    /// Room for ways from the program's calls to it.
+    pub(super) ways: Range<usize>,
 }
 
 /// The functions of a vDSO that matter, as offsets.
@@ -57,6 +74,8 @@ struct Functions {
     clock_gettime: Option<usize>,
     clock_gettime64: Option<usize>,
     gettimeofday: Option<usize>,
+    /// Bytes of that function.
+    gettimeofday_size: usize,
     time: Option<usize>,
     getrandom: Option<usize>,
 }
@@ -97,7 +116,11 @@ fn functions(image: &[u8]) -> Option<Functions> {
         match name.get(..end)? {
             b"__vdso_clock_gettime" => found.clock_gettime = value,
             b"__vdso_clock_gettime64" => found.clock_gettime64 = value,
-            b"__vdso_gettimeofday" => found.gettimeofday = value,
+            b"__vdso_gettimeofday" => {
+                found.gettimeofday = value;
+                let size = word(image, symbol + if wide { 16 } else { 8 }, long);
+                found.gettimeofday_size = size.unwrap_or(0);
+            }
             b"__vdso_time" => found.time = value,
             b"__vdso_getrandom" => found.getrandom = value,
             _ => {}
@@ -125,7 +148,8 @@ pub(super) fn patch(
     let found = functions(original).ok_or(Unpatchable::Foreign)?;
     let mut image = Image {
         bytes: original.to_vec(),
-        page_slot: None,
+        page_slots: None,
+        stat: None,
         probe: 0,
     };
     if random && let Some(at) = found.getrandom {
@@ -161,7 +185,8 @@ pub(super) fn patch32(original: &[u8]) -> Result<Image, Unpatchable> {
     let found = functions(original).ok_or(Unpatchable::Foreign)?;
     let mut image = Image {
         bytes: original.to_vec(),
-        page_slot: None,
+        page_slots: None,
+        stat: None,
         probe: 0,
     };
     let calls = [
@@ -219,8 +244,21 @@ impl Image {
         data: [i64; 4],
     ) -> Result<(), Unpatchable> {
         let clock = found.clock_gettime.ok_or(Unpatchable::Foreign)?;
-        let at = room(original, hook.bytes.len()).ok_or(Unpatchable::NoRoom)?;
-        self.put(at, hook.bytes)?;
+        let clock_alone = hook.bytes.get(..hook.stat).ok_or(Unpatchable::Foreign)?;
+        let whole = room(original, hook.bytes.len()).zip(room_of_dead(found));
+        let at = if let Some((at, ways)) = whole {
+            self.put(at, hook.bytes)?;
+            self.put(ways.start, &[0; WAYS * WAY])?;
+            self.stat = Some(StatHook {
+                code: at + hook.stat..at + hook.bytes.len(),
+                ways,
+            });
+            at
+        } else {
+            let at = room(original, clock_alone.len()).ok_or(Unpatchable::NoRoom)?;
+            self.put(at, clock_alone)?;
+            at
+        };
         let (moved, next) = relocate(original, clock, at)?;
         self.put(at, &moved)?;
         self.jump(at + moved.len(), next)?;
@@ -234,7 +272,7 @@ impl Image {
         for (number, value) in data.iter().enumerate() {
             self.put(at + hook.data + 8 * number, &value.to_le_bytes())?;
         }
-        self.page_slot = Some(at + hook.data);
+        self.page_slots = Some([0, 4].map(|word| at + hook.data + 8 * word));
         self.probe = clock;
         Ok(())
     }
@@ -246,6 +284,14 @@ fn room(image: &[u8], length: usize) -> Option<usize> {
     // The section headers' last fields may be zeros that count: stay a header away.
     let start = (used + 64).next_multiple_of(16);
     (start + length <= image.len()).then_some(start)
+}
+
+/// The code that nobody reaches any more, since its function begins with a jump.
+fn room_of_dead(found: Functions) -> Option<Range<usize>> {
+    let function = found.gettimeofday?;
+    let start = (function + JUMP_LENGTH).next_multiple_of(WAY);
+    let ways = start..start + WAYS * WAY;
+    (ways.end <= function + found.gettimeofday_size).then_some(ways)
 }
 
 /// The first instructions at `from`, at least a jump long, as they read at `to`; and where the
@@ -299,14 +345,17 @@ mod tests {
         assert_eq!(length(&original), Some(original.len()));
         assert_eq!(image.bytes[image.probe], JUMP);
         assert_ne!(original[image.probe], JUMP);
-        let slot = image.page_slot.unwrap();
-        assert_eq!(image.bytes[slot..slot + 32], [0; 32]);
+        let [slot, other] = image.page_slots.unwrap();
+        assert_eq!(image.bytes[slot..slot + 40], [0; 40]);
+        assert_eq!(other, slot + 32);
+        let ways = image.stat.unwrap().ways;
+        assert!(image.bytes[ways].iter().all(|byte| *byte == 0));
     }
 
     #[test]
     fn a_running_clock_stands_in_the_image() {
         let image = patch(&own(), Mode::Running(-1), false, hook()).unwrap();
-        let slot = image.page_slot.unwrap();
+        let [slot, _] = image.page_slots.unwrap();
         let read = |at: usize| i64::from_le_bytes(*image.bytes[slot + at..].first_chunk().unwrap());
         assert_eq!(
             [read(0), read(8), read(16), read(24)],
@@ -318,7 +367,7 @@ mod tests {
     fn a_stub_is_a_plain_call() {
         let image = patch(&own(), Mode::Stub, false, hook()).unwrap();
         assert_eq!(image.bytes[image.probe..image.probe + 8], stub64(228));
-        assert_eq!(image.page_slot, None);
+        assert_eq!((image.page_slots, image.stat), (None, None));
     }
 
     #[test]
@@ -336,6 +385,15 @@ mod tests {
             );
             assert_eq!(patch32(bytes), Err(Unpatchable::Foreign));
         }
+    }
+
+    #[test]
+    fn where_the_whole_does_not_fit_the_clock_alone_is_hooked() {
+        let (mut tight, hook) = (own(), hook());
+        let used = room(&tight, 0).unwrap();
+        tight.truncate(used + hook.stat);
+        let image = patch(&tight, Mode::Held, false, hook).unwrap();
+        assert!(image.page_slots.is_some() && image.stat.is_none());
     }
 
     #[test]

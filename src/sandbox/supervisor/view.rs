@@ -420,6 +420,7 @@ mod tests {
                 abi,
                 trap,
                 args: [7; 6],
+                place: 0,
             };
             for (place, user) in event.args.iter_mut().zip(users) {
                 *place = u64::from(*user);

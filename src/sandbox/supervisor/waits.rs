@@ -93,6 +93,9 @@ pub(super) fn is_deadline(event: &Event) -> bool {
 
 /// A process ends: if it was the last command that the build's shell ran, the clock moves.
 pub(super) fn exit(supervisor: &Supervisor, event: &Event) -> Answer {
+    if let Some(sites) = &supervisor.sites {
+        sites.forget(event.tid);
+    }
     if let Some(clockwork) = &supervisor.clock
         && let Some(shell) = supervisor.programs.as_ref().and_then(Programs::shell)
         && shell != event.tid

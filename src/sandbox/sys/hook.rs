@@ -1,17 +1,26 @@
-//! The code that stands in for the clock functions of a vDSO, as bytes that are copied into the
-//! image of another process. It never runs here.
+//! The code that stands in for the clock functions of a vDSO, and for calls of the stat family, as
+//! bytes that are copied into the image of another process. It never runs here.
 //!
-//! The layout is one block: displaced prologue, functions, data. Every reference inside it is
-//! relative to the instruction, so that it runs wherever it is put. Data: the address of the
-//! page that holds the clock (0 until there is one), whether the clock runs, and what a running
-//! clock adds.
+//! The layout is one block: displaced prologue, clock functions, data, and the stat hook, which may
+//! be left out. Every reference inside it is relative to the instruction, so that it runs wherever
+//! it is put. Data: the address of the pages that hold the clock (0 until there are any; what stands
+//! where is `page`'s), whether the clock runs, what a running clock adds, and the address of the
+//! pages once more: a program that asks for file times alone goes on being seen when it reads the
+//! clock.
+
+use super::page::{self, LENGTH, STEPS, TABLE};
 
 /// Room for the displaced instructions of the original and the jump back.
 pub(in crate::sandbox) const PROLOGUE: usize = 48;
 /// Third argument of a clock read from here: tell apart from any other caller's.
 pub(in crate::sandbox) const READ: u64 = 0x7265_7072_6f62_6501;
-/// Third argument when the page has been mapped; the fourth is its address.
+/// Third argument when the pages have been mapped; the fourth is their address.
 pub(in crate::sandbox) const MAPPED: u64 = 0x7265_7072_6f62_6502;
+/// Third argument of a clock read by which the stat hook asks for the pages.
+pub(in crate::sandbox) const WANTED: u64 = 0x7265_7072_6f62_6503;
+/// Sixth argument of a call that the stat hook makes: the kernel is to run it, the hook does the
+/// rest. No call of the stat family has a sixth argument.
+pub(in crate::sandbox) const HOOKED: u64 = 0x7265_7072_6f62_6504;
 
 core::arch::global_asm!(
     ".pushsection .rodata.reprobe_hook,\"a\",@progbits",
@@ -74,12 +83,13 @@ core::arch::global_asm!(
     "jg 6f",
     "ret",
     "6:",
+    "reprobe_hook_map:",
     "push rdi",
     "push rsi",
     "push rbx",
     "lea ebx, [rax - 1]",
     "xor edi, edi",
-    "mov esi, 4096",
+    "mov esi, {length}",
     "mov edx, 1",
     "mov r10d, 1",
     "mov r8d, ebx",
@@ -176,6 +186,264 @@ core::arch::global_asm!(
     "reprobe_hook_runs: .quad 0",
     "reprobe_hook_seconds: .quad 0",
     "reprobe_hook_nanoseconds: .quad 0",
+    "reprobe_hook_pages: .quad 0",
+    // A call of the stat family: eax is its number, the arguments are where the kernel wants them,
+    // and nothing but rax, rcx and r11 may change, as after a system call.
+    ".balign 16",
+    "reprobe_hook_stat:",
+    "push rbx",
+    "push rdi",
+    "push rsi",
+    "push rdx",
+    "push r8",
+    "push r9",
+    "push r10",
+    "mov ebx, eax",
+    "cmp qword ptr [rip + reprobe_hook_pages], 0",
+    "je 8f",
+    "22:",
+    "movabs r9, {hooked}",
+    "mov eax, ebx",
+    "syscall",
+    "test eax, eax",
+    "jnz 7f",
+    // rdx: the structure; rdi, rsi, r8, r10: its times of access, content, change and birth.
+    "cmp ebx, {statx}",
+    "je 2f",
+    "cmp ebx, {fstatat}",
+    "cmovne rdx, rsi",
+    "lea rdi, [rdx + 72]",
+    "lea rsi, [rdx + 88]",
+    "lea r8, [rdx + 104]",
+    "xor r10d, r10d",
+    "jmp 3f",
+    "2:",
+    "mov rdx, r8",
+    "lea rdi, [rdx + 64]",
+    "lea rsi, [rdx + 112]",
+    "lea r8, [rdx + 96]",
+    "lea r10, [rdx + 80]",
+    // r9: the host's time.
+    "3:",
+    "push rdx",
+    "push rdi",
+    "push rsi",
+    "push r8",
+    "push r10",
+    "sub rsp, 16",
+    "xor edi, edi",
+    "mov rsi, rsp",
+    "call reprobe_hook_start",
+    "mov r9, [rsp]",
+    "imul r9, r9, 1000000000",
+    "add r9, [rsp + 8]",
+    "add rsp, 16",
+    "pop r10",
+    "pop r8",
+    "pop rsi",
+    "pop rdi",
+    "pop rdx",
+    // Only while nobody writes, and no step is due.
+    "mov rax, [rip + reprobe_hook_pages]",
+    "test byte ptr [rax + {flags}], {times}",
+    "jz 6f",
+    "cmp r9, [rax + 8]",
+    "jae 6f",
+    "mov rcx, [rax + {sequence}]",
+    "test cl, 1",
+    "jnz 6f",
+    "push rcx",
+    "push rdx",
+    // The content's time, and whether the source gave it.
+    "mov r11, rsi",
+    "call reprobe_hook_shown",
+    "jc 5f",
+    "push rcx",
+    "mov r11, rdi",
+    "call reprobe_hook_shown",
+    "pop rdx",
+    "jc 5f",
+    "test ecx, edx",
+    "jz 2f",
+    "call reprobe_hook_as_content",
+    "2:",
+    "mov r11, r8",
+    "call reprobe_hook_shown",
+    "jc 5f",
+    "test ecx, ecx",
+    "jz 2f",
+    "call reprobe_hook_as_content",
+    "mov r11, r10",
+    "test r11, r11",
+    "jz 3f",
+    "call reprobe_hook_as_content",
+    "jmp 3f",
+    "2:",
+    "mov r11, r10",
+    "test r11, r11",
+    "jz 3f",
+    "call reprobe_hook_shown",
+    "jc 5f",
+    "3:",
+    "mov rdx, [rsp]",
+    "test byte ptr [rax + {flags}], {numbers}",
+    "jz 4f",
+    // r11: the device as struct stat has it; rdi: the inode.
+    "mov r11d, [rdx]",
+    "mov rdi, [rdx + 8]",
+    "cmp ebx, {statx}",
+    "jne 2f",
+    "mov rdi, [rdx + 32]",
+    "mov ecx, [rdx + 140]",
+    "movzx r11d, cl",
+    "and ecx, 0xffffff00",
+    "shl ecx, 12",
+    "or r11d, ecx",
+    "mov ecx, [rdx + 136]",
+    "shl ecx, 8",
+    "or r11d, ecx",
+    "2:",
+    "mov rsi, r11",
+    "shl rsi, 32",
+    "xor rsi, rdi",
+    "movabs rcx, {multiplier}",
+    "imul rsi, rcx",
+    "shr rsi, {shift}",
+    "mov r8d, {probes}",
+    "2:",
+    "mov ecx, esi",
+    "and ecx, {mask}",
+    "shl ecx, 5",
+    "lea rcx, [rax + rcx + {table}]",
+    "cmp qword ptr [rcx + 16], 0",
+    "je 5f",
+    "cmp [rcx], r11",
+    "jne 3f",
+    "cmp [rcx + 8], rdi",
+    "je 2f",
+    "3:",
+    "inc esi",
+    "dec r8d",
+    "jnz 2b",
+    "jmp 5f",
+    "2:",
+    "mov r11, [rcx + 24]",
+    "mov rcx, [rcx + 16]",
+    "cmp ebx, {statx}",
+    "je 3f",
+    "mov [rdx + 8], rcx",
+    "mov rcx, r11",
+    "shr rcx, 32",
+    "mov [rdx], rcx",
+    "jmp 4f",
+    "3:",
+    "mov [rdx + 32], rcx",
+    "mov dword ptr [rdx + 136], 0",
+    "mov [rdx + 140], r11d",
+    "4:",
+    "pop rdx",
+    "pop rcx",
+    "cmp rcx, [rax + {sequence}]",
+    "jne 6f",
+    "xor eax, eax",
+    "jmp 7f",
+    // What cannot be told here is asked for.
+    "5:",
+    "pop rdx",
+    "pop rcx",
+    "6:",
+    "pop r10",
+    "pop r9",
+    "pop r8",
+    "pop rdx",
+    "pop rsi",
+    "pop rdi",
+    "mov eax, ebx",
+    "syscall",
+    "pop rbx",
+    "ret",
+    "7:",
+    "pop r10",
+    "pop r9",
+    "pop r8",
+    "pop rdx",
+    "pop rsi",
+    "pop rdi",
+    "pop rbx",
+    "ret",
+    // There are no pages yet.
+    "8:",
+    "sub rsp, 16",
+    "xor edi, edi",
+    "mov rsi, rsp",
+    "mov eax, 228",
+    "movabs rdx, {wanted}",
+    "syscall",
+    "test eax, eax",
+    "jle 9f",
+    "call reprobe_hook_map",
+    "9:",
+    "add rsp, 16",
+    "cmp qword ptr [rip + reprobe_hook_pages], 0",
+    "je 6b",
+    "mov r10, [rsp]",
+    "mov r8, [rsp + 16]",
+    "mov rdx, [rsp + 24]",
+    "mov rsi, [rsp + 32]",
+    "mov rdi, [rsp + 40]",
+    "jmp 22b",
+    // The time of the content at r11.
+    "reprobe_hook_as_content:",
+    "mov rcx, [rsi]",
+    "mov [r11], rcx",
+    "mov rcx, [rsi + 8]",
+    "mov [r11 + 8], rcx",
+    "ret",
+    // Turns the time at r11 into what the trial shows; ecx: the source gave it. Carry: it does not
+    // fit nanoseconds of 64 bits. Clobbers rdx.
+    "reprobe_hook_shown:",
+    "mov rcx, [r11]",
+    "imul rcx, rcx, 1000000000",
+    "jo 8f",
+    "add rcx, [r11 + 8]",
+    "jo 8f",
+    "cmp rcx, [rax + {since}]",
+    "jl 7f",
+    "cmp rcx, r9",
+    "jg 6f",
+    "cmp rcx, [rax + {began}]",
+    "jl 4f",
+    "mov rdx, [rax + {count}]",
+    "shl rdx, 4",
+    "3:",
+    "sub rdx, 16",
+    "jb 4f",
+    "cmp [rax + rdx + {steps}], rcx",
+    "jg 3b",
+    "mov rcx, [rax + rdx + {steps} + 8]",
+    "jmp 5f",
+    "4:",
+    "mov rcx, [rax + {start}]",
+    "5:",
+    "push rax",
+    "mov rax, rcx",
+    "xor edx, edx",
+    "mov ecx, 1000000000",
+    "div rcx",
+    "mov [r11], rax",
+    "mov [r11 + 8], rdx",
+    "pop rax",
+    "6:",
+    "xor ecx, ecx",
+    "ret",
+    "7:",
+    "mov ecx, 1",
+    "clc",
+    "ret",
+    "8:",
+    "stc",
+    "ret",
+    ".balign 8",
     ".globl reprobe_hook_layout",
     ".hidden reprobe_hook_layout",
     "reprobe_hook_layout:",
@@ -183,35 +451,57 @@ core::arch::global_asm!(
     ".quad reprobe_hook_gettimeofday - reprobe_hook_start",
     ".quad reprobe_hook_time - reprobe_hook_start",
     ".quad reprobe_hook_page - reprobe_hook_start",
+    ".quad reprobe_hook_stat - reprobe_hook_start",
     ".quad reprobe_hook_layout - reprobe_hook_start",
     ".popsection",
     prologue = const PROLOGUE,
+    length = const LENGTH,
     read = const READ,
     mapped = const MAPPED,
+    wanted = const WANTED,
+    hooked = const HOOKED,
+    statx = const libc::SYS_statx,
+    fstatat = const libc::SYS_newfstatat,
+    flags = const page::FLAGS,
+    times = const page::SHOWS_TIMES,
+    numbers = const page::SHOWS_NUMBERS,
+    sequence = const page::SEQUENCE,
+    since = const page::SINCE,
+    began = const page::BEGAN,
+    start = const page::START,
+    count = const page::COUNT,
+    steps = const STEPS,
+    table = const TABLE,
+    multiplier = const page::MULTIPLIER,
+    shift = const page::SHIFT,
+    mask = const page::ENTRIES - 1,
+    probes = const page::PROBES,
 );
 
 unsafe extern "C" {
     static reprobe_hook_start: u8;
-    static reprobe_hook_layout: [u64; 5];
+    static reprobe_hook_layout: [u64; 6];
 }
 
 /// The block and where its parts begin.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::sandbox) struct Hook {
-    /// Everything, the data included.
+    /// Everything, the data and the stat hook included.
     pub(in crate::sandbox) bytes: &'static [u8],
     pub(in crate::sandbox) clock_gettime: usize,
     pub(in crate::sandbox) gettimeofday: usize,
     pub(in crate::sandbox) time: usize,
-    /// Four words: page, runs, seconds, nanoseconds.
+    /// Five words: page, runs, seconds, nanoseconds, and the pages once more, for the stat hook.
     pub(in crate::sandbox) data: usize,
+    /// The stat hook, to which the end may be left out.
+    pub(in crate::sandbox) stat: usize,
 }
 
 /// The block as the assembler left it.
 pub(in crate::sandbox) fn hook() -> Hook {
-    // SAFETY: the assembler wrote five words there, which nothing changes.
+    // SAFETY: the assembler wrote six words there, which nothing changes.
     let layout = unsafe { reprobe_hook_layout };
-    let [clock_gettime, gettimeofday, time, data, length] =
+    let [clock_gettime, gettimeofday, time, data, stat, length] =
         layout.map(|offset| usize::try_from(offset).unwrap_or(0));
     // SAFETY: the block is `length` bytes long, read-only, and lives as long as the program.
     let bytes = unsafe { std::slice::from_raw_parts(&raw const reprobe_hook_start, length) };
@@ -221,5 +511,6 @@ pub(in crate::sandbox) fn hook() -> Hook {
         gettimeofday,
         time,
         data,
+        stat,
     }
 }

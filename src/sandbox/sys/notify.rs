@@ -21,6 +21,8 @@ pub(in crate::sandbox) struct Notification {
     pub(in crate::sandbox) arch: u32,
     /// The arguments.
     pub(in crate::sandbox) args: [u64; 6],
+    /// The address of the instruction behind the call.
+    pub(in crate::sandbox) place: u64,
 }
 
 /// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` of `linux/seccomp.h` (6.6), which the crate lacks.
@@ -67,6 +69,7 @@ pub(in crate::sandbox) fn receive(listener: BorrowedFd<'_>) -> Result<Notificati
         nr: raw.data.nr,
         arch: raw.data.arch,
         args: raw.data.args,
+        place: raw.data.instruction_pointer,
     })
 }
 
