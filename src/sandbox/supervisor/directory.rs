@@ -2,7 +2,7 @@
 //! `lseek`, `dup` and `fork` find it; what was read is only cached.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -10,13 +10,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
 use nix::sys::statfs::fstatfs;
 use nix::unistd::{Whence, lseek};
 
 use super::engine::{Answer, Event, Supervisor};
-use super::order::{Listing, Order, Records, Slice};
+use super::order::{Listing, Order, Records, Slice, end};
 use super::tracee::{Memory, lock};
 use super::witness::{Source, Within};
 use crate::model::DirectoryOrder;
@@ -49,6 +47,8 @@ pub(super) struct Directories {
     cache: Mutex<Cache>,
     /// Whether a device holds directories that are ours to order.
     devices: Mutex<BTreeMap<u64, bool>>,
+    /// Devices whose directories take the widest positions.
+    wide: Mutex<BTreeSet<u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -101,6 +101,7 @@ impl Directories {
             locks: (0..LOCKS).map(|_| Mutex::default()).collect(),
             cache: Mutex::default(),
             devices: Mutex::default(),
+            wide: Mutex::default(),
         })
     }
 
@@ -162,6 +163,9 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event, records: Records) -
         // A bad descriptor is the kernel's to refuse.
         return Answer::Continue;
     };
+    if lseek(&directory, 0, Whence::SeekCur).map(i64::cast_unsigned) == Ok(end(WIDTHS[0])) {
+        return Answer::Value(0);
+    }
     let Ok(status) = sys::statx(
         directory.as_fd(),
         c"",
@@ -219,14 +223,11 @@ impl Reading<'_> {
         let Some(bits) = self.width(position)? else {
             return Ok(Answer::Continue);
         };
-        let listing = match self.listing(position, bits) {
-            Ok(listing) => listing,
-            // Readable for the program when it opened it, but not for us now: the whole
-            // directory stays the kernel's.
-            Err(Errno::EACCES | Errno::EPERM | Errno::ENOENT) => return Ok(Answer::Continue),
-            Err(_) => return Err(Errno::EIO),
+        let Ok(listing) = self.listing(position, bits) else {
+            // The kernel says why.
+            return Ok(Answer::Continue);
         };
-        let mut out = Vec::with_capacity(self.room.min(1 << 16));
+        let mut out = Vec::with_capacity(self.room.min(listing.bytes()));
         let start = u64::try_from(position).unwrap_or(0);
         let above = OnceCell::new();
         let path = |name: &[u8]| {
@@ -246,10 +247,23 @@ impl Reading<'_> {
             None => inode,
         };
         match listing.fill(start, self.records, self.room, &mut out, number) {
-            Slice::End => Ok(Answer::Value(0)),
-            Slice::TooSmall => Err(Errno::EINVAL),
-            Slice::Filled(next) => self.deliver(position, next, &out),
+            Slice::End => self.stay(position, Ok(Answer::Value(0))),
+            Slice::TooSmall => self.stay(position, Err(Errno::EINVAL)),
+            Slice::Filled(next) => {
+                if next != end(bits) {
+                    // Small directories are given out at once and not asked for again.
+                    let key = (self.identity, bits, self.order);
+                    lock(&self.directories.cache).put(key, &listing);
+                }
+                self.deliver(position, next, &out)
+            }
         }
+    }
+
+    /// Puts the description back where it was.
+    fn stay(&self, position: i64, answer: Result<Answer, Errno>) -> Result<Answer, Errno> {
+        lseek(&self.directory, position, Whence::SeekSet)?;
+        answer
     }
 
     /// Moves the description first: a file system that refuses the position must never have given
@@ -260,7 +274,7 @@ impl Reading<'_> {
         }
         let next = i64::try_from(next).unwrap_or(i64::MAX);
         if lseek(&self.directory, next, Whence::SeekSet).is_err() {
-            return Ok(Answer::Continue);
+            return self.stay(position, Ok(Answer::Continue));
         }
         if let Err(errno) = Memory(self.event.tid).write(self.address, out) {
             lseek(&self.directory, position, Whence::SeekSet)?;
@@ -272,7 +286,11 @@ impl Reading<'_> {
     /// The widest position that this description takes: one that says no is 32-bit, or on a file
     /// system of its own kind.
     fn width(&self, position: i64) -> Result<Option<u32>, Errno> {
-        if position > 1 << 32 && self.records != Records::Legacy(4) {
+        let (device, _) = self.identity;
+        let wide = position > 1 << 32 && self.records != Records::Legacy(4);
+        // What a 32-bit program has opened may take less than others of the same device.
+        let known = || self.event.abi.word == 8 && lock(&self.directories.wide).contains(&device);
+        if wide || known() {
             return Ok(WIDTHS.first().copied());
         }
         for bits in WIDTHS {
@@ -282,6 +300,9 @@ impl Reading<'_> {
             let farthest = (1_i64 << bits) + 64;
             if lseek(&self.directory, farthest, Whence::SeekSet).is_ok() {
                 lseek(&self.directory, position, Whence::SeekSet)?;
+                if Some(&bits) == WIDTHS.first() {
+                    lock(&self.directories.wide).insert(device);
+                }
                 return Ok(Some(bits));
             }
         }
@@ -295,24 +316,25 @@ impl Reading<'_> {
         {
             return Ok(listing);
         }
-        let records = self.read_all()?;
-        let listing = Arc::new(Listing::new(records, self.order, bits));
-        lock(&self.directories.cache).put(key, &listing);
-        Ok(listing)
+        if position > 0 {
+            lseek(&self.directory, 0, Whence::SeekSet)?;
+        }
+        match self.read_all() {
+            Ok(records) => Ok(Arc::new(Listing::new(records, self.order, bits))),
+            Err(errno) => {
+                lseek(&self.directory, position, Whence::SeekSet)?;
+                Err(errno)
+            }
+        }
     }
 
-    /// Reads the whole directory through a description of our own.
+    /// Reads the whole directory, through the description of the program itself: what that may
+    /// read, it may. Leaves it at the end.
     fn read_all(&self) -> Result<Vec<u8>, Errno> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let own = openat(&self.directory, ".", flags, Mode::empty()).or_else(|_| {
-            // Readable, and not to be searched.
-            let path = format!("thread-self/fd/{}", self.directory.as_raw_fd());
-            self.supervisor.tracees.open_proc(&path, flags)
-        })?;
         let mut records = Vec::new();
         let mut buffer = vec![0; 1 << 14];
         loop {
-            let count = sys::getdents64(own.as_fd(), &mut buffer)?;
+            let count = sys::getdents64(self.directory.as_fd(), &mut buffer)?;
             if count == 0 {
                 return Ok(records);
             }

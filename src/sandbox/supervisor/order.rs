@@ -61,18 +61,26 @@ fn mix(hash: u64) -> u64 {
     (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93) ^ (hash >> 29)
 }
 
+/// Where a description stands when everything has been given out: behind every name. Whoever
+/// finds one there need not look at the directory again.
+pub(super) const fn end(bits: u32) -> u64 {
+    (1 << bits) + 2 * FIRST
+}
+
 /// A directory as it was read once, in the order of positions.
 #[derive(Debug)]
 pub(super) struct Listing {
     records: Vec<u8>,
     /// Position, and where the record begins.
     entries: Vec<(u64, usize)>,
+    bits: u32,
 }
 
 /// What one call gets.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Slice {
-    /// Bytes were laid out; the directory now stands at this position.
+    /// Bytes were laid out; the directory now stands at this position, which is [`end`] where
+    /// nothing is left.
     Filled(u64),
     /// Nothing is left.
     End,
@@ -97,12 +105,21 @@ impl Listing {
                 .cmp(&right.0)
                 .then_with(|| name(left.1).cmp(&name(right.1)))
         });
-        Self { records, entries }
+        Self {
+            records,
+            entries,
+            bits,
+        }
     }
 
     /// How much memory it holds, roughly.
     pub(super) fn size(&self) -> usize {
         self.records.len() + self.entries.len() * 16
+    }
+
+    /// How many bytes hold all of it, in either layout.
+    pub(super) fn bytes(&self) -> usize {
+        self.records.len() + self.entries.len() * 8
     }
 
     /// Lays out the entries from `position` on, as many as fit into `room` bytes. `renumber` maps
@@ -126,7 +143,17 @@ impl Listing {
             let before = out.len();
             for (_, offset) in group {
                 if let Some(entry) = Entry::at(&self.records, *offset) {
-                    entry.lay_out(records, at + 1, renumber(entry.inode, entry.name), out);
+                    let inode = renumber(entry.inode, entry.name);
+                    let record = self.records.get(*offset..offset + entry.length);
+                    match record.and_then(|record| record.get(16..)) {
+                        // As the kernel laid it out, but for two numbers.
+                        Some(rest) if records == Records::Modern => {
+                            out.extend_from_slice(&inode.to_ne_bytes());
+                            out.extend_from_slice(&(at + 1).to_ne_bytes());
+                            out.extend_from_slice(rest);
+                        }
+                        _ => entry.lay_out(records, at + 1, inode, out),
+                    }
                 }
             }
             if out.len() > room {
@@ -137,6 +164,7 @@ impl Listing {
             rest = further;
         }
         match reached {
+            Some(_) if rest.is_empty() => Slice::Filled(end(self.bits)),
             Some(position) => Slice::Filled(position),
             None if rest.is_empty() => Slice::End,
             None => Slice::TooSmall,
@@ -160,11 +188,13 @@ impl<'a> Entry<'a> {
         let length = usize::from(u16::from_ne_bytes(*record.get(16..)?.first_chunk()?));
         let kind = *record.get(18)?;
         let name = record.get(NAME..length)?;
-        let end = name.iter().position(|byte| *byte == 0)?;
+        // Only the last eight bytes can hold what fills the record up.
+        let from = name.len().saturating_sub(8);
+        let fill = name.get(from..)?.iter().position(|byte| *byte == 0)?;
         Some(Self {
             inode,
             kind,
-            name: name.get(..end)?,
+            name: name.get(..from + fill)?,
             length,
         })
     }
@@ -232,6 +262,7 @@ mod tests {
             found.extend(names(&out));
             position = next;
         }
+        assert!(found.is_empty() || position == end(listing.bits));
         found
     }
 
@@ -280,7 +311,7 @@ mod tests {
         let mut out = Vec::new();
         let slice = listing.fill(0, Records::Modern, 10, &mut out, |inode, _| inode);
         assert_eq!(slice, Slice::TooSmall);
-        let slice = listing.fill(1 << 50, Records::Modern, 10, &mut out, |inode, _| inode);
+        let slice = listing.fill(end(42), Records::Modern, 10, &mut out, |inode, _| inode);
         assert_eq!(slice, Slice::End);
     }
 
