@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use reprobe::model::{Clock, DirectoryOrder, Environment, Inodes, Randomness};
-use reprobe::sandbox::supervisor::{Chosen, Config, Line, Scope, Source, Within, Words};
+use reprobe::sandbox::supervisor::{Chosen, Config, Line, Report, Scope, Source, Within, Words};
 use tempfile::TempDir;
 
 /// Compiled test programs.
@@ -329,6 +329,52 @@ fn files_carry_the_trials_time_and_sources_their_own() {
         about(line, name);
     }
     assert_eq!(shown[10], START.to_string());
+}
+
+/// Compares calls that a program answers itself with the same ones made in a way in which they are
+/// asked for.
+#[test]
+fn a_program_that_answers_its_own_stat_calls_says_what_the_supervisor_says() {
+    let forms = [
+        ("gcc", &["-pthread"][..]),
+        ("gcc", &["-pthread", "-static"]),
+        ("musl-gcc", &["-pthread", "-static"]),
+    ];
+    let numbered = Config {
+        inodes: Inodes::Numbered { key: 5 },
+        ..stepped()
+    };
+    for (compiler, flags) in forms {
+        let Some(program) = compile(compiler, "stat.c", flags) else {
+            continue;
+        };
+        for config in [stepped(), numbered.clone()] {
+            let directory = TempDir::new().unwrap();
+            let script = format!(
+                "cd {}; echo s > source; touch -d @1000000000 source; echo m > made
+                 ln -s source link; ln -s nowhere dangling; mkdir directory
+                 echo i > directory/inner; ln made hard; touch -d @2100000000 future
+                 touch -d @1 past; exec {}",
+                directory.path().display(),
+                program.display()
+            );
+            let report = directory.path().join("report");
+            let output = Command::new(&*SUPERVISE)
+                .arg(serde_json::to_string(&config).unwrap())
+                .arg(&report)
+                .args(["sh", "-ec", &script])
+                .output()
+                .unwrap();
+            let said = text(&output);
+            assert!(said.contains("wrong 0") && !said.contains("bad"), "{said}");
+            let report: Report = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+            assert_eq!(report.problems, Vec::<String>::new());
+            // Static programs stand at the other end of the address space, and go on asking.
+            if report.led == 0 && !flags.contains(&"-static") {
+                skip::<()>("this kernel maps the vDSO too far from programs");
+            }
+        }
+    }
 }
 
 #[test]

@@ -148,8 +148,9 @@ fn way_to(hook: &StatHook, base: u64, way: u64, event: &Event) -> Option<Vec<u8>
 
 /// An instruction of five bytes at `from` that goes to `to`, if that is near enough.
 fn relative(opcode: u8, from: u64, to: u64) -> Option<[u8; JUMP_LENGTH]> {
-    let distance = to.cast_signed().checked_sub(from.cast_signed())?;
-    let distance = i32::try_from(distance - JUMP_LENGTH as i64).ok()?;
+    let next = from.checked_add(JUMP_LENGTH as u64)?;
+    let distance = to.cast_signed().checked_sub(next.cast_signed())?;
+    let distance = i32::try_from(distance).ok()?;
     let [a, b, c, d] = distance.to_le_bytes();
     Some([opcode, a, b, c, d])
 }

@@ -19,6 +19,9 @@ use crate::sandbox::sys::tracee as sys;
 /// `statx` as it comes from the kernel.
 pub(super) type Status = libc::statx;
 
+/// A look-up that is disturbed so often is the kernel's.
+const TRIES: usize = 100;
+
 /// The id that leaves an id as it is, `setreuid(2)`.
 const UNCHANGED: u32 = u32::MAX;
 
@@ -308,6 +311,23 @@ fn by_path(
     if let Some(number) = own_descriptor(bytes).filter(|_| name.follow) {
         return tracees.descriptor(tid, number).map(Found::whole);
     }
+    if let Some((is_thread, entry)) = own_entry(bytes) {
+        let group = || tracees.status(tid).ok()?.group;
+        let owner = if is_thread {
+            tid
+        } else {
+            group().unwrap_or(tid)
+        };
+        let link = if name.follow {
+            OFlag::empty()
+        } else {
+            OFlag::O_NOFOLLOW
+        };
+        let path = format!("{owner}/{entry}");
+        return tracees
+            .open_proc(&path, OFlag::O_PATH | link)
+            .map(Found::whole);
+    }
     if is_about_the_caller(bytes) {
         return Err(Errno::EXDEV);
     }
@@ -348,6 +368,13 @@ fn open(
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | follow)
         .resolve(resolve);
+    // EAGAIN: somebody, somewhere, renamed something while a `..` was looked up; openat2(2).
+    for _ in 1..TRIES {
+        match openat2(start, path, how) {
+            Err(Errno::EAGAIN) => {}
+            other => return other,
+        }
+    }
     openat2(start, path, how)
 }
 
@@ -378,6 +405,18 @@ fn own_descriptor(path: &[u8]) -> Option<i32> {
         .find_map(|prefix| path.strip_prefix(*prefix))?,
     };
     std::str::from_utf8(number).ok()?.parse().ok()
+}
+
+/// What a path names of the process (or the thread: true) that uses it: its executable, its working
+/// directory and the like, and nothing behind them.
+fn own_entry(path: &[u8]) -> Option<(bool, &str)> {
+    let (is_thread, entry) = match path.strip_prefix(b"/proc/self/") {
+        Some(entry) => (false, entry),
+        None => (true, path.strip_prefix(b"/proc/thread-self/")?),
+    };
+    let entry = std::str::from_utf8(entry).ok()?;
+    let is_one = !entry.is_empty() && !entry.contains('/') && entry != "..";
+    is_one.then_some((is_thread, entry))
 }
 
 /// Whether a path speaks of the process that uses it, which we are not.
