@@ -275,6 +275,65 @@ fn what_differs_only_while_the_clock_runs_is_attributed_to_that_level() {
     assert_eq!(clean.records[&TrialId(1)].0.row.0[2], 2);
 }
 
+/// The third variation is a clock: the first all-varied trial lets it run.
+fn with_a_clock(factors: usize, seed: u64) -> Options {
+    let mut options = alike(factors, seed);
+    options.factors[2].levels = 2;
+    options.factors[2].volatile = vec![false, true];
+    options.first_levels = vec![(2, 2)];
+    options
+}
+
+#[test]
+fn elapsed_time_is_named_beside_another_culprit_of_the_same_element() {
+    let beside = |sets: &[&[usize]]| {
+        let sets = sets.iter().map(|set| set.to_vec()).collect();
+        Hidden::Beside(Box::new(Hidden::AtLevel(2, 2)), sets)
+    };
+    let alone = [beside(&[&[6]]), beside(&[&[4], &[9]]), beside(&[&[5, 11]])];
+    for (truth, count) in alone.into_iter().zip([2, 3, 2]) {
+        for factors in [2 + 10, 24] {
+            let truth = builds(vec![truth.clone(), sets(&[])]);
+            let done = check(&truth, &with_a_clock(factors, 3), 3);
+            exact(&truth, &done);
+            let ElementVerdict::Certified { culprits } = &done.verdict.elements[0] else {
+                panic!("{:?}", done.verdict.elements[0]);
+            };
+            assert_eq!(culprits.len(), count);
+            let clock = culprits.iter().find(|culprit| culprit.set == [2]).unwrap();
+            assert_eq!(clock.levels, [2]);
+            assert_eq!(done.verdict.factors[2], FactorVerdict::Culprit);
+        }
+    }
+}
+
+#[test]
+fn elapsed_time_is_looked_for_only_where_the_running_clock_shows_another_value() {
+    let truth = builds(vec![sets(&[&[6]]), sets(&[&[5, 9]])]);
+    let done = check(&truth, &with_a_clock(14, 0), 0);
+    exact(&truth, &done);
+    let running = done.records.values().filter(|(t, _)| t.row.0[2] == 2);
+    assert_eq!(running.count(), 1, "the first all-varied trial");
+    assert_eq!(done.verdict.factors[2], FactorVerdict::Cleared);
+}
+
+#[test]
+fn a_running_clock_is_not_blamed_for_noise_beside_another_culprit() {
+    let mut blamed = 0;
+    for seed in 0..120 {
+        let rate = [0.05, 0.1, 0.3, 0.5][seed as usize % 4];
+        let noise = Hidden::Noise {
+            rate,
+            fresh: seed % 8 < 4,
+        };
+        let truth = builds(vec![Hidden::Beside(Box::new(noise), vec![vec![6]])]);
+        let done = check(&truth, &with_a_clock(14, seed), seed);
+        let said = named(&done.verdict, 0).unwrap_or_default();
+        blamed += u32::from(said.iter().any(|set| set.contains(&2)));
+    }
+    assert_eq!(blamed, 0);
+}
+
 #[test]
 fn with_a_running_clock_certificates_are_repeated_between_two_controls() {
     let truth = builds(vec![

@@ -26,6 +26,8 @@ pub enum Hidden {
     Noise { rate: f64, fresh: bool },
     /// Differs when the factor is at exactly this level.
     AtLevel(usize, u8),
+    /// Differs as the other does, and when all factors of one of the sets are varied as well.
+    Beside(Box<Hidden>, Vec<Vec<usize>>),
     /// Present unless one of the sets is varied.
     Presence(Vec<Vec<usize>>),
     /// A field of the member whose presence is decided by the first sets; itself decided by the
@@ -146,6 +148,10 @@ impl Hidden {
                     Seen::Value(0)
                 }
             }
+            Self::Beside(other, sets) => match other.seen(row, random) {
+                Seen::Value(value) => Seen::Value(value + 10_000_000 * active(sets, row)),
+                seen => seen,
+            },
             Self::Presence(sets) => match active(sets, row) {
                 0 => Seen::Value(0),
                 _ => Seen::Absent,
@@ -174,6 +180,12 @@ impl Hidden {
                 (!sets.is_empty()).then_some(sets)
             }
             Self::AtLevel(factor, _) => Some(vec![vec![*factor]]),
+            Self::Beside(other, sets) => {
+                let mut all = other.culprits()?;
+                all.extend(sets.iter().cloned());
+                all.sort();
+                Some(all)
+            }
             Self::Xor(..) | Self::Masked(..) | Self::Noise { .. } => None,
         }
     }

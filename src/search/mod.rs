@@ -12,6 +12,7 @@
 //! ```
 
 mod batch;
+mod beside;
 mod bisect;
 mod certificate;
 mod chance;

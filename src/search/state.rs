@@ -1,8 +1,9 @@
 //! Where a search stands: everything that follows from the log, computed anew each time, so that
 //! nothing depends on the order in which trials were finished or on what was in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::beside;
 use super::chance;
 use super::classify::{self, Progress, Setting};
 use super::hypotheses::Prior;
@@ -32,6 +33,9 @@ pub(super) struct State<'a> {
     pub(super) unstable: BTreeMap<usize, Instability>,
     /// Whether the second choice of levels is the one of the first all-varied trial.
     pub(super) has_first: bool,
+    /// Elements whose culprits are known, and of which the first all-varied trial shows that its own
+    /// levels may change them besides.
+    pub(super) reopened: BTreeSet<usize>,
     /// How likely each factor is a culprit, together 1.
     pub(super) weights: Vec<f64>,
     noisy: usize,
@@ -69,7 +73,7 @@ impl<'a> State<'a> {
             .map(|scheme| View::new(log, scheme, skip, volatile))
             .collect();
         let weights = weights(options);
-        Self {
+        let mut state = Self {
             log,
             options,
             isolation,
@@ -80,7 +84,10 @@ impl<'a> State<'a> {
             weights,
             noisy: noise.classes.len(),
             unstable,
-        }
+            reopened: BTreeSet::new(),
+        };
+        state.reopened = beside::reopened(&state);
+        state
     }
 
     /// Whether an element differs between different environments, or between equal ones.
@@ -144,8 +151,11 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Whether an earlier view shows that an element differs.
+    /// Whether an earlier view shows that an element differs, and leaves nothing to this one.
     pub(super) fn settled_before(&self, index: usize, element: usize) -> bool {
+        if index == 1 && self.reopened.contains(&element) {
+            return false;
+        }
         self.views.iter().take(index).any(|view| {
             let mut classes = view.classes.iter();
             classes.any(|class| class.members.binary_search(&element).is_ok())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::beside;
 use super::classify::{Progress, shown, suspects};
 use super::noise;
 use super::set::Set;
@@ -84,8 +85,11 @@ impl State<'_> {
                     continue;
                 };
                 let verdict = self.class_verdict(view, class, progress);
+                let adds = beside::adds(self, &verdict);
                 for element in &class.members {
-                    if !self.settled_before(index, *element) {
+                    // What an earlier view has proven stands, unless this one proves more.
+                    let known = self.reopened.contains(element) && verdicts.contains_key(element);
+                    if !self.settled_before(index, *element) && (adds || !known) {
                         verdicts.insert(*element, verdict.clone());
                     }
                 }
@@ -131,7 +135,7 @@ impl State<'_> {
     fn factors(&self, elements: &[ElementVerdict]) -> Vec<FactorVerdict> {
         let count = self.options.factors.len();
         let mut culprits = Set::empty(count);
-        let mut possible = Set::empty(count);
+        let mut possible = beside::unsettled(self);
         // What no trial is spent on says nothing against a variation.
         let active = elements.iter().zip(0_u32..);
         let active = active.filter(|(_, number)| !self.log.passive.contains(number));
