@@ -389,6 +389,68 @@ fn a_later_step_of_the_build_makes_newer_files() {
     assert_eq!(shown.matches("older").count(), 2, "{shown}");
 }
 
+/// Only where processes are told from each other is a loop of commands known.
+fn seeded() -> Config {
+    Config {
+        randomness: Randomness::Seeded { seed: 3 },
+        ..stepped()
+    }
+}
+
+#[test]
+fn a_shell_that_waits_by_starting_date_over_and_over_ends_alike() {
+    let script = "end=$(( $(date +%s) + 2 )); count=0
+         while [ \"$(date +%s)\" -lt \"$end\" ]; do count=$((count + 1)); done
+         date +%s; echo $count";
+    let python = |date: &str| {
+        format!(
+            "import os, subprocess
+date = lambda: int({date})
+end, count = date() + 2, 0
+while date() < end: count += 1
+print(end)
+print(count)"
+        )
+    };
+    let direct = python("subprocess.check_output(['date', '+%s'])");
+    let by_shell = python("os.popen('date +%s').read()");
+    for shell in [
+        ["sh", "-c", script],
+        ["bash", "-c", script],
+        ["python3", "-c", &direct],
+        ["python3", "-c", &by_shell],
+    ] {
+        let wait = || {
+            // The shell of the build is another one: the end of each of its commands is a step.
+            let outer = ["sh", "-c", "\"$@\"; exit", "sh"];
+            text(&run(&seeded(), &[&outer[..], &shell[..]].concat()))
+        };
+        let said = wait();
+        assert_eq!(said.lines().next(), Some((START + 2).to_string().as_str()));
+        assert_eq!(said, wait(), "{}", shell[0]);
+    }
+}
+
+#[test]
+fn a_shell_that_has_a_use_for_each_date_moves_no_clock() {
+    let scripts = [
+        "for i in $(seq 500); do echo $(date +%s) >>log; done",
+        "for i in $(seq 500); do x=\"$x$(date +%s)\"; expr 1 >>log; done",
+        "for i in $(seq 500); do date +%N$i >>log; done",
+        "for i in $(seq 500); do true $(uname); done",
+    ];
+    let directory = TempDir::new().unwrap();
+    let log = directory.path().join("log");
+    for script in scripts {
+        let script = script.replace("log", log.to_str().unwrap());
+        let said = text(&run(
+            &seeded(),
+            &["sh", "-c", "sh -c \"$1\"; date +%s", "sh", &script],
+        ));
+        assert_eq!(said.trim(), START.to_string(), "{script}");
+    }
+}
+
 #[test]
 fn an_edit_between_two_makes_is_not_missed() {
     let shown = shell(

@@ -12,6 +12,8 @@ use nix::fcntl::OFlag;
 
 use super::arch::{Call, Width};
 use super::engine::{Answer, Event, Supervisor};
+use super::polling::{self, Polling};
+use super::processes::Start;
 use super::spinning::{LOOK, PERIOD, Spinning};
 use super::timeline::{SECOND, Sight, Timeline, Wait};
 use super::tracee::{Memory, Tracees, lock};
@@ -39,6 +41,7 @@ pub(super) struct Clockwork {
     /// Threads that map the pages for file times alone.
     for_files: Mutex<BTreeSet<u32>>,
     spinning: Spinning,
+    polling: Polling,
     /// At the moment every read is a call.
     looking: AtomicBool,
 }
@@ -83,6 +86,7 @@ impl Clockwork {
             reads: Mutex::default(),
             for_files: Mutex::default(),
             spinning: Spinning::default(),
+            polling: Polling::default(),
             looking: AtomicBool::new(false),
         };
         clockwork.publish(&lock(&clockwork.timeline), host_now());
@@ -221,10 +225,18 @@ impl Clockwork {
         self.changed.notify_all();
     }
 
-    /// A program begins in this thread, or it ends.
-    pub(super) fn begin(&self, tid: u32) {
+    /// A program begins in this thread; if its parent waits for the clock by starting it over and
+    /// over, the clock moves.
+    pub(super) fn begin(&self, tracees: &Tracees, tid: u32, start: Option<Start>) {
         lock(&self.reads).remove(&tid);
         lock(&self.for_files).remove(&tid);
+        let Some(start) = start.filter(|_| self.is_held()) else {
+            return;
+        };
+        let written = || polling::written(tracees, start.leader);
+        if self.polling.begins(tid, start, self.now(tracees), written) {
+            self.waited(tracees);
+        }
     }
 
     /// The pages from which everybody reads who is not ahead.
@@ -287,6 +299,7 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event) -> Answer {
     let ahead = supervisor.ahead(event.tid).clock;
     let now = clockwork.now(&supervisor.tracees).saturating_add(ahead);
     clockwork.spinning.count(event.tid);
+    clockwork.polling.reads(event.tid);
     supervisor.witness(event, Source::Clock, || None);
     if !supervisor.is_valid(event) {
         return Answer::Gone;

@@ -20,6 +20,7 @@ mod names;
 mod numbers;
 mod order;
 mod places;
+mod polling;
 mod processes;
 mod programs;
 mod randomness;

@@ -49,6 +49,8 @@ pub(super) struct Processes {
 struct Table {
     known: BTreeMap<u32, Known>,
     met: Vec<Process>,
+    /// The thread in which each of them began.
+    leaders: Vec<u32>,
     /// How often a name has come.
     occurrences: BTreeMap<u64, u64>,
     root: Option<u32>,
@@ -61,12 +63,27 @@ struct Known {
     number: usize,
     /// [`Process::name`].
     name: u64,
+    /// A hash of its argument vector as it stands.
+    command: u64,
     /// Levels act for it.
     chosen: bool,
     /// What its random stream is keyed by: its name, or, of one that only forked (or is a thread)
     /// and asked for random bytes, another one. Who forked and did not ask is not always seen.
     lineage: Option<u64>,
     calls: u64,
+}
+
+/// A program that begins below another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Start {
+    /// Index of its [`Process`].
+    pub(super) number: usize,
+    /// Index of the [`Process`] that it comes from; who only forked between does not count.
+    pub(super) parent: usize,
+    /// The thread in which that process began.
+    pub(super) leader: u32,
+    /// Stands for its argument vector, within one trial.
+    pub(super) command: u64,
 }
 
 /// A process at one call.
@@ -91,8 +108,9 @@ impl Processes {
         }
     }
 
-    /// A program begins in a thread: it is a new process from now on.
-    pub(super) fn begin(&self, tracees: &Tracees, tid: u32, root: bool) {
+    /// A program begins in a thread: it is a new process from now on. Where it has a parent that was
+    /// met, says what begins there.
+    pub(super) fn begin(&self, tracees: &Tracees, tid: u32, root: bool) -> Option<Start> {
         let mut table = lock(&self.table);
         if root {
             // Whoever was met before belongs to the sandbox, or to the loader.
@@ -103,7 +121,15 @@ impl Processes {
         }
         let before = table.alive(tid);
         let parent = before.or_else(|| table.parent(tracees, tid, DEPTH));
-        table.meet(tracees, tid, parent.as_ref(), Some(self));
+        let known = table.meet(tracees, tid, parent.as_ref(), Some(self))?;
+        let parent = parent?.number;
+        let leader = *table.leaders.get(parent)?;
+        Some(Start {
+            number: known.number,
+            parent,
+            leader,
+            command: known.command,
+        })
     }
 
     /// Who calls.
@@ -189,6 +215,7 @@ impl Table {
             pidfd: Arc::new(pidfd),
             number: 0,
             name: 0,
+            command: keyed_hash(0, &arguments),
             chosen: false,
             lineage: None,
             calls: 0,
@@ -213,6 +240,7 @@ impl Table {
                 known.chosen = scope.is_some_and(|scope| scope.holds(&process));
                 known.lineage = Some(process.name);
                 self.met.push(process);
+                self.leaders.push(tid);
             }
         }
         if self.known.len() >= REMEMBERED {

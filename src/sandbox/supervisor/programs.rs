@@ -175,13 +175,13 @@ pub(super) fn begin(supervisor: &Supervisor, event: &Event) -> Answer {
         supervisor.views.begin();
         randomness::find_devices(supervisor, event.tid);
     }
-    if supervisor.names_processes() {
-        supervisor
-            .processes
-            .begin(&supervisor.tracees, event.tid, root);
-    }
+    let tracees = &supervisor.tracees;
+    let start = supervisor
+        .names_processes()
+        .then(|| supervisor.processes.begin(tracees, event.tid, root))
+        .flatten();
     if let Some(clock) = &supervisor.clock {
-        clock.begin(event.tid);
+        clock.begin(tracees, event.tid, start);
     }
     if let Some(sites) = &supervisor.sites {
         sites.begin(event.tid);

@@ -1,0 +1,4 @@
+end=$(($(date +%s) + 2))
+while [ "$(date +%s)" -lt "$end" ]; do
+	:
+done
