@@ -8,7 +8,7 @@
     reason = "a test that cannot go on fails; clippy takes helpers of tests for production code"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -733,6 +733,33 @@ fn random_bytes_follow_the_seed_alone() {
     let (one, other) = (seeded(1), seeded(2));
     assert_eq!(one, seeded(1));
     for (one, other) in one.iter().zip(&other) {
+        assert_ne!(one, other);
+    }
+}
+
+#[test]
+fn identifiers_of_the_kernel_follow_the_seed_and_each_reader_gets_another() {
+    if !meets(&[Need::RandomBytes, Need::Mounts]) {
+        return;
+    }
+    let bench = Bench::new();
+    let line = "cd /proc/sys/kernel/random; cat boot_id; cat uuid; read a <uuid; read b <uuid; \
+        echo $a; echo $b; head -c 8 uuid; echo; for i in 1 2 3 4 5 6 7 8 9; do cat uuid; done; \
+        python3 -c 'print(*(open(\"uuid\").read() for _ in range(300)), sep=\"\", end=\"\")'; \
+        cat boot_id; test -f uuid; stat -c '%a %F' uuid; wc -c <uuid";
+    let seeded = |seed| {
+        let environment = with(|e| e.randomness = Randomness::Seeded { seed });
+        says(&bench, &environment, line)
+    };
+    let (one, other) = (seeded(1), seeded(2));
+    assert_eq!(one, seeded(1));
+    let (read, last) = one.split_last_chunk::<3>().unwrap();
+    assert_eq!(*last, [one[0].as_str(), "444 regular file", "37"]);
+    assert_eq!(
+        read.iter().collect::<BTreeSet<_>>().len(),
+        1 + 3 + 1 + 9 + 300
+    );
+    for (one, other) in read.iter().zip(&other) {
         assert_ne!(one, other);
     }
 }

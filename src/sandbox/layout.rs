@@ -195,6 +195,12 @@ impl Inputs<'_> {
         self.capabilities.root && self.environment.user != UserIdentity::Caller
     }
 
+    /// Whether the supervisor feeds what stands for the kernel's random numbers.
+    fn has_seed(&self) -> bool {
+        self.environment.randomness != Randomness::Host
+            && !self.capabilities.missing.contains_key(&Need::Supervisor)
+    }
+
     fn root_system(&self, ops: &mut Vec<SetupOp>) {
         ops.push(self.overlay("root", Path::new("/"), Path::new("/"), None));
         let own = |mount: &Mount| OWN.iter().any(|own| mount.at.starts_with(own));
@@ -291,8 +297,7 @@ impl Inputs<'_> {
             SetupOp::Sys,
             SetupOp::Devices {
                 terminal_group: self.capabilities.root,
-                seeded_random: self.environment.randomness != Randomness::Host
-                    && !self.capabilities.missing.contains_key(&Need::Supervisor),
+                seeded_random: self.has_seed(),
             },
             self.fresh("tmp", Path::new("/tmp"), 0o1777, false),
             SetupOp::Memory {
@@ -391,6 +396,9 @@ impl Inputs<'_> {
         }
         if self.capabilities.root {
             ops.push(SetupOp::ProtectKernel);
+        }
+        if self.has_seed() {
+            ops.push(SetupOp::Identifiers);
         }
         if has(Need::KernelNames) {
             ops.extend(masks::kernel_words(&environment.kernel));

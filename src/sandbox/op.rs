@@ -119,6 +119,9 @@ pub enum SetupOp {
     },
     /// Makes what could change the host's kernel read-only.
     ProtectKernel,
+    /// A directory of the trial's own in the place of `/proc/sys/kernel/random`: the supervisor
+    /// puts identifiers there.
+    Identifiers,
     /// Host and domain name.
     Names {
         /// sethostname(2).
@@ -257,6 +260,7 @@ impl fmt::Display for SetupOp {
             Self::Sys => f.write_str("read-only /sys"),
             Self::Devices { .. } => f.write_str("minimal /dev"),
             Self::ProtectKernel => f.write_str("read-only /proc/sys"),
+            Self::Identifiers => f.write_str("identifiers in /proc/sys/kernel/random"),
             Self::Loopback => f.write_str("loopback interface up"),
             Self::DropCapabilities => f.write_str("drop capabilities"),
             Self::FixedAddresses => f.write_str("fixed addresses"),

@@ -7,6 +7,7 @@
 )]
 
 pub(super) mod hook;
+pub(super) mod lease;
 pub(super) mod notify;
 pub(super) mod page;
 pub(super) mod tracee;

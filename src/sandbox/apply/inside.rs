@@ -5,6 +5,9 @@ use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use nix::mount::{MsFlags, mount};
+
+use super::super::host::sorted_names;
 use super::super::op::SetupOp;
 use super::super::{network, sys};
 use super::{Step, failed, refused};
@@ -60,6 +63,7 @@ pub(super) fn apply_inside(op: &SetupOp) -> Step {
             sys::attach_mount(copy, at).map_err(refused(step()))
         }
         SetupOp::ProtectKernel => protect_kernel(),
+        SetupOp::Identifiers => identifiers(),
         SetupOp::Names { host, domain } => {
             nix::unistd::sethostname(host).map_err(refused("set host name"))?;
             sys::set_domain_name(domain).map_err(refused("set domain name"))
@@ -91,6 +95,28 @@ fn protect_kernel() -> Step {
         let copy = sys::clone_mount(path, false, true).map_err(refused(step()))?;
         sys::make_read_only(&copy, false).map_err(refused(step()))?;
         sys::attach_mount(copy, path).map_err(refused(step()))?;
+    }
+    Ok(())
+}
+
+/// What the kernel says there stays, until the supervisor puts its own in the place of identifiers.
+fn identifiers() -> Step {
+    let at = Path::new("/proc/sys/kernel/random");
+    if !at.is_dir() {
+        return Ok(());
+    }
+    let step = || format!("identifiers in {}", at.display());
+    let mut said = Vec::new();
+    for name in sorted_names(at).map_err(failed(step()))? {
+        let path = at.join(name);
+        said.push((fs::read(&path).unwrap_or_default(), path));
+    }
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let options = Some("mode=755,size=64k");
+    mount(Some("tmpfs"), at, Some("tmpfs"), flags, options).map_err(refused(step()))?;
+    for (text, path) in said {
+        fs::write(&path, text).map_err(failed(step()))?;
+        fs::set_permissions(&path, Permissions::from_mode(0o444)).map_err(failed(step()))?;
     }
     Ok(())
 }

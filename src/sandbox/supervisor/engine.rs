@@ -227,7 +227,7 @@ impl Supervisor {
         self.turn.give();
     }
 
-    fn stopped(&self) -> bool {
+    pub(super) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
@@ -342,13 +342,14 @@ impl Running {
     pub(super) fn start(supervisor: Supervisor, workers: usize) -> Result<Self, Error> {
         let shared = Arc::new(supervisor);
         let mut threads = Vec::new();
+        if shared.seeds.is_some() {
+            randomness::hold_signals().map_err(|errno| Error::Thread(errno.into()))?;
+        }
         for _ in 0..workers {
             threads.push(spawn(&shared, Supervisor::work)?);
         }
         if shared.seeds.is_some() {
-            threads.push(spawn(&shared, |all| {
-                all.devices.feed(|| all.stopped());
-            })?);
+            threads.push(spawn(&shared, randomness::feed)?);
         }
         if let Some(clock) = &shared.clock {
             if clock.is_held() {

@@ -15,6 +15,7 @@ mod directory;
 mod engine;
 mod files;
 mod filter;
+mod identifiers;
 mod layout;
 mod names;
 mod numbers;

@@ -185,6 +185,9 @@ fn readings(lines: &[Line]) -> BTreeMap<(usize, Source), u64> {
     readings
 }
 
+/// Of these it is not known who reads them.
+const DEVICES: &str = "/dev/random, /dev/urandom or an identifier below /proc/sys/kernel/random";
+
 fn words(
     suspect: &Suspect,
     read: &BTreeSet<Source>,
@@ -200,7 +203,7 @@ fn words(
     };
     let Some(process) = &suspect.process else {
         return format!(
-            "something reads /dev/random or /dev/urandom{others} (trial {trial} varied what they yield, and nothing else)"
+            "something reads {DEVICES}{others} (trial {trial} varied what they yield, and nothing else)"
         );
     };
     let (what, it) = match TIMES.map(|source| read.contains(&source)) {
@@ -272,8 +275,9 @@ mod tests {
         );
         assert_eq!(
             said(&suspects[3], false),
-            "something reads /dev/random or /dev/urandom, as others do for the same output (trial \
-             9 varied what they yield, and nothing else)"
+            "something reads /dev/random, /dev/urandom or an identifier below \
+             /proc/sys/kernel/random, as others do for the same output (trial 9 varied what they \
+             yield, and nothing else)"
         );
     }
 
