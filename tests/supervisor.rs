@@ -1015,6 +1015,52 @@ fn what_an_outer_sandbox_or_an_older_kernel_lacks_is_named_and_what_it_serves_is
 }
 
 #[test]
+fn without_the_descriptors_of_others_only_what_lists_directories_is_out_of_reach() {
+    let Some(doctor) = reprobe_without(libc::SYS_pidfd_getfd, libc::EPERM, 0, &["doctor"]) else {
+        return;
+    };
+    let told = words_of(&doctor);
+    let not_tested = told.split_once("Not tested for that").unwrap().1;
+    assert!(not_tested.contains("file-order"), "{told}");
+    assert!(
+        !not_tested.contains(" time ") && !told.contains("file times of its own"),
+        "{told}"
+    );
+    let Some(refuse) = compile("cc", "refuse.c", &[]) else {
+        return;
+    };
+    let without = |command: &[&str]| {
+        let refused = [libc::SYS_pidfd_getfd, libc::EPERM.into(), 0];
+        let output = Command::new(&refuse)
+            .args(refused.map(|number| number.to_string()))
+            .arg(&*SUPERVISE)
+            .args([&serde_json::to_string(&stepped()).unwrap(), "/dev/null"])
+            .args(command)
+            .output();
+        text(&output.unwrap())
+    };
+    let there = TempDir::new().unwrap();
+    let script = format!(
+        "import os; os.chdir({:?}); here = os.open('.', os.O_RDONLY)
+a = os.open('a', os.O_CREAT | os.O_RDWR)
+times = [s.st_mtime for s in (os.fstat(a), os.stat('a', dir_fd=here), os.stat(f'/dev/fd/{{a}}'))]
+os.unlink('a')
+print(times, os.fstat(a).st_mtime, os.fstat(os.pipe()[0]).st_mtime)",
+        there.path()
+    );
+    let time = format!("{START}.0");
+    let said = without(&["python3", "-c", &script]);
+    assert_eq!(said, format!("[{time}, {time}, {time}] {time} {time}\n"));
+    if let Some(clock) = compile("gcc", "clock.c", &["-pthread"]) {
+        let said = without(&[clock.to_str().unwrap(), "wait"]);
+        assert!(
+            said.contains("ok timerfd") && !said.contains("BAD"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn a_sandbox_without_pidfds_is_refused_by_name() {
     let words = ["check", "--only", "umask", "-o", "out", "--", "umask >out"];
     let Some(check) = reprobe_without(libc::SYS_pidfd_open, libc::EPERM, 0, &words) else {

@@ -150,7 +150,11 @@ fn lend(
     let original = supervisor
         .loans
         .meant(address, read_time(memory, address, width)?);
-    if original == 0 && matches!(event.trap.call, Call::TimerSettime(_)) {
+    let sets_timer = matches!(
+        event.trap.call,
+        Call::TimerSettime(_) | Call::TimerfdSettime(_)
+    );
+    if original == 0 && sets_timer {
         // Disarms the timer.
         return Ok(Answer::Continue);
     }
@@ -179,7 +183,7 @@ fn lend(
         supervisor.problem("a deadline stands in memory that cannot be written".into());
         return Ok(Answer::Errno(Errno::EFAULT));
     }
-    if !matches!(event.trap.call, Call::TimerSettime(_)) {
+    if !sets_timer {
         clockwork.sleep(&supervisor.tracees, event, wait);
     }
     supervisor.send(event.id, Answer::Continue);
@@ -208,7 +212,10 @@ fn timerfd(supervisor: &Supervisor, clockwork: &Clockwork, event: &Event, width:
         let real = clockwork.with(&supervisor.tracees, ahead, |sight, now| {
             sight.to_real(value, now).max(1)
         });
-        let timer = supervisor.tracees.descriptor(event.tid, number)?;
+        let Ok(timer) = supervisor.tracees.descriptor(event.tid, number) else {
+            // An outer sandbox forbids it: as with any other timer.
+            return lend(supervisor, clockwork, event, value_at, width).map(Some);
+        };
         let new = [interval.0, interval.1, real / SECOND, real % SECOND];
         let old = timerfd_settime(timer.as_fd(), super::low(event.args[1]), new);
         let Ok(old) = old else {

@@ -80,6 +80,18 @@ impl Tracees {
         sys::pidfd_getfd(pidfd.as_fd(), number)
     }
 
+    /// The file of descriptor `number` of the thread, for looking at it and from it: where an outer
+    /// sandbox forbids to have the description (Docker's does, without `CAP_SYS_PTRACE`), through
+    /// the link in `/proc`.
+    pub(super) fn file(&self, tid: u32, number: i32) -> Result<OwnedFd, Errno> {
+        self.descriptor(tid, number).or_else(|errno| match errno {
+            Errno::EPERM | Errno::ENOSYS => {
+                self.open_proc(&format!("{tid}/fd/{number}"), OFlag::O_PATH)
+            }
+            errno => Err(errno),
+        })
+    }
+
     /// A descriptor for the thread itself.
     pub(super) fn open_pidfd(&self, tid: u32) -> Result<OwnedFd, Errno> {
         match sys::pidfd_open(tid, true) {

@@ -297,7 +297,7 @@ fn start(tracees: &Tracees, tid: u32, directory: i32) -> Result<OwnedFd, Errno> 
     if directory == libc::AT_FDCWD {
         tracees.open_proc(&format!("{tid}/cwd"), OFlag::O_PATH)
     } else {
-        tracees.descriptor(tid, directory)
+        tracees.file(tid, directory)
     }
 }
 
@@ -309,7 +309,7 @@ fn by_path(
 ) -> Result<Found, Errno> {
     let bytes = name.path.to_bytes();
     if let Some(number) = own_descriptor(bytes).filter(|_| name.follow) {
-        return tracees.descriptor(tid, number).map(Found::whole);
+        return tracees.file(tid, number).map(Found::whole);
     }
     if let Some((is_thread, entry)) = own_entry(bytes) {
         let group = || tracees.status(tid).ok()?.group;
