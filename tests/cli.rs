@@ -150,6 +150,29 @@ fn what_cannot_be_decided_exits_with_125() {
 }
 
 #[test]
+fn a_build_that_sleeps_as_runtimes_do_and_looks_at_the_clock_keeps_a_held_one() {
+    let tree = tree();
+    let doctor = run(tree.path(), &["doctor"]);
+    if doctor.out.contains("\n  time ") || !Path::new("/usr/bin/python3").exists() {
+        println!("skipped: no held clock, or no /usr/bin/python3");
+        assert!(std::env::var_os("REPROBE_REQUIRE").is_none());
+        return;
+    }
+    let script = "import threading, time; start = time.time(); threading.Event().wait(0.2); \
+        assert time.time() - start >= 0.2; print(time.time())";
+    fs::write(tree.path().join("test.py"), script).unwrap();
+    let line = "/usr/bin/python3 -S test.py >out";
+    let check = run(
+        tree.path(),
+        &["check", "--only", "umask", "-o", "out", "--", line],
+    );
+    check.expect(
+        0,
+        "a thread that has waited for a time finds that it has passed",
+    );
+}
+
+#[test]
 fn the_same_outputs_exit_with_0_and_different_ones_with_1() {
     let tree = tree();
     run(

@@ -952,6 +952,36 @@ print(time.time() - start)";
     assert_eq!(text(&run(&stepped(), &["python3", "-c", script])), "2.0\n");
 }
 
+#[test]
+fn a_creeping_clock_has_passed_for_who_looks_after_a_timed_wait_and_for_nobody_else() {
+    let creeping = Config {
+        clock: Clock::Creeping { start: START },
+        ..host()
+    };
+    for (name, program) in clock_programs() {
+        let said = text(&run(&creeping, &[program.to_str().unwrap(), "wait"]));
+        assert!(!said.contains("BAD"), "{name}: {said}");
+    }
+    let script = "import asyncio, os, select, threading, time
+event, start = threading.Event(), time.time()
+background = threading.Thread(target=lambda: [event.wait(0.2) for _ in range(5)])
+background.start()
+# Woken: no time has passed.
+waker = threading.Timer(0.5, lambda: os.write(pipe[1], b'x'))
+pipe = os.pipe()
+waker.start()
+select.select([pipe[0]], [], [], 5)
+print(round(time.time() - start, 2))
+background.join()
+print(round(time.time() - start, 2))
+select.select([os.pipe()[0]], [], [], 0.3)
+print(round(time.time() - start, 2))
+asyncio.run(asyncio.sleep(0.3))
+print(0.6 <= round(time.time() - start, 2) < 0.7)";
+    let said = text(&run(&creeping, &["python3", "-c", script]));
+    assert_eq!(said, "0.0\n0.0\n0.3\nTrue\n");
+}
+
 /// Runs `reprobe` where a system call fails, as on an older kernel or under a container's filter.
 fn reprobe_without(call: libc::c_long, errno: i32, bits: u32, words: &[&str]) -> Option<Output> {
     let refuse = compile("cc", "refuse.c", &[])?;

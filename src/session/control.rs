@@ -211,7 +211,7 @@ fn hold_clocks(
     if own == Hold::Stepped {
         let creeping = attempt(Hold::Creeping, notes)?;
         if creeping.2.outcome.is_built() {
-            notes.push("the build fails with a clock that stands still between steps; in all trials the times of files creep".into());
+            notes.push("the build fails with a clock that stands still between steps; in all trials the times of files creep, and a thread that has waited for a time finds that it has passed".into());
             return Ok(creeping);
         }
     }

@@ -25,15 +25,19 @@ pub(super) enum Call {
     Nanosleep(Width),
     /// `clock_nanosleep`.
     ClockNanosleep(Width),
-    /// `select` without descriptors.
+    /// `select`.
     Select,
-    /// `pselect6` without descriptors.
+    /// `pselect6`.
     Pselect(Width),
-    /// `poll` without descriptors.
+    /// `poll`.
     Poll,
-    /// `ppoll` without descriptors.
+    /// `ppoll`.
     Ppoll(Width),
-    /// `futex` with an absolute real-time deadline.
+    /// `epoll_wait`, `epoll_pwait`.
+    EpollWait,
+    /// `epoll_pwait2`.
+    EpollPwait2,
+    /// `futex` with a time.
     Futex(Width),
     /// `futex_waitv` with one.
     FutexWaitv,
@@ -96,6 +100,8 @@ pub(super) enum Purpose {
     Deadlines,
     /// Waits that move a held clock.
     Sleeps,
+    /// Timed waits for something else, by which runtimes sleep as well.
+    TimedWaits,
     /// The stat family.
     Files,
     /// Random bytes.
@@ -156,6 +162,10 @@ pub(super) const REAL_CLOCKS: &[u32] = &[0, 5, 11];
 const FUTEX_REAL: u32 = 256;
 /// `FUTEX_LOCK_PI`, shared and private: its deadline is always on the real-time clock.
 const FUTEX_LOCK_PI: &[u32] = &[6, 6 | 128];
+/// `FUTEX_WAIT` and `FUTEX_WAIT_BITSET`, shared and private.
+const FUTEX_WAIT: &[u32] = &[0, 128, 9, 9 | 128];
+/// An `int` that is not zero, but for its sign.
+const NUMBER: u32 = 0x7fff_ffff;
 /// `TIMER_ABSTIME`, `TFD_TIMER_ABSTIME`.
 const ABSOLUTE: u32 = 1;
 
@@ -240,6 +250,19 @@ pub(super) static ABIS: [Abi; 2] = [
             ),
             trap(242, C::MessageQueue(Wide), P::Deadlines, &[Given(4)]),
             trap(243, C::MessageQueue(Wide), P::Deadlines, &[Given(4)]),
+            trap(
+                202,
+                C::Futex(Wide),
+                P::TimedWaits,
+                &[OneOf(1, FUTEX_WAIT), Given(3)],
+            ),
+            trap(23, C::Select, P::TimedWaits, &[Given(4)]),
+            trap(270, C::Pselect(Wide), P::TimedWaits, &[Given(4)]),
+            trap(7, C::Poll, P::TimedWaits, &[AnyBit(2, NUMBER)]),
+            trap(271, C::Ppoll(Wide), P::TimedWaits, &[Given(2)]),
+            trap(232, C::EpollWait, P::TimedWaits, &[AnyBit(3, NUMBER)]),
+            trap(281, C::EpollWait, P::TimedWaits, &[AnyBit(3, NUMBER)]),
+            trap(441, C::EpollPwait2, P::TimedWaits, &[Given(3)]),
             trap(231, C::Exit, P::Sleeps, &[]),
             trap(4, C::Stat(Native), P::Files, BARE),
             trap(5, C::Fstat(Native), P::Files, BARE),
@@ -386,6 +409,27 @@ pub(super) static ABIS: [Abi; 2] = [
             trap(280, C::MessageQueue(Narrow), P::Deadlines, &[Given(4)]),
             trap(418, C::MessageQueue(Wide), P::Deadlines, &[Given(4)]),
             trap(419, C::MessageQueue(Wide), P::Deadlines, &[Given(4)]),
+            trap(
+                240,
+                C::Futex(Narrow),
+                P::TimedWaits,
+                &[OneOf(1, FUTEX_WAIT), Given(3)],
+            ),
+            trap(
+                422,
+                C::Futex(Wide),
+                P::TimedWaits,
+                &[OneOf(1, FUTEX_WAIT), Given(3)],
+            ),
+            trap(142, C::Select, P::TimedWaits, &[Given(4)]),
+            trap(308, C::Pselect(Narrow), P::TimedWaits, &[Given(4)]),
+            trap(413, C::Pselect(Wide), P::TimedWaits, &[Given(4)]),
+            trap(168, C::Poll, P::TimedWaits, &[AnyBit(2, NUMBER)]),
+            trap(309, C::Ppoll(Narrow), P::TimedWaits, &[Given(2)]),
+            trap(414, C::Ppoll(Wide), P::TimedWaits, &[Given(2)]),
+            trap(256, C::EpollWait, P::TimedWaits, &[AnyBit(3, NUMBER)]),
+            trap(319, C::EpollWait, P::TimedWaits, &[AnyBit(3, NUMBER)]),
+            trap(441, C::EpollPwait2, P::TimedWaits, &[Given(3)]),
             trap(252, C::Exit, P::Sleeps, &[]),
             trap(106, C::Stat(Old32), P::Files, &[]),
             trap(107, C::Lstat(Old32), P::Files, &[]),

@@ -119,7 +119,7 @@ impl Clockwork {
 
     fn publish(&self, timeline: &Timeline, now: i64) {
         let due = match timeline.next_due() {
-            _ if self.looking.load(Ordering::Relaxed) => 0,
+            _ if self.looking.load(Ordering::Relaxed) || timeline.depends_on_reader() => 0,
             i64::MAX => u64::MAX,
             due => due.cast_unsigned(),
         };
@@ -156,11 +156,30 @@ impl Clockwork {
     pub(super) fn sleep(&self, tracees: &Tracees, event: &Event, duration: i64) {
         let now = host_now();
         let mut timeline = self.current(tracees, now);
-        timeline.sleep(now, duration, event.tid, (event.trap.nr, event.args[0]));
+        timeline.sleep(now, duration, event.tid, call_of(event));
         timeline.advance(now, |_| true);
         self.publish(&timeline, now);
         drop(timeline);
         self.changed.notify_one();
+    }
+
+    /// A wait for something else, or for time, begins.
+    pub(super) fn wait(&self, tracees: &Tracees, event: &Event, duration: i64) {
+        let now = host_now();
+        let mut timeline = self.current(tracees, now);
+        timeline.wait(now, duration, event.tid, call_of(event));
+        self.publish(&timeline, now);
+        drop(timeline);
+        self.changed.notify_one();
+    }
+
+    /// A thread looks at a time: what it has waited for before has passed.
+    pub(super) fn look(&self, tracees: &Tracees, tid: u32) {
+        let now = host_now();
+        let mut timeline = self.current(tracees, now);
+        if timeline.look(tid) {
+            self.publish(&timeline, now);
+        }
     }
 
     /// The end of a step of the build, from the host's time `real` on.
@@ -184,7 +203,7 @@ impl Clockwork {
             let rest = PERIOD.saturating_sub(last.elapsed()).min(left);
             drop(self.changed.wait_timeout(timeline, rest));
             if last.elapsed() >= PERIOD {
-                self.look(tracees);
+                self.look_for_readers(tracees);
                 last = Instant::now();
             }
             if seconds.0.elapsed() >= Duration::from_secs(1) {
@@ -198,7 +217,7 @@ impl Clockwork {
     }
 
     /// Looks for a moment whether somebody waits by reading the clock; if so, moves it.
-    fn look(&self, tracees: &Tracees) {
+    fn look_for_readers(&self, tracees: &Tracees) {
         let set = |looking| {
             self.looking.store(looking, Ordering::Relaxed);
             self.publish(&lock(&self.timeline), host_now());
@@ -284,11 +303,21 @@ fn lasted(tracees: &Tracees, wait: &Wait, now: i64) -> bool {
     };
     // restart_syscall, x86-64 and i386: a wait that a signal stopped for a moment.
     if matches!(number, "running" | "219" | "0") {
-        return true;
+        return !wait.for_something || number == "219";
     }
-    let argument = words.next().and_then(|word| word.strip_prefix("0x"));
-    let argument = argument.and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    number.parse() == Ok(wait.call.0) && argument == Some(wait.call.1)
+    let number_of = |word: Option<&str>| {
+        let digits = word.and_then(|word| word.strip_prefix("0x"))?;
+        u64::from_str_radix(digits, 16).ok()
+    };
+    let argument = number_of(words.next());
+    // Another wait on the same lock may have no end.
+    let fourth = number_of(words.nth(2));
+    (number.parse(), argument, fourth) == (Ok(wait.call.0), Some(wait.call.1), Some(wait.call.2))
+}
+
+/// How a waiting call is known again.
+fn call_of(event: &Event) -> (u32, u64, u64) {
+    (event.trap.nr, event.args[0], event.args[3])
 }
 
 /// Answers `clock_gettime`, `gettimeofday` and `time`.
@@ -297,6 +326,7 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event) -> Answer {
         return Answer::Continue;
     };
     let ahead = supervisor.ahead(event.tid).clock;
+    clockwork.look(&supervisor.tracees, event.tid);
     let now = clockwork.now(&supervisor.tracees).saturating_add(ahead);
     clockwork.spinning.count(event.tid);
     clockwork.polling.reads(event.tid);

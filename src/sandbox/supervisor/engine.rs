@@ -289,7 +289,10 @@ impl Supervisor {
             | Call::Select
             | Call::Pselect(_)
             | Call::Poll
-            | Call::Ppoll(_) => waits::sleep(self, event),
+            | Call::Ppoll(_)
+            | Call::EpollWait
+            | Call::EpollPwait2 => waits::sleep(self, event),
+            Call::Futex(_) if waits::is_relative(event) => waits::sleep(self, event),
             Call::Futex(_)
             | Call::FutexWaitv
             | Call::TimerfdSettime(_)
@@ -297,6 +300,9 @@ impl Supervisor {
             | Call::MessageQueue(_) => deadlines::answer(self, event),
             Call::Exit => waits::exit(self, event),
             Call::Stat(_) | Call::Lstat(_) | Call::Fstat(_) | Call::Fstatat(_) | Call::Statx => {
+                if let Some(clock) = &self.clock {
+                    clock.look(&self.tracees, event.tid);
+                }
                 files::answer(self, event, guise)
             }
             Call::Getrandom => randomness::answer(self, event),

@@ -115,6 +115,9 @@ impl Config {
         if matches!(self.clock, Clock::Stepped { .. } | Clock::Creeping { .. }) {
             purposes.push(Purpose::Sleeps);
         }
+        if matches!(self.clock, Clock::Creeping { .. }) {
+            purposes.push(Purpose::TimedWaits);
+        }
         if self.clock != Clock::Host && self.file_times {
             purposes.push(Purpose::Files);
         }

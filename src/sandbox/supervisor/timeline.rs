@@ -39,8 +39,18 @@ pub(super) struct Wait {
     pub(super) target: i64,
     /// The thread that waits.
     pub(super) tid: u32,
-    /// The number of the call it waits in, and its first argument.
-    pub(super) call: (u32, u64),
+    /// The number of the call it waits in, its first and its fourth argument.
+    pub(super) call: (u32, u64, u64),
+    /// It may be for something else than time: only what the thread looks at afterwards tells.
+    pub(super) for_something: bool,
+}
+
+/// A wait for something else that has ended by its time, of a thread that has not looked yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Waited {
+    tid: u32,
+    due: i64,
+    target: i64,
 }
 
 /// A timeline as processes see it that are ahead of what it is for the others.
@@ -87,6 +97,7 @@ pub(super) struct Timeline {
     /// Sorted by both fields.
     steps: Vec<Step>,
     waits: Vec<Wait>,
+    waited: Vec<Waited>,
 }
 
 impl Timeline {
@@ -106,12 +117,18 @@ impl Timeline {
             since: since.min(began),
             steps: Vec::new(),
             waits: Vec::new(),
+            waited: Vec::new(),
         })
     }
 
     /// Whether the clock stands still between steps.
     pub(super) fn is_held(&self) -> bool {
         self.pace != Pace::Running
+    }
+
+    /// Whether it matters who looks at it next.
+    pub(super) fn depends_on_reader(&self) -> bool {
+        !self.waited.is_empty()
     }
 
     /// What a running clock adds to the host's.
@@ -190,8 +207,32 @@ impl Timeline {
             .max(0)
     }
 
+    /// A wait of `duration` for something else, or for time: it moves the clock when the thread
+    /// looks at it afterwards.
+    pub(super) fn wait(&mut self, now: i64, duration: i64, tid: u32, call: (u32, u64, u64)) {
+        let before = self.waited.iter().find(|waited| waited.tid == tid);
+        let reached = before.map_or(i64::MIN, |waited| waited.target);
+        // It may have waited before, without looking.
+        let ahead = reached.saturating_sub(self.stepped(now)).max(0);
+        self.sleep(now, duration, tid, call);
+        if let Some(wait) = self.waits.iter_mut().find(|wait| wait.tid == tid) {
+            wait.for_something = true;
+            wait.target = wait.target.saturating_add(ahead);
+        }
+    }
+
+    /// The thread looks at a time: whether that moves the clock.
+    pub(super) fn look(&mut self, tid: u32) -> bool {
+        let place = self.waited.iter().position(|waited| waited.tid == tid);
+        let waited = place.map(|place| self.waited.swap_remove(place));
+        if let Some(waited) = waited {
+            self.step(waited.due, waited.target);
+        }
+        waited.is_some()
+    }
+
     /// A wait of `duration` begins.
-    pub(super) fn sleep(&mut self, now: i64, duration: i64, tid: u32, call: (u32, u64)) {
+    pub(super) fn sleep(&mut self, now: i64, duration: i64, tid: u32, call: (u32, u64, u64)) {
         self.forget(tid);
         if duration <= 0 || !self.is_held() {
             return;
@@ -203,6 +244,7 @@ impl Timeline {
             target: self.stepped(now).saturating_add(whole),
             tid,
             call,
+            for_something: false,
         });
     }
 
@@ -223,7 +265,16 @@ impl Timeline {
         due.retain(lasted);
         due.sort_by_key(|wait| wait.due);
         for wait in due {
-            self.step(wait.due, wait.target);
+            if wait.for_something {
+                self.waited.retain(|waited| waited.tid != wait.tid);
+                self.waited.push(Waited {
+                    tid: wait.tid,
+                    due: wait.due,
+                    target: wait.target,
+                });
+            } else {
+                self.step(wait.due, wait.target);
+            }
         }
     }
 
@@ -276,7 +327,7 @@ mod tests {
     fn a_stepped_clock_stands_still_until_a_sleep_ends() {
         let mut line = stepped();
         assert_eq!(line.at(BEGAN + 3600 * SECOND), T0 * SECOND);
-        line.sleep(BEGAN + SECOND, 2 * SECOND, 1, (35, 0));
+        line.sleep(BEGAN + SECOND, 2 * SECOND, 1, (35, 0, 0));
         line.advance(BEGAN + 2 * SECOND, |_| true);
         assert_eq!(line.at(BEGAN + 2 * SECOND), T0 * SECOND);
         let end = BEGAN + 3 * SECOND - LEAD;
@@ -290,20 +341,44 @@ mod tests {
     #[test]
     fn overlapping_sleeps_are_not_added_and_one_that_is_cut_short_does_not_count() {
         let mut line = stepped();
-        line.sleep(BEGAN, SECOND, 1, (35, 0));
-        line.sleep(BEGAN, SECOND, 2, (35, 0));
-        line.sleep(BEGAN, 5 * SECOND, 3, (35, 0));
+        line.sleep(BEGAN, SECOND, 1, (35, 0, 0));
+        line.sleep(BEGAN, SECOND, 2, (35, 0, 0));
+        line.sleep(BEGAN, 5 * SECOND, 3, (35, 0, 0));
         line.advance(BEGAN + 9 * SECOND, |wait| wait.tid != 3);
         assert_eq!(line.at(BEGAN + 9 * SECOND), (T0 + 1) * SECOND);
-        line.sleep(BEGAN + 9 * SECOND, 5 * SECOND, 3, (35, 0));
+        line.sleep(BEGAN + 9 * SECOND, 5 * SECOND, 3, (35, 0, 0));
         line.forget(3);
         assert_eq!(line.next_due(), i64::MAX);
     }
 
     #[test]
+    fn a_wait_for_something_moves_the_clock_once_its_thread_looks() {
+        let mut line = Timeline::new(Clock::Creeping { start: T0 }, BEGAN, BEGAN).unwrap();
+        let call = (202, 0, 0);
+        line.wait(BEGAN, SECOND, 1, call);
+        line.wait(BEGAN, SECOND, 2, call);
+        line.advance(BEGAN + SECOND, |_| true);
+        assert_eq!(line.stepped(BEGAN + SECOND), T0 * SECOND);
+        assert!(!line.look(3));
+        // Two waits in a row count together.
+        line.wait(BEGAN + SECOND, SECOND, 1, call);
+        line.advance(BEGAN + 2 * SECOND, |_| true);
+        assert!(line.look(1) && !line.look(1));
+        assert_eq!(line.stepped(BEGAN + 2 * SECOND), (T0 + 2) * SECOND);
+        // The other's was over at the same time as the first.
+        assert!(line.look(2));
+        assert_eq!(line.stepped(BEGAN + SECOND), (T0 + 1) * SECOND);
+        assert_eq!(line.stepped(BEGAN + 2 * SECOND), (T0 + 2) * SECOND);
+        // One that is cut short does not count.
+        line.wait(BEGAN + 2 * SECOND, SECOND, 1, call);
+        line.advance(BEGAN + 3 * SECOND, |_| false);
+        assert!(!line.look(1));
+    }
+
+    #[test]
     fn steps_are_whole_milliseconds() {
         let mut line = stepped();
-        line.sleep(BEGAN, 1, 1, (35, 0));
+        line.sleep(BEGAN, 1, 1, (35, 0, 0));
         line.advance(BEGAN, |_| true);
         assert_eq!(line.at(BEGAN), T0 * SECOND + MILLISECOND);
         line.tick(BEGAN + 5);
@@ -362,7 +437,7 @@ mod tests {
         let mut line = Timeline::new(clock, BEGAN, BEGAN).unwrap();
         assert_eq!(line.at(BEGAN + 5), T0 * SECOND + 5);
         assert_eq!(line.file(BEGAN + 5, BEGAN + 9), T0 * SECOND + 5);
-        line.sleep(BEGAN, SECOND, 1, (35, 0));
+        line.sleep(BEGAN, SECOND, 1, (35, 0, 0));
         assert_eq!(line.next_due(), i64::MAX);
     }
 

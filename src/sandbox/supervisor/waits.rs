@@ -1,4 +1,7 @@
-//! Waits that move a held clock: sleeps, and the end of each command of the build's shell.
+//! Waits that move a held clock: sleeps, and the end of each command of the build's shell. Where it
+//! creeps also those timed waits for something else that end by their time, for threads that look
+//! at the clock after them: so do runtimes sleep (Java, Go, musl's conditions, event loops), but
+//! also wait in the background, and only who looks at a time can tell.
 
 use std::time::Duration;
 
@@ -15,6 +18,11 @@ use crate::sandbox::sys::tracee::{clock, resolution};
 /// `TIMER_ABSTIME`.
 pub(super) const ABSOLUTE: u64 = 1;
 
+/// `FUTEX_CLOCK_REALTIME`, the bits of an operation, `FUTEX_WAIT_BITSET`.
+const FUTEX_REAL: u64 = 256;
+const FUTEX_COMMAND: u64 = 127;
+const WAIT_BITSET: u64 = 9;
+
 /// A thread beside the first that naps this long at most waits for other threads, not for the
 /// clock: the monitor of Go's runtime does so all the time (`sysmon`, 20 µs to 10 ms).
 const NAP: i64 = 10 * MILLISECOND;
@@ -25,12 +33,33 @@ pub(super) fn sleep(supervisor: &Supervisor, event: &Event) -> Answer {
         return Answer::Continue;
     };
     // What the kernel will refuse is no sleep.
-    if let Ok(Some(duration)) = duration(supervisor, event)
-        && (duration > NAP || Tracees::leads(event.tid))
-    {
-        clockwork.sleep(&supervisor.tracees, event, duration);
+    match duration(supervisor, event) {
+        Ok(Some(duration)) if is_for_something(event) => {
+            // Shorter ones are those of locks.
+            let duration = if duration > NAP { duration } else { 0 };
+            clockwork.wait(&supervisor.tracees, event, duration);
+        }
+        Ok(Some(duration)) if duration > NAP || Tracees::leads(event.tid) => {
+            clockwork.sleep(&supervisor.tracees, event, duration);
+        }
+        _ => {}
     }
     Answer::Continue
+}
+
+/// Whether something else than the time can end the wait.
+fn is_for_something(event: &Event) -> bool {
+    match event.trap.call {
+        Call::Select | Call::Pselect(_) => super::low(event.args[0]) != 0,
+        Call::Poll | Call::Ppoll(_) => super::low(event.args[1]) != 0,
+        Call::Futex(_) | Call::EpollWait | Call::EpollPwait2 => true,
+        _ => false,
+    }
+}
+
+/// Whether a futex has no deadline on the real-time clock.
+pub(super) fn is_relative(event: &Event) -> bool {
+    event.args[1] & FUTEX_REAL == 0 && matches!(event.args[1] & FUTEX_COMMAND, 0 | WAIT_BITSET)
 }
 
 /// How long the caller wants to wait; `None` without end, or where the clock is not a time.
@@ -52,14 +81,26 @@ fn duration(supervisor: &Supervisor, event: &Event) -> Result<Option<i64>, Errno
             let micros = micros.saturating_mul(1000);
             Ok(Some(seconds.saturating_mul(SECOND).saturating_add(micros)))
         }
-        Call::Poll => {
-            let bytes = args[2].to_le_bytes();
-            let low = bytes.first_chunk().copied().unwrap_or_default();
-            let milliseconds = i64::from(i32::from_le_bytes(low));
-            Ok((milliseconds > 0).then(|| milliseconds.saturating_mul(MILLISECOND)))
+        Call::Poll => Ok(milliseconds(args[2])),
+        // Go rounds down, and waits for the rest in a loop. Without end, the earlier waits of the
+        // thread are over as well.
+        Call::EpollWait => Ok(Some(
+            milliseconds(args[3]).map_or(0, |time| time + MILLISECOND),
+        )),
+        Call::EpollPwait2 => relative(args[3], Width::Wide),
+        Call::Futex(width) if args[1] & FUTEX_COMMAND == WAIT_BITSET => {
+            let until = read_time(memory, args[3], width)?;
+            let monotonic = 1;
+            Ok(monotonic_now(supervisor, event, monotonic).map(|now| until - now))
         }
+        Call::Futex(width) => relative(args[3], width),
         _ => Ok(None),
     }
+}
+
+fn milliseconds(argument: u64) -> Option<i64> {
+    let count = i64::from(super::low(argument));
+    (count > 0).then(|| count * MILLISECOND)
 }
 
 /// What a monotonic clock shows inside the time namespace of the caller.
