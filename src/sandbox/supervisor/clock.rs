@@ -97,6 +97,11 @@ impl Clockwork {
         lock(&self.timeline).is_held()
     }
 
+    /// Whether it moves in steps alone, files' times included.
+    pub(super) fn is_stepped(&self) -> bool {
+        lock(&self.timeline).steps().is_some()
+    }
+
     /// Whether what programs read of it depends on who they are.
     pub(super) fn differs_by_reader(&self) -> bool {
         self.chosen.is_some()

@@ -126,7 +126,7 @@ impl Supervisor {
         let numbers = Numbers::of(config.inodes, &places);
         let alike = log.is_none() && !config.witness;
         let hooked = clock.as_ref().filter(|clock| {
-            alike && config.file_times && clock.is_held() && !clock.differs_by_reader()
+            alike && config.file_times && clock.is_stepped() && !clock.differs_by_reader()
         });
         let sites = hooked.map(|clock| {
             if numbers.is_some() {
