@@ -383,7 +383,7 @@ impl Running {
         // kernel keeps waiting ends with this process.
         let patience = Instant::now() + Duration::from_millis(500);
         while Instant::now() < patience && self.threads.iter().any(|thread| !thread.is_finished()) {
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(Duration::from_micros(100));
         }
         if let Some(log) = &self.shared.log
             && let Err(error) = log.write(self.shared.processes.all())
