@@ -8,10 +8,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat};
+use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
-use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, Pid, faccessat};
 
 use crate::sandbox::sys::tracee as sys;
 
@@ -107,6 +107,18 @@ impl Tracees {
     /// Whether the thread is the first of its process.
     pub(super) fn leads(tid: u32) -> bool {
         sys::pidfd_open(tid, false).is_ok()
+    }
+
+    /// Whether a thread belongs to a process.
+    pub(super) fn has_thread(&self, process: u32, tid: u32) -> bool {
+        let path = format!("{process}/task/{tid}");
+        faccessat(
+            &self.proc,
+            path.as_str(),
+            AccessFlags::F_OK,
+            AtFlags::empty(),
+        )
+        .is_ok()
     }
 
     /// Whether a process has ended and only waits for its parent.

@@ -172,14 +172,13 @@ fn is_last_command(supervisor: &Supervisor, shell: u32, tid: u32) -> Result<bool
         .split_ascii_whitespace()
         .filter_map(|word| word.parse().ok())
         .collect();
-    let own = if children.contains(&tid) || Tracees::leads(tid) {
-        tid
-    } else {
-        // Not the first thread of its process.
-        supervisor.tracees.status(tid)?.group.unwrap_or(tid)
+    // Its own, or that of the process of which it is not the first thread.
+    let own = |child: &&u32| **child == tid || supervisor.tracees.has_thread(**child, tid);
+    let Some(own) = children.iter().find(own) else {
+        return Ok(false);
     };
-    let lives = |child: &&u32| **child != own && !supervisor.tracees.is_zombie(**child);
-    Ok(children.contains(&own) && !children.iter().any(|child| lives(&child)))
+    let lives = |child: &u32| child != own && !supervisor.tracees.is_zombie(*child);
+    Ok(!children.iter().any(lives))
 }
 
 #[cfg(test)]
