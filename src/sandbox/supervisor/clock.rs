@@ -331,11 +331,13 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event) -> Answer {
         return Answer::Continue;
     };
     let ahead = supervisor.ahead(event.tid).clock;
-    clockwork.look(&supervisor.tracees, event.tid);
+    if is_read(event) {
+        clockwork.look(&supervisor.tracees, event.tid);
+        clockwork.spinning.count(event.tid);
+        clockwork.polling.reads(event.tid);
+        supervisor.witness(event, Source::Clock, || None);
+    }
     let now = clockwork.now(&supervisor.tracees).saturating_add(ahead);
-    clockwork.spinning.count(event.tid);
-    clockwork.polling.reads(event.tid);
-    supervisor.witness(event, Source::Clock, || None);
     if !supervisor.is_valid(event) {
         return Answer::Gone;
     }
@@ -349,6 +351,12 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event) -> Answer {
         _ => time(event, now),
     };
     written.map_or_else(Answer::Errno, Answer::Value)
+}
+
+/// Whether the program asks for the time, and not its hooks for the pages.
+fn is_read(event: &Event) -> bool {
+    let is_clock = matches!(event.trap.call, Call::ClockGettime(_));
+    !(is_clock && matches!(event.args[2], WANTED | MAPPED))
 }
 
 /// A read by the hook asks for the pages when there were many, or for file times, and tells where
