@@ -13,13 +13,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
-use nix::sys::stat::fstatat;
 use nix::sys::uio::pread;
 
 use super::engine::{Event, Supervisor};
 use super::programs::{Programs, open_memory, vdso_of, write_at};
-use super::tracee::{Memory, Tracees, lock};
+use super::tracee::{Memory, lock};
 use super::vdso::{JUMP, JUMP_LENGTH, StatHook, WAY};
 
 /// A program's calls before the first is looked at, which costs as much as two of them.
@@ -81,7 +79,7 @@ fn lead(supervisor: &Supervisor, event: &Event) -> Result<bool, Errno> {
     let image = supervisor.programs.as_ref().and_then(Programs::native);
     let hook = image.and_then(|image| Some((image, image.stat.as_ref()?)));
     let (image, hook) = hook.ok_or(Errno::ENOEXEC)?;
-    if threads(&supervisor.tracees, event.tid)? != 1 {
+    if supervisor.tracees.threads(event.tid)? != 1 {
         return Err(Errno::EBUSY);
     }
     let mut before = [0; 1 + CALL];
@@ -110,13 +108,6 @@ fn lead(supervisor: &Supervisor, event: &Event) -> Result<bool, Errno> {
     write_at(&memory, way, &code)?;
     write_at(&memory, call, &jump)?;
     Ok(true)
-}
-
-/// The threads of a process: its `task` directory counts them as its links.
-fn threads(tracees: &Tracees, tid: u32) -> Result<u64, Errno> {
-    let path = format!("{tid}/task");
-    let status = fstatat(tracees.proc(), path.as_str(), AtFlags::empty())?;
-    Ok(status.st_nlink.saturating_sub(2))
 }
 
 /// Whether these are a byte, `mov eax, number` and `syscall`. The byte must not make another

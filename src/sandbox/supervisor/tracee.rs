@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstatat};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use nix::unistd::{AccessFlags, Pid, faccessat};
 
@@ -104,9 +104,11 @@ impl Tracees {
         }
     }
 
-    /// Whether the thread is the first of its process.
-    pub(super) fn leads(tid: u32) -> bool {
-        sys::pidfd_open(tid, false).is_ok()
+    /// How many threads the process of a thread has: its `task` directory counts them as its links.
+    pub(super) fn threads(&self, tid: u32) -> Result<u64, Errno> {
+        let path = format!("{tid}/task");
+        let status = fstatat(&self.proc, path.as_str(), AtFlags::empty())?;
+        Ok(status.st_nlink.saturating_sub(2))
     }
 
     /// Whether a thread belongs to a process.

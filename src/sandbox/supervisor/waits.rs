@@ -12,7 +12,7 @@ use super::clock::{Clockwork, read_pair, read_time};
 use super::engine::{Answer, Event, Supervisor};
 use super::programs::Programs;
 use super::timeline::{MILLISECOND, SECOND};
-use super::tracee::{Memory, Tracees};
+use super::tracee::Memory;
 use crate::sandbox::sys::tracee::{clock, resolution};
 
 /// `TIMER_ABSTIME`.
@@ -23,8 +23,9 @@ const FUTEX_REAL: u64 = 256;
 const FUTEX_COMMAND: u64 = 127;
 const WAIT_BITSET: u64 = 9;
 
-/// A thread beside the first that naps this long at most waits for other threads, not for the
-/// clock: the monitor of Go's runtime does so all the time (`sysmon`, 20 µs to 10 ms).
+/// Of several threads, one that naps this long at most waits for the others, not for the clock: the
+/// monitor of Go's runtime does so all the time (`sysmon`, 20 µs to 10 ms), and so does its first
+/// thread on a busy machine.
 const NAP: i64 = 10 * MILLISECOND;
 
 /// A sleep begins: the kernel runs it, the clock moves when it ends.
@@ -39,12 +40,16 @@ pub(super) fn sleep(supervisor: &Supervisor, event: &Event) -> Answer {
             let duration = if duration > NAP { duration } else { 0 };
             clockwork.wait(&supervisor.tracees, event, duration);
         }
-        Ok(Some(duration)) if duration > NAP || Tracees::leads(event.tid) => {
+        Ok(Some(duration)) if duration > NAP || is_alone(supervisor, event) => {
             clockwork.sleep(&supervisor.tracees, event, duration);
         }
         _ => {}
     }
     Answer::Continue
+}
+
+fn is_alone(supervisor: &Supervisor, event: &Event) -> bool {
+    supervisor.tracees.threads(event.tid) == Ok(1)
 }
 
 /// Whether something else than the time can end the wait.
