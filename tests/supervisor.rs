@@ -351,7 +351,7 @@ fn a_program_that_answers_its_own_stat_calls_says_what_the_supervisor_says() {
         for config in [stepped(), numbered.clone()] {
             let directory = TempDir::new().unwrap();
             let script = format!(
-                "cd {}; echo s > source; touch -d @1000000000 source; echo m > made
+                "cd {}; mkdir own; cd own; echo s > source; touch -d @1000000000 source; echo m > made
                  ln -s source link; ln -s nowhere dangling; mkdir directory
                  echo i > directory/inner; ln made hard; touch -d @2100000000 future
                  touch -d @1 past; exec {}",
