@@ -3,17 +3,20 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
 use nix::sys::statfs::fstatfs;
 use nix::unistd::{Whence, lseek};
 
 use super::engine::{Answer, Event, Supervisor};
+use super::numbers::{Name, shared_by_links};
 use super::order::{Listing, Order, Records, Slice, end};
 use super::tracee::{Memory, lock};
 use super::witness::{Source, Within};
@@ -243,7 +246,10 @@ impl Reading<'_> {
             path.into_os_string().into_vec()
         };
         let number = |inode, name: &[u8]| match &self.supervisor.numbers {
-            Some(numbers) => numbers.inode(device, inode, || path(name)),
+            Some(numbers) => numbers.inode(device, inode, || {
+                let links = self.shared_by_links(name);
+                links.map_or_else(|| Name::Path(path(name)), Name::Links)
+            }),
             None => inode,
         };
         match listing.fill(start, self.records, self.room, &mut out, number) {
@@ -258,6 +264,18 @@ impl Reading<'_> {
                 self.deliver(position, next, &out)
             }
         }
+    }
+
+    /// What the entry is numbered by, if it is a file with hard links.
+    fn shared_by_links(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let name = CString::new(name).ok()?;
+        let flags = libc::AT_SYMLINK_NOFOLLOW;
+        let mask = libc::STATX_BASIC_STATS;
+        let status = sys::statx(self.directory.as_fd(), &name, flags, mask).ok()?;
+        shared_by_links(&status, self.supervisor.is_source(&status), || {
+            let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            openat(&self.directory, name.as_c_str(), flags, Mode::empty())
+        })
     }
 
     /// Puts the description back where it was.

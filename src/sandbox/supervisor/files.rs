@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use super::arch::Call;
 use super::engine::{Answer, Event, Supervisor};
 use super::layout::{Layout, device, encode};
+use super::numbers::shared_by_links;
 use super::timeline::{SECOND, Sight};
 use super::tracee::Memory;
 use super::view::{self, Found, Guise, Name, Status};
@@ -134,6 +135,15 @@ fn times(status: &Status) -> [(i64, u32); 4] {
 }
 
 impl Supervisor {
+    /// Whether a file is as the trial found it.
+    pub(super) fn is_source(&self, status: &Status) -> bool {
+        self.clock.as_ref().is_none_or(|clock| {
+            clock.with(&self.tracees, 0, |sight, _| {
+                sight.is_given(stored(status.stx_ctime))
+            })
+        })
+    }
+
     /// Whether the times that the trial sees of a file would be others if its clock were.
     fn follows_clock(&self, stored: &Status) -> bool {
         self.clock.as_ref().is_some_and(|clock| {
@@ -148,6 +158,7 @@ impl Supervisor {
 
     /// What the trial sees in place of the kernel's times and numbers.
     fn translate(&self, event: &Event, status: &mut Status, found: &Found) {
+        let is_source = self.numbers.is_some() && self.is_source(status);
         if let Some(clock) = &self.clock {
             let ahead = self.ahead(event.tid).files;
             *status = clock.with(&self.tracees, ahead, |sight, now| {
@@ -157,7 +168,9 @@ impl Supervisor {
         if let Some(numbers) = &self.numbers {
             let device = |status: &Status| device(status.stx_dev_major, status.stx_dev_minor);
             let file = (device(status), status.stx_ino);
-            numbers.translate(status, || found.path(&self.tracees));
+            let links =
+                |status: &Status| shared_by_links(status, is_source, || found.open(&self.tracees));
+            numbers.translate(status, || found.path(&self.tracees), links);
             if let Some(clock) = self.clock.as_ref().filter(|_| self.sites.is_some()) {
                 let shown = (status.stx_dev_minor, device(status));
                 clock.pages().number(file, status.stx_ino, shown);

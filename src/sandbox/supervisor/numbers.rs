@@ -1,9 +1,16 @@
 //! One numbering of inodes and devices in place of the file systems' own: by the name under which
 //! the build first meets a file, so that it is the same in every trial of one environment. Hard
-//! links and the identity of directories stay, because one file has one number.
+//! links and the identity of directories stay, because one file has one number. Which of several
+//! names a file is met under first depends on the order of directories: such a file is numbered by
+//! what all its names share.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::sys::uio::pread;
 
 use super::order::keyed_hash;
 use super::places::Places;
@@ -13,6 +20,8 @@ use crate::model::Inodes;
 
 /// Numbers stay below this, so that 32-bit programs can hold them.
 const RANGE: u64 = 1 << 31;
+/// So much of the content of hard-linked sources tells them apart.
+const BEGINNING: usize = 1 << 14;
 /// Minor numbers stay below this, as those of few hosts' pseudo devices do not.
 const MINORS: u64 = 1 << 10;
 
@@ -57,6 +66,36 @@ impl<T: Ord> Numbering<T> {
     }
 }
 
+/// What a file is numbered by.
+#[derive(Debug)]
+pub(super) enum Name {
+    /// Its path in the trial's view.
+    Path(Vec<u8>),
+    /// What [`shared_by_links`] says.
+    Links(Vec<u8>),
+}
+
+/// What all names of a file with hard links share, whichever is met first: its size, and of a
+/// source, which no variation changes, the beginning of its content. `None` for other files.
+pub(super) fn shared_by_links(
+    status: &Status,
+    is_source: bool,
+    open: impl FnOnce() -> Result<OwnedFd, Errno>,
+) -> Option<Vec<u8>> {
+    let is_file = u32::from(status.stx_mode) & libc::S_IFMT == libc::S_IFREG;
+    if !is_file || status.stx_nlink < 2 {
+        return None;
+    }
+    let mut shared = status.stx_size.to_le_bytes().to_vec();
+    if is_source && let Ok(file) = open() {
+        let mut content = vec![0; BEGINNING];
+        let count = pread(&file, &mut content, 0).unwrap_or(0);
+        content.truncate(count);
+        shared.extend(content);
+    }
+    Some(shared)
+}
+
 impl Numbers {
     pub(super) fn of(inodes: Inodes, places: &Places) -> Option<Self> {
         match inodes {
@@ -69,13 +108,16 @@ impl Numbers {
         }
     }
 
-    /// The number of a file on a device (major and minor, packed); `path` is asked for where the
+    /// The number of a file on a device (major and minor, packed); `name` is asked for where the
     /// file has not been met before.
-    pub(super) fn inode(&self, device: u64, inode: u64, path: impl FnOnce() -> Vec<u8>) -> u64 {
+    pub(super) fn inode(&self, device: u64, inode: u64, name: impl FnOnce() -> Name) -> u64 {
         if let Some(number) = lock(&self.met).files.numbers.get(&(device, inode)) {
             return number + 2;
         }
-        let wanted = keyed_hash(self.key, &self.places.stable_path(&path()));
+        let wanted = match name() {
+            Name::Path(path) => keyed_hash(self.key, &self.places.stable_path(&path)),
+            Name::Links(shared) => keyed_hash(!self.key, &shared),
+        };
         let mut met = lock(&self.met);
         // Zero means "no file" to readers of directories, one is the root of many file systems.
         2 + match met.files.numbers.get(&(device, inode)) {
@@ -95,9 +137,15 @@ impl Numbers {
     }
 
     /// Gives a status the trial's numbers; device nodes keep what they stand for.
-    pub(super) fn translate(&self, status: &mut Status, path: impl Fn() -> Vec<u8>) {
+    pub(super) fn translate(
+        &self,
+        status: &mut Status,
+        path: impl Fn() -> Vec<u8>,
+        links: impl FnOnce(&Status) -> Option<Vec<u8>>,
+    ) {
         let device = libc::makedev(status.stx_dev_major, status.stx_dev_minor);
-        status.stx_ino = self.inode(device, status.stx_ino, &path);
+        let name = || links(status).map_or_else(|| Name::Path(path()), Name::Links);
+        status.stx_ino = self.inode(device, status.stx_ino, name);
         status.stx_dev_major = 0;
         status.stx_dev_minor = self.minor(device, &path);
     }
@@ -118,7 +166,7 @@ mod tests {
         for key in [0, 1, u64::MAX, 0x1234_5678_9abc_def0] {
             let numbers = numbers(key);
             let name = |inode: u64| (inode % 700).to_string().into_bytes();
-            let number = |inode| numbers.inode(1, inode, || name(inode));
+            let number = |inode| numbers.inode(1, inode, || Name::Path(name(inode)));
             let first: Vec<u64> = (0..1000).map(number).collect();
             let again: Vec<u64> = (0..1000).map(number).collect();
             assert_eq!(first, again);
@@ -132,8 +180,8 @@ mod tests {
     fn the_numbering_follows_names_and_the_key_and_not_what_was_met_before() {
         let numbered = |key, inode: u64, before: &[u8]| {
             let numbers = numbers(key);
-            numbers.inode(9, inode + 1, || before.to_vec());
-            numbers.inode(9, inode, || b"/build/a".to_vec())
+            numbers.inode(9, inode + 1, || Name::Path(before.to_vec()));
+            numbers.inode(9, inode, || Name::Path(b"/build/a".to_vec()))
         };
         assert_eq!(numbered(5, 100, b"/x"), numbered(5, 90_000, b"/y"));
         assert_ne!(numbered(5, 100, b"/x"), numbered(6, 100, b"/x"));

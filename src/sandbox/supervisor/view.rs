@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
+use nix::sys::stat::Mode;
 
 use super::engine::{Answer, Event, Supervisor};
 use super::low;
@@ -279,6 +280,16 @@ impl Found {
             file,
             leaf: CString::default(),
         }
+    }
+
+    /// The file, to be read.
+    pub(super) fn open(&self, tracees: &Tracees) -> Result<OwnedFd, Errno> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        if self.leaf.is_empty() {
+            let path = format!("thread-self/fd/{}", self.file.as_raw_fd());
+            return tracees.open_proc(&path, OFlag::O_RDONLY);
+        }
+        openat(&self.file, self.leaf.as_c_str(), flags, Mode::empty())
     }
 
     /// The path of the file in the trial's view.
