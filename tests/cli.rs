@@ -248,6 +248,30 @@ fn a_difference_of_content_is_shown_where_it_begins() {
 }
 
 #[test]
+fn what_is_unstable_is_shown_as_two_trials_of_one_environment_made_it() {
+    // Two bits: the trial beside the control that shows it may well have the control's.
+    let build =
+        "echo $(umask) $(sha256sum </proc/vmstat | cut -c1-2 | tr 0-9a-f 0000000000000011) >o";
+    let words = [
+        "check", "--only", "umask", "-o", "o", "--json", "-", "--", build,
+    ];
+    let evidence = |tree: &TempDir| {
+        let said = run(tree.path(), &words).out;
+        let findings: serde_json::Value = serde_json::from_str(&said).unwrap();
+        let finding = &findings["findings"][0];
+        (finding["state"] == "unstable").then(|| finding["evidence"].as_str().unwrap().to_owned())
+    };
+    let tree = tree();
+    let shown: Vec<_> = (0..12).filter_map(|_| evidence(&tree)).collect();
+    assert!(!shown.is_empty());
+    for evidence in shown {
+        let (before, after) = evidence.split_once(" -> ").unwrap();
+        let umask = |text: &str| ["0022", "0077"].map(|umask| text.contains(umask));
+        assert_eq!(umask(before), umask(after), "{evidence}");
+    }
+}
+
+#[test]
 fn outputs_are_kept_by_trial_and_findings_written_to_their_file() {
     let tree = tree();
     let out = tempfile::tempdir().unwrap();

@@ -92,8 +92,8 @@ fn finding(
     Some(finding)
 }
 
-/// Where contents part: for each of several culprits by itself, else as the trial shows that stands
-/// for all.
+/// Where contents part: of what is unstable, between the two trials that are named for it; for each
+/// of several culprits by itself, else as the trial shows that stands for all.
 fn evidence(
     case: &Case<'_>,
     contents: Contents<'_>,
@@ -101,6 +101,13 @@ fn evidence(
     verdict: &ElementVerdict,
     shown_by: Option<TrialId>,
 ) -> Option<String> {
+    if let ElementVerdict::Unstable {
+        shown_by: (first, second),
+        ..
+    } = verdict
+    {
+        return diff::excerpt(&contents(*first, element)?, &contents(*second, element)?);
+    }
     let control = contents(case.ledger.control_trial()?, element)?;
     let parting = |trial| diff::excerpt(&control, &contents(trial, element)?);
     let ElementVerdict::Certified { culprits } = verdict else {
