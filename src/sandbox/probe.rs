@@ -54,7 +54,8 @@ const OF_SUPERVISOR: [Need; 7] = [
 const QUESTIONS: &str = "date +%s; \
     all=$(yes now | head -n 64 | date -f - +%s 2>&- | uniq); echo ${all:-$(date +%s)}; \
     touch new; stat -Lc %Y new \"$PWD/new\" - <new; \
-    echo $(stat -Lc %Y.%i new new new new new new new new | uniq); uname -r; od -An -N8 -tx8 /dev/urandom; stat -c %i a; ls -1U; true";
+    echo $(stat -Lc %Y.%i new new new new new new new new | uniq); \
+    uname -r; od -An -N8 -tx8 /dev/urandom; stat -c %i a; ls -1U; true";
 
 /// Why the supervisor's answers may not arrive, though it runs.
 const FORBIDDEN: &str = "an outer sandbox may forbid pidfd_getfd, process_vm_readv, \

@@ -1,7 +1,7 @@
 //! Answers clock reads, and keeps the page from which programs read a held clock themselves. The
 //! arithmetic is in `timeline`; here it meets the host's time and the threads that wait.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -14,12 +14,13 @@ use super::arch::{Call, Width};
 use super::engine::{Answer, Event, Supervisor};
 use super::polling::{self, Polling};
 use super::processes::Start;
+use super::programs::PageSlots;
 use super::spinning::{LOOK, PERIOD, Spinning};
 use super::timeline::{SECOND, Sight, Timeline, Wait};
 use super::tracee::{Memory, Tracees, lock};
 use super::witness::Source;
 use super::{Config, Error};
-use crate::sandbox::sys::hook::{MAPPED, READ, WANTED};
+use crate::sandbox::sys::hook::{MAPPED, MAPPED_FOR_FILES, READ, WANTED};
 use crate::sandbox::sys::page::SharedPages;
 use crate::sandbox::sys::tracee::clock;
 
@@ -38,8 +39,6 @@ pub(super) struct Clockwork {
     chosen: Option<(Ahead, SharedPages)>,
     /// Reads since a program began, and when the latest bundle of them did, by thread.
     reads: Mutex<BTreeMap<u32, (u32, i64)>>,
-    /// Threads that map the pages for file times alone.
-    for_files: Mutex<BTreeSet<u32>>,
     spinning: Spinning,
     polling: Polling,
     /// At the moment every read is a call.
@@ -84,7 +83,6 @@ impl Clockwork {
             page: SharedPages::new().map_err(Error::Page)?,
             chosen: chosen.transpose()?,
             reads: Mutex::default(),
-            for_files: Mutex::default(),
             spinning: Spinning::default(),
             polling: Polling::default(),
             looking: AtomicBool::new(false),
@@ -99,7 +97,7 @@ impl Clockwork {
 
     /// Whether it moves in steps alone, files' times included.
     pub(super) fn is_stepped(&self) -> bool {
-        lock(&self.timeline).steps().is_some()
+        lock(&self.timeline).is_stepped()
     }
 
     /// Whether what programs read of it depends on who they are.
@@ -130,8 +128,7 @@ impl Clockwork {
         };
         let time = timeline.at(now);
         self.page.store(time.cast_unsigned(), due);
-        let steps = timeline.steps();
-        self.page.show(timeline.course(steps.as_deref()));
+        self.page.show(timeline.course());
         if let Some((ahead, page)) = &self.chosen {
             let time = time.saturating_add(ahead.clock);
             page.store(time.cast_unsigned(), due);
@@ -180,6 +177,10 @@ impl Clockwork {
 
     /// A thread looks at a time: what it has waited for before has passed.
     pub(super) fn look(&self, tracees: &Tracees, tid: u32) {
+        // There, waits for something else do not count.
+        if self.is_stepped() {
+            return;
+        }
         let now = host_now();
         let mut timeline = self.current(tracees, now);
         if timeline.look(tid) {
@@ -253,7 +254,6 @@ impl Clockwork {
     /// over, the clock moves.
     pub(super) fn begin(&self, tracees: &Tracees, tid: u32, start: Option<Start>) {
         lock(&self.reads).remove(&tid);
-        lock(&self.for_files).remove(&tid);
         let Some(start) = start.filter(|_| self.is_held()) else {
             return;
         };
@@ -273,11 +273,7 @@ impl Clockwork {
         let mut reads = lock(&self.reads);
         let (count, _) = reads.entry(tid).or_insert((0, 0));
         *count = count.saturating_add(READS_BEFORE_MAPPING);
-        let offered = *count <= READS_BEFORE_MAPPING * OFFERS;
-        if offered {
-            lock(&self.for_files).insert(tid);
-        }
-        offered
+        *count <= READS_BEFORE_MAPPING * OFFERS
     }
 
     fn wants_page(&self, tid: u32) -> bool {
@@ -356,7 +352,7 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event) -> Answer {
 /// Whether the program asks for the time, and not its hooks for the pages.
 fn is_read(event: &Event) -> bool {
     let is_clock = matches!(event.trap.call, Call::ClockGettime(_));
-    !(is_clock && matches!(event.args[2], WANTED | MAPPED))
+    !(is_clock && matches!(event.args[2], WANTED | MAPPED | MAPPED_FOR_FILES))
 }
 
 /// A read by the hook asks for the pages when there were many, or for file times, and tells where
@@ -370,15 +366,12 @@ fn hand_page_out(
         READ => clockwork.is_held() && clockwork.wants_page(event.tid),
         WANTED => clockwork.is_held() && clockwork.wants_files(event.tid),
         MAPPED => {
-            let [clock, files] = supervisor.page_slots();
-            let for_files = lock(&clockwork.for_files).remove(&event.tid);
-            let slots = if for_files {
-                [files, None]
-            } else {
-                lock(&clockwork.reads).insert(event.tid, (u32::MAX, 0));
-                [clock, files]
-            };
-            supervisor.set_pages(event.tid, event.args[3], slots);
+            lock(&clockwork.reads).insert(event.tid, (u32::MAX, 0));
+            supervisor.set_pages(event.tid, event.args[3], PageSlots::All);
+            false
+        }
+        MAPPED_FOR_FILES => {
+            supervisor.set_pages(event.tid, event.args[3], PageSlots::Files);
             false
         }
         _ => false,

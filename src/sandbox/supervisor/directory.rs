@@ -16,7 +16,7 @@ use nix::sys::statfs::fstatfs;
 use nix::unistd::{Whence, lseek};
 
 use super::engine::{Answer, Event, Supervisor};
-use super::numbers::{Name, shared_by_links};
+use super::numbers::shared_by_links;
 use super::order::{Listing, Order, Records, Slice, end};
 use super::tracee::{Memory, lock};
 use super::witness::{Source, Within};
@@ -246,23 +246,15 @@ impl Reading<'_> {
             path.into_os_string().into_vec()
         };
         let number = |inode, name: &[u8]| match &self.supervisor.numbers {
-            Some(numbers) => numbers.inode(device, inode, || {
-                let links = self.shared_by_links(name);
-                links.map_or_else(|| Name::Path(path(name)), Name::Links)
-            }),
+            Some(numbers) => {
+                numbers.inode(device, inode, || self.shared_by_links(name), || path(name))
+            }
             None => inode,
         };
         match listing.fill(start, self.records, self.room, &mut out, number) {
             Slice::End => self.stay(position, Ok(Answer::Value(0))),
             Slice::TooSmall => self.stay(position, Err(Errno::EINVAL)),
-            Slice::Filled(next) => {
-                if next != end(bits) {
-                    // Small directories are given out at once and not asked for again.
-                    let key = (self.identity, bits, self.order);
-                    lock(&self.directories.cache).put(key, &listing);
-                }
-                self.deliver(position, next, &out)
-            }
+            Slice::Filled(next) => self.deliver(position, next, &out),
         }
     }
 
@@ -338,7 +330,14 @@ impl Reading<'_> {
             lseek(&self.directory, 0, Whence::SeekSet)?;
         }
         match self.read_all() {
-            Ok(records) => Ok(Arc::new(Listing::new(records, self.order, bits))),
+            Ok(records) => {
+                let listing = Arc::new(Listing::new(records, self.order, bits));
+                // What is given out at once is not asked for again.
+                if listing.bytes() > self.room {
+                    lock(&self.directories.cache).put(key, &listing);
+                }
+                Ok(listing)
+            }
             Err(errno) => {
                 lseek(&self.directory, position, Whence::SeekSet)?;
                 Err(errno)

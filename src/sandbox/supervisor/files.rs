@@ -158,7 +158,7 @@ impl Supervisor {
 
     /// What the trial sees in place of the kernel's times and numbers.
     fn translate(&self, event: &Event, status: &mut Status, found: &Found) {
-        let is_source = self.numbers.is_some() && self.is_source(status);
+        let stored = *status;
         if let Some(clock) = &self.clock {
             let ahead = self.ahead(event.tid).files;
             *status = clock.with(&self.tracees, ahead, |sight, now| {
@@ -168,9 +168,11 @@ impl Supervisor {
         if let Some(numbers) = &self.numbers {
             let device = |status: &Status| device(status.stx_dev_major, status.stx_dev_minor);
             let file = (device(status), status.stx_ino);
-            let links =
-                |status: &Status| shared_by_links(status, is_source, || found.open(&self.tracees));
-            numbers.translate(status, || found.path(&self.tracees), links);
+            let links = || {
+                let is_source = self.is_source(&stored);
+                shared_by_links(&stored, is_source, || found.open(&self.tracees))
+            };
+            numbers.translate(status, links, || found.path(&self.tracees));
             if let Some(clock) = self.clock.as_ref().filter(|_| self.sites.is_some()) {
                 let shown = (status.stx_dev_minor, device(status));
                 clock.pages().number(file, status.stx_ino, shown);

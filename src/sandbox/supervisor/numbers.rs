@@ -5,9 +5,8 @@
 //! what all its names share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
-
 use std::os::fd::OwnedFd;
+use std::sync::Mutex;
 
 use nix::errno::Errno;
 use nix::sys::uio::pread;
@@ -66,15 +65,6 @@ impl<T: Ord> Numbering<T> {
     }
 }
 
-/// What a file is numbered by.
-#[derive(Debug)]
-pub(super) enum Name {
-    /// Its path in the trial's view.
-    Path(Vec<u8>),
-    /// What [`shared_by_links`] says.
-    Links(Vec<u8>),
-}
-
 /// What all names of a file with hard links share, whichever is met first: its size, and of a
 /// source, which no variation changes, the beginning of its content. `None` for other files.
 pub(super) fn shared_by_links(
@@ -108,15 +98,21 @@ impl Numbers {
         }
     }
 
-    /// The number of a file on a device (major and minor, packed); `name` is asked for where the
-    /// file has not been met before.
-    pub(super) fn inode(&self, device: u64, inode: u64, name: impl FnOnce() -> Name) -> u64 {
+    /// The number of a file on a device (major and minor, packed). Where it has not been met before,
+    /// it follows what [`shared_by_links`] says, or else the path in the trial's view.
+    pub(super) fn inode(
+        &self,
+        device: u64,
+        inode: u64,
+        links: impl FnOnce() -> Option<Vec<u8>>,
+        path: impl FnOnce() -> Vec<u8>,
+    ) -> u64 {
         if let Some(number) = lock(&self.met).files.numbers.get(&(device, inode)) {
             return number + 2;
         }
-        let wanted = match name() {
-            Name::Path(path) => keyed_hash(self.key, &self.places.stable_path(&path)),
-            Name::Links(shared) => keyed_hash(!self.key, &shared),
+        let wanted = match links() {
+            Some(shared) => keyed_hash(!self.key, &shared),
+            None => keyed_hash(self.key, &self.places.stable_path(&path())),
         };
         let mut met = lock(&self.met);
         // Zero means "no file" to readers of directories, one is the root of many file systems.
@@ -140,12 +136,11 @@ impl Numbers {
     pub(super) fn translate(
         &self,
         status: &mut Status,
+        links: impl FnOnce() -> Option<Vec<u8>>,
         path: impl Fn() -> Vec<u8>,
-        links: impl FnOnce(&Status) -> Option<Vec<u8>>,
     ) {
         let device = libc::makedev(status.stx_dev_major, status.stx_dev_minor);
-        let name = || links(status).map_or_else(|| Name::Path(path()), Name::Links);
-        status.stx_ino = self.inode(device, status.stx_ino, name);
+        status.stx_ino = self.inode(device, status.stx_ino, links, &path);
         status.stx_dev_major = 0;
         status.stx_dev_minor = self.minor(device, &path);
     }
@@ -166,7 +161,7 @@ mod tests {
         for key in [0, 1, u64::MAX, 0x1234_5678_9abc_def0] {
             let numbers = numbers(key);
             let name = |inode: u64| (inode % 700).to_string().into_bytes();
-            let number = |inode| numbers.inode(1, inode, || Name::Path(name(inode)));
+            let number = |inode| numbers.inode(1, inode, || None, || name(inode));
             let first: Vec<u64> = (0..1000).map(number).collect();
             let again: Vec<u64> = (0..1000).map(number).collect();
             assert_eq!(first, again);
@@ -180,8 +175,8 @@ mod tests {
     fn the_numbering_follows_names_and_the_key_and_not_what_was_met_before() {
         let numbered = |key, inode: u64, before: &[u8]| {
             let numbers = numbers(key);
-            numbers.inode(9, inode + 1, || Name::Path(before.to_vec()));
-            numbers.inode(9, inode, || Name::Path(b"/build/a".to_vec()))
+            numbers.inode(9, inode + 1, || None, || before.to_vec());
+            numbers.inode(9, inode, || None, || b"/build/a".to_vec())
         };
         assert_eq!(numbered(5, 100, b"/x"), numbered(5, 90_000, b"/y"));
         assert_ne!(numbered(5, 100, b"/x"), numbered(6, 100, b"/x"));

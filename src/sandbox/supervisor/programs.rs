@@ -32,6 +32,15 @@ pub(super) struct Programs {
     root: Mutex<Option<Root>>,
 }
 
+/// Which hooks of a program find the pages of the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PageSlots {
+    /// Those for its reads, and that for file times.
+    All,
+    /// That for file times alone.
+    Files,
+}
+
 /// The first process of the build.
 #[derive(Debug, Clone, Copy)]
 struct Root {
@@ -130,12 +139,9 @@ pub(super) fn vdso_of(tracees: &Tracees, tid: u32) -> Option<u64> {
 fn own_image(tracees: &Tracees) -> Option<Vec<u8>> {
     let memory = tracees.open_proc("self/mem", OFlag::O_RDONLY).ok()?;
     let vector = Auxiliary::of(tracees, "self", size_of::<usize>()).ok()?;
-    let base = i64::try_from(vector.get(AT_SYSINFO_EHDR)?).ok()?;
-    let mut start = [0; 64];
-    nix::sys::uio::pread(&memory, &mut start, base).ok()?;
-    let mut bytes = vec![0; vdso::length(&start)?];
-    let count = nix::sys::uio::pread(&memory, &mut bytes, base).ok()?;
-    (count == bytes.len()).then_some(bytes)
+    let base = vector.get(AT_SYSINFO_EHDR)?;
+    let start = read_at(&memory, base, 64).ok()?;
+    read_at(&memory, base, vdso::length(&start)?).ok()
 }
 
 /// The auxiliary vector of a process.
@@ -242,6 +248,18 @@ pub(super) fn open_memory(tracees: &Tracees, tid: u32) -> Result<OwnedFd, Errno>
     tracees.open_proc(&format!("{tid}/mem"), OFlag::O_RDWR)
 }
 
+/// Reads through `/proc/TID/mem`: all of it, or `EFAULT`.
+pub(super) fn read_at(memory: &OwnedFd, place: u64, length: usize) -> Result<Vec<u8>, Errno> {
+    let mut bytes = vec![0; length];
+    let place = i64::try_from(place).map_err(|_| Errno::EFAULT)?;
+    let count = nix::sys::uio::pread(memory, &mut bytes, place)?;
+    if count == length {
+        Ok(bytes)
+    } else {
+        Err(Errno::EFAULT)
+    }
+}
+
 /// Writes through `/proc/TID/mem`, which makes read-only pages private copies (`FOLL_FORCE`).
 pub(super) fn write_at(memory: &OwnedFd, place: u64, bytes: &[u8]) -> Result<(), Errno> {
     let place = i64::try_from(place).map_err(|_| Errno::EFAULT)?;
@@ -262,19 +280,19 @@ impl Supervisor {
         })
     }
 
-    /// Where a program's hooks find the pages of the clock: for its reads, and for file times.
-    pub(super) fn page_slots(&self) -> [Option<usize>; 2] {
+    /// Tells hooks of a program where it has mapped the pages of the clock.
+    pub(super) fn set_pages(&self, tid: u32, address: u64, which: PageSlots) {
         let image = self.programs.as_ref().and_then(Programs::native);
         let slots = image.and_then(|image| image.page_slots);
-        slots.map_or([None; 2], |slots| slots.map(Some))
-    }
-
-    /// Tells hooks of a program where it has mapped the pages of the clock.
-    pub(super) fn set_pages(&self, tid: u32, address: u64, slots: [Option<usize>; 2]) {
-        if let Some(base) = vdso_of(&self.tracees, tid)
+        if let Some((slots, base)) = slots.zip(vdso_of(&self.tracees, tid))
             && let Ok(memory) = open_memory(&self.tracees, tid)
         {
-            for slot in slots.into_iter().flatten() {
+            let [_, files] = slots;
+            let slots = match which {
+                PageSlots::All => slots.to_vec(),
+                PageSlots::Files => vec![files],
+            };
+            for slot in slots {
                 let place = base + u64::try_from(slot).unwrap_or(0);
                 // If this fails, the program goes on asking.
                 let _ = write_at(&memory, place, &address.to_le_bytes());

@@ -8,15 +8,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
-use nix::sys::uio::pread;
 
 use super::engine::{Event, Supervisor};
-use super::programs::{Programs, open_memory, vdso_of, write_at};
+use super::programs::{Programs, open_memory, read_at, vdso_of, write_at};
 use super::tracee::{Memory, lock};
 use super::vdso::{JUMP, JUMP_LENGTH, StatHook, WAY};
 
@@ -91,11 +89,12 @@ fn lead(supervisor: &Supervisor, event: &Event) -> Result<bool, Errno> {
     let base = vdso_of(&supervisor.tracees, event.tid).ok_or(Errno::ENOEXEC)?;
     let memory = open_memory(&supervisor.tracees, event.tid)?;
     // Only where our own image stands.
-    let code = read_at(&memory, base, &hook.code)?;
+    let read = |part: &Range<usize>| read_at(&memory, base + part.start as u64, part.len());
+    let code = read(&hook.code)?;
     if image.bytes.get(hook.code.clone()) != Some(&code) {
         return Err(Errno::ENOEXEC);
     }
-    let ways = read_at(&memory, base, &hook.ways)?;
+    let ways = read(&hook.ways)?;
     let free = ways.chunks(WAY).position(|way| way.first() == Some(&0));
     let free = free.ok_or(Errno::ENOSPC)?;
     let way = base + (hook.ways.start + free * WAY) as u64;
@@ -144,17 +143,6 @@ fn relative(opcode: u8, from: u64, to: u64) -> Option<[u8; JUMP_LENGTH]> {
     let distance = i32::try_from(distance).ok()?;
     let [a, b, c, d] = distance.to_le_bytes();
     Some([opcode, a, b, c, d])
-}
-
-fn read_at(memory: &OwnedFd, base: u64, part: &Range<usize>) -> Result<Vec<u8>, Errno> {
-    let mut bytes = vec![0; part.len()];
-    let place = i64::try_from(base + part.start as u64).map_err(|_| Errno::EFAULT)?;
-    let count = pread(memory, &mut bytes, place)?;
-    if count == bytes.len() {
-        Ok(bytes)
-    } else {
-        Err(Errno::EFAULT)
-    }
 }
 
 #[cfg(test)]

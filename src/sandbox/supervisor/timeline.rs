@@ -3,7 +3,7 @@
 //! nanoseconds since 1970.
 
 use crate::model::Clock;
-use crate::sandbox::sys::page::Course;
+use crate::sandbox::sys::page::{Course, Step};
 
 pub(super) const SECOND: i64 = 1_000_000_000;
 pub(super) const MILLISECOND: i64 = 1_000_000;
@@ -19,13 +19,6 @@ enum Pace {
     Stepped,
     Creeping,
     Running,
-}
-
-/// From this host time on, the trial's clock stands here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Step {
-    real: i64,
-    reached: i64,
 }
 
 /// A wait that will move the clock when it ends.
@@ -154,19 +147,18 @@ impl Timeline {
         }
     }
 
-    /// Where the clock stood from which host time on; `None` where it does not stand still.
-    pub(super) fn steps(&self) -> Option<Vec<(i64, i64)>> {
-        let pair = |step: &Step| (step.real, step.reached);
-        (self.pace == Pace::Stepped).then(|| self.steps.iter().map(pair).collect())
+    /// Whether it moves in steps alone, files' times included.
+    pub(super) fn is_stepped(&self) -> bool {
+        self.pace == Pace::Stepped
     }
 
-    /// What tells file times by these steps.
-    pub(super) fn course<'c>(&self, steps: Option<&'c [(i64, i64)]>) -> Course<'c> {
+    /// What tells file times where it does.
+    pub(super) fn course(&self) -> Course<'_> {
         Course {
             since: self.since,
             began: self.began,
             start: self.start,
-            steps,
+            steps: self.is_stepped().then_some(&self.steps),
         }
     }
 

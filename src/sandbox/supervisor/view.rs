@@ -284,11 +284,11 @@ impl Found {
 
     /// The file, to be read.
     pub(super) fn open(&self, tracees: &Tracees) -> Result<OwnedFd, Errno> {
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         if self.leaf.is_empty() {
             let path = format!("thread-self/fd/{}", self.file.as_raw_fd());
             return tracees.open_proc(&path, OFlag::O_RDONLY);
         }
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         openat(&self.file, self.leaf.as_c_str(), flags, Mode::empty())
     }
 

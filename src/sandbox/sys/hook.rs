@@ -16,6 +16,8 @@ pub(in crate::sandbox) const PROLOGUE: usize = 48;
 pub(in crate::sandbox) const READ: u64 = 0x7265_7072_6f62_6501;
 /// Third argument when the pages have been mapped; the fourth is their address.
 pub(in crate::sandbox) const MAPPED: u64 = 0x7265_7072_6f62_6502;
+/// The same where the stat hook has mapped them for itself.
+pub(in crate::sandbox) const MAPPED_FOR_FILES: u64 = 0x7265_7072_6f62_6505;
 /// Third argument of a clock read by which the stat hook asks for the pages.
 pub(in crate::sandbox) const WANTED: u64 = 0x7265_7072_6f62_6503;
 /// Sixth argument of a call that the stat hook makes: the kernel is to run it, the hook does the
@@ -28,6 +30,7 @@ core::arch::global_asm!(
     length = const LENGTH,
     read = const READ,
     mapped = const MAPPED,
+    mapped_for_files = const MAPPED_FOR_FILES,
     wanted = const WANTED,
     hooked = const HOOKED,
     statx = const libc::SYS_statx,

@@ -59,10 +59,13 @@ reprobe_hook_clock:
     jg 6f
     ret
 6:
+    movabs rdx, {mapped}
+    // rdx: by which word the supervisor is told.
 reprobe_hook_map:
     push rdi
     push rsi
     push rbx
+    push rdx
     lea ebx, [rax - 1]
     xor edi, edi
     mov esi, {length}
@@ -77,6 +80,7 @@ reprobe_hook_map:
     mov eax, 3
     syscall
     pop r10
+    pop rdx
     pop rbx
     pop rsi
     pop rdi
@@ -84,7 +88,6 @@ reprobe_hook_map:
     cmp r10, -4096
     ja 9f
     mov eax, 228
-    movabs rdx, {mapped}
     syscall
 9:
     ret
@@ -357,6 +360,7 @@ reprobe_hook_stat:
     syscall
     test eax, eax
     jle 9f
+    movabs rdx, {mapped_for_files}
     call reprobe_hook_map
 9:
     add rsp, 16

@@ -59,6 +59,13 @@ unsafe impl Send for SharedPages {}
 // SAFETY: as above.
 unsafe impl Sync for SharedPages {}
 
+/// From this host time on, the trial's clock shows this; in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sandbox) struct Step {
+    pub(in crate::sandbox) real: i64,
+    pub(in crate::sandbox) reached: i64,
+}
+
 /// How a clock came to where it stands, in nanoseconds.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::sandbox) struct Course<'c> {
@@ -68,8 +75,8 @@ pub(in crate::sandbox) struct Course<'c> {
     pub(in crate::sandbox) began: i64,
     /// Where its clock started.
     pub(in crate::sandbox) start: i64,
-    /// From which host time on the clock shows what; sorted. `None` where it does not stand still.
-    pub(in crate::sandbox) steps: Option<&'c [(i64, i64)]>,
+    /// Sorted by both fields. `None` where the clock does not stand still between them.
+    pub(in crate::sandbox) steps: Option<&'c [Step]>,
 }
 
 impl SharedPages {
@@ -146,9 +153,9 @@ impl SharedPages {
                 for (place, time) in fixed {
                     self.put(place, time.cast_unsigned());
                 }
-                for (number, (real, reached)) in steps.iter().enumerate() {
-                    self.put(STEPS + 16 * number, real.cast_unsigned());
-                    self.put(STEPS + 16 * number + 8, reached.cast_unsigned());
+                for (number, step) in steps.iter().enumerate() {
+                    self.put(STEPS + 16 * number, step.real.cast_unsigned());
+                    self.put(STEPS + 16 * number + 8, step.reached.cast_unsigned());
                 }
                 self.put(COUNT, steps.len() as u64);
                 self.put(FLAGS, numbers | SHOWS_TIMES);
