@@ -272,6 +272,38 @@ fn what_is_unstable_is_shown_as_two_trials_of_one_environment_made_it() {
 }
 
 #[test]
+fn beside_something_unstable_nothing_is_cleared_and_its_two_trials_are_kept() {
+    let tree = tree();
+    let out = tempfile::tempdir().unwrap();
+    let keep = out.path().join("kept");
+    let keep_words = ["--keep", keep.to_str().unwrap(), "--json", "-"];
+    let build = "sha256sum </proc/vmstat >o";
+    let words = [
+        &["check", "--only", "time,umask"][..],
+        &keep_words,
+        &["--", build],
+    ];
+    let ran = run(tree.path(), &words.concat());
+    let findings: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let [one, other] = [0, 1].map(|trial| {
+        let trial = &findings["findings"][0]["rate"]["between"][trial];
+        fs::read_to_string(keep.join(trial.to_string()).join("o")).unwrap()
+    });
+    assert_ne!(one, other);
+    let variations = findings["variations"].as_array().unwrap();
+    for name in ["time", "umask"] {
+        let record = variations.iter().find(|record| record["name"] == name);
+        assert_eq!(record.unwrap()["status"], "unsettled");
+    }
+    assert!(!ran.err.contains("cleared"), "{}", ran.err);
+    assert!(
+        ran.err.contains("what is unstable could hide"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn outputs_are_kept_by_trial_and_findings_written_to_their_file() {
     let tree = tree();
     let out = tempfile::tempdir().unwrap();

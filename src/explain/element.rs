@@ -52,6 +52,7 @@ fn finding(
                 trials: u64::from(*trials),
                 low: *low,
                 high: *high,
+                between: [shown_by.0, shown_by.1],
             });
             let (first, second) = *shown_by;
             let value = case.ledger.value_in(number, second);

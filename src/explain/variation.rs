@@ -3,7 +3,7 @@
 use super::{Case, verdict};
 use crate::model::{TrialId, Variation, VariationRecord, VariationStatus};
 use crate::plan::Plan;
-use crate::search::{Breaker, FactorVerdict, Note};
+use crate::search::{Breaker, ElementVerdict, FactorVerdict, Note};
 
 /// One record for each variation of the catalogue: those that were tried, then those that were
 /// not.
@@ -41,6 +41,10 @@ fn record(
             VariationStatus::NotTested,
             Some("nothing was compared".to_owned()),
         ),
+        FactorVerdict::Cleared if something_is_unstable(case) => {
+            let reason = "changes nothing else than what is unstable could hide";
+            (VariationStatus::Unsettled, Some(reason.to_owned()))
+        }
         FactorVerdict::Cleared => (VariationStatus::Cleared, None),
         FactorVerdict::Unsettled => {
             let reason = "may have a part in a difference that could not be settled";
@@ -65,6 +69,15 @@ fn record(
             Some(reason)
         },
     }
+}
+
+/// Whether something that decides differs between trials of one environment: what else makes a
+/// difference to it cannot be seen.
+fn something_is_unstable(case: &Case<'_>) -> bool {
+    let mut numbered = case.search.elements.iter().enumerate();
+    numbered.any(|(number, verdict)| {
+        matches!(verdict, ElementVerdict::Unstable { .. }) && case.ledger.decides(number)
+    })
 }
 
 /// What else a person should know: levels that broke the build, that the host lacks, or that are

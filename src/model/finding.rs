@@ -252,6 +252,8 @@ pub struct Rate {
     pub low: f64,
     /// Upper bound.
     pub high: f64,
+    /// Two trials of one environment that made it differently.
+    pub between: [TrialId; 2],
 }
 
 /// One minimal set of variations, and the trials that prove it.

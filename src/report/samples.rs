@@ -224,6 +224,7 @@ fn sdist_findings() -> Vec<Finding> {
         trials: 2,
         low: 0.342,
         high: 1.0,
+        between: [TrialId(0), TrialId(1)],
     });
     all.push(unstable.clone());
     for name in ["PKG-INFO", "setup.cfg"] {

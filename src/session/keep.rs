@@ -47,7 +47,8 @@ pub(super) fn tail(log: &Path, lines: usize) -> String {
         .join("\n")
 }
 
-/// Copies the outputs of the control and of every trial of a certificate to `directory/<trial>/`.
+/// Copies the outputs of the control, of every trial of a certificate, and of the two that show
+/// that something is unstable, to `directory/<trial>/`.
 pub(super) fn deliver(
     contents: &Contents,
     findings: &Findings,
@@ -66,6 +67,8 @@ pub(super) fn deliver(
         .iter()
         .filter(|trial| trial.kind == TrialKind::Control);
     wanted.extend(unvaried.map(|trial| trial.id));
+    let rates = findings.findings.iter().filter_map(|finding| finding.rate);
+    wanted.extend(rates.flat_map(|rate| rate.between));
     for id in wanted {
         let to = directory.join(id.0.to_string());
         let from = contents.directory(id);

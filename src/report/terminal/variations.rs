@@ -38,32 +38,38 @@ pub(super) fn write(page: &mut Page, findings: &Findings) {
     }
     page.heading("Other variations");
     let column = "breaks the build".len();
-    for (look, label, status) in [
-        (Look::Good, "cleared", VariationStatus::Cleared),
-        (Look::Doubtful, "unsettled", VariationStatus::Unsettled),
-        (
-            Look::Doubtful,
-            "breaks the build",
-            VariationStatus::BreaksBuild,
-        ),
-    ] {
+    let bare = |look, label, status| {
         let names: Vec<&str> = of(findings, status)
             .map(|variation| variation.name.as_str())
             .collect();
-        if !names.is_empty() {
-            page.row(2, (look, label), column, &names.join(", ").into());
-        }
-    }
-    let mut label = "not tested";
-    for (names, reason) in by_reason(of(findings, VariationStatus::NotTested)) {
-        let reason = if reason.is_empty() {
-            String::new()
-        } else {
-            format!("– {}", printable(reason))
-        };
-        let text = Text::new(Look::Strong, &names.join(", ")).and(Look::Plain, &reason);
-        page.row(2, (Look::Doubtful, label), column, &text);
-        label = "";
+        (!names.is_empty()).then(|| ((look, label), Text::from(names.join(", "))))
+    };
+    let reasoned = |label, status| {
+        let groups = by_reason(of(findings, status)).into_iter();
+        groups.enumerate().map(move |(number, (names, reason))| {
+            let reason = if reason.is_empty() {
+                String::new()
+            } else {
+                format!("– {}", printable(reason))
+            };
+            let text = Text::new(Look::Strong, &names.join(", ")).and(Look::Plain, &reason);
+            // The label stands once.
+            let label = if number == 0 { label } else { "" };
+            ((Look::Doubtful, label), text)
+        })
+    };
+
+    let rows = bare(Look::Good, "cleared", VariationStatus::Cleared)
+        .into_iter()
+        .chain(reasoned("unsettled", VariationStatus::Unsettled))
+        .chain(bare(
+            Look::Doubtful,
+            "breaks the build",
+            VariationStatus::BreaksBuild,
+        ))
+        .chain(reasoned("not tested", VariationStatus::NotTested));
+    for (label, text) in rows {
+        page.row(2, label, column, &text);
     }
     remarks(page, findings);
 }
@@ -89,7 +95,9 @@ fn remarks(page: &mut Page, findings: &Findings) {
         variation.reason.is_some()
             && !matches!(
                 variation.status,
-                VariationStatus::NotTested | VariationStatus::BreaksBuild
+                VariationStatus::NotTested
+                    | VariationStatus::BreaksBuild
+                    | VariationStatus::Unsettled
             )
     });
     for (names, reason) in by_reason(tested) {
