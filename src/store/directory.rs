@@ -71,7 +71,7 @@ fn make_room(sessions: &[(u64, PathBuf)]) {
 }
 
 /// Makes the directory of the next session below `root`, and removes the oldest where there are
-/// too many.
+/// too many; those that still run stay.
 pub fn create(root: &Path) -> Result<PathBuf, Error> {
     let fail = |step| {
         move |source| Error::Io {
@@ -85,7 +85,8 @@ pub fn create(root: &Path) -> Result<PathBuf, Error> {
         let sessions = numbered(root).map_err(fail("read"))?;
         let next = sessions.last().map_or(1, |(number, _)| number + 1);
         make_room(&sessions);
-        for (_, old) in sessions.iter().rev().skip(KEPT - 1) {
+        let old = sessions.iter().rev().skip(KEPT - 1);
+        for (_, old) in old.filter(|(_, path)| !is_running(&path.join("journal"))) {
             // Another reprobe may be removing the same one.
             let _ = fs::remove_dir_all(old);
         }
@@ -125,5 +126,19 @@ mod tests {
         let unknown = find(root.path(), Which::Number(99)).unwrap_err();
         assert!(unknown.to_string().contains("6 to 25"), "{unknown}");
         assert!(find(root.path(), Which::Interrupted).is_err());
+    }
+
+    #[test]
+    fn a_session_that_still_runs_is_not_removed_however_many_begin() {
+        let root = tempfile::tempdir().unwrap();
+        let long = create(root.path()).unwrap();
+        let journal = Journal::open(&long.join("journal")).unwrap();
+        for _ in 0..KEPT + 5 {
+            create(root.path()).unwrap();
+        }
+        assert!(long.exists());
+        drop(journal);
+        create(root.path()).unwrap();
+        assert!(!long.exists());
     }
 }
