@@ -189,6 +189,52 @@ fn the_reverse_order_is_the_order_reversed_for_every_kind_of_program() {
     }
 }
 
+/// Who writes down what is read must see every read, so there all of them are asked for.
+#[test]
+fn a_program_that_knows_the_end_of_a_directory_lists_what_one_that_asks_does() {
+    let parent = TempDir::new().unwrap();
+    for number in 0..60 {
+        let directory = parent.path().join(format!("d{}", number / 3));
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join(format!("file{number}")), "").unwrap();
+    }
+    let list = |config: Config| {
+        let report = parent.path().join("report");
+        let _ = std::fs::remove_file(&report);
+        let output = Command::new(&*SUPERVISE)
+            .arg(serde_json::to_string(&config).unwrap())
+            .arg(&report)
+            .args(["find", parent.path().to_str().unwrap()])
+            .output()
+            .unwrap();
+        let report: Report = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+        assert_eq!(report.problems, Vec::<String>::new());
+        (text(&output), report)
+    };
+    let held = |config: Config| Config {
+        order: ordered(false).order,
+        ..config
+    };
+    for config in [ordered(false), held(stepped()), held(running())] {
+        let (asked, before) = list(Config {
+            witness: true,
+            ..config.clone()
+        });
+        let (told, after) = list(config);
+        assert_eq!(asked, told);
+        assert_eq!(told.lines().count(), 81);
+        assert_eq!(before.led, 0);
+        if after.led == 0 {
+            skip::<()>("this kernel maps the vDSO too far from programs");
+        } else {
+            assert!(
+                after.answered + 15 <= before.answered,
+                "{before:?} {after:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn pseudo_file_systems_list_what_they_hold() {
     let listed = text(&run(&ordered(false), &["ls", "/proc/self/fd"]));

@@ -21,11 +21,12 @@ use super::order::{Listing, Order, Records, Slice, end};
 use super::tracee::{Memory, lock};
 use super::witness::{Source, Within};
 use crate::model::DirectoryOrder;
-use crate::sandbox::sys::tracee as sys;
+use crate::sandbox::sys::{hook::END, tracee as sys};
 
 /// Widths of a position, best first: ext4, tmpfs and overlayfs take 42 bits; 32-bit descriptions
 /// and a few file systems only 31.
 const WIDTHS: [u32; 2] = [42, 30];
+const _: () = assert!(end(WIDTHS[0]) == END);
 /// Directories that are cached together hold at most this many bytes.
 const CACHE: usize = 64 << 20;
 /// Locks, chosen by directory.
@@ -161,12 +162,15 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event, records: Records) -
     let Some(directories) = &supervisor.directories else {
         return Answer::Continue;
     };
+    if let Some(sites) = &supervisor.sites {
+        sites.see(supervisor, event);
+    }
     let [number, address, room, ..] = event.args;
     let Ok(directory) = supervisor.tracees.descriptor(event.tid, super::low(number)) else {
         // A bad descriptor is the kernel's to refuse.
         return Answer::Continue;
     };
-    if lseek(&directory, 0, Whence::SeekCur).map(i64::cast_unsigned) == Ok(end(WIDTHS[0])) {
+    if lseek(&directory, 0, Whence::SeekCur).map(i64::cast_unsigned) == Ok(END) {
         return Answer::Value(0);
     }
     let Ok(status) = sys::statx(

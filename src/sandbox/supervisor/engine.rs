@@ -73,8 +73,8 @@ pub(super) struct Supervisor {
     pub(super) directories: Option<Directories>,
     pub(super) clock: Option<Clockwork>,
     pub(super) programs: Option<Programs>,
-    /// Where programs answer calls of the stat family themselves: only if all are answered alike,
-    /// and nobody writes down who asks.
+    /// Where programs answer calls themselves: only if all are answered alike, and nobody writes
+    /// down who asks.
     pub(super) sites: Option<Sites>,
     pub(super) loans: Loans,
     pub(super) views: Views,
@@ -125,14 +125,14 @@ impl Supervisor {
         let places = Places::new(&config.places);
         let numbers = Numbers::of(config.inodes, &places);
         let alike = log.is_none() && !config.witness;
-        let hooked = clock.as_ref().filter(|clock| {
-            alike && config.file_times && clock.is_stepped() && !clock.differs_by_reader()
-        });
-        let sites = hooked.map(|clock| {
-            if numbers.is_some() {
+        let told = clock
+            .as_ref()
+            .filter(|clock| config.file_times && clock.is_stepped() && !clock.differs_by_reader());
+        let sites = alike.then(|| {
+            if let (Some(clock), Some(_)) = (told, &numbers) {
                 clock.pages().show_numbers();
             }
-            Sites::default()
+            Sites::new(told.is_some())
         });
         Ok(Self {
             listener,

@@ -173,7 +173,8 @@ impl Supervisor {
                 shared_by_links(&stored, is_source, || found.open(&self.tracees))
             };
             numbers.translate(status, links, || found.path(&self.tracees));
-            if let Some(clock) = self.clock.as_ref().filter(|_| self.sites.is_some()) {
+            let sites = self.sites.as_ref().filter(|sites| sites.answers_files());
+            if let Some((clock, _)) = self.clock.as_ref().zip(sites) {
                 let shown = (status.stx_dev_minor, device(status));
                 clock.pages().number(file, status.stx_ino, shown);
             }

@@ -127,9 +127,11 @@ impl Config {
         if self.words.is_some() {
             purposes.push(Purpose::Words);
         }
-        // Which process is which is learnt when its program begins.
+        // Which process is which is learnt when its program begins, and where its vDSO is.
         let several = self.randomness != Randomness::Host || within.is_some() || self.witness;
-        if several && !purposes.is_empty() && !purposes.contains(&Purpose::Programs) {
+        let listed = purposes.contains(&Purpose::Directories);
+        let wanted = listed || several && !purposes.is_empty();
+        if wanted && !purposes.contains(&Purpose::Programs) {
             purposes.push(Purpose::Programs);
         }
         purposes
@@ -145,7 +147,7 @@ pub struct Report {
     pub answered: u64,
     /// Calls that were trapped and then left to the kernel.
     pub continued: u64,
-    /// Places in programs that answer calls of the stat family themselves now.
+    /// Places in programs that lead to the hook for calls now.
     pub led: u64,
 }
 
@@ -181,7 +183,8 @@ fn filter_hint(errno: Errno) -> &'static str {
 pub fn install_filter(config: &Config) -> Result<OwnedFd, Error> {
     let program = filter::program(&arch::ABIS, &config.purposes());
     // Without this flag a signal makes a call happen twice, and directories lose entries.
-    let flags = libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    // The other one: where seccomp makes the processor guess less, the build alone would not do so.
+    let flags = libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV | libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
     let listener = match notify::install(&program, flags) {
         Err(Errno::EACCES) => {
             nix::sys::prctl::set_no_new_privs().map_err(Error::Filter)?;

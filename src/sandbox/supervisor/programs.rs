@@ -199,7 +199,8 @@ pub(super) fn begin(supervisor: &Supervisor, event: &Event) -> Answer {
 }
 
 fn patch(supervisor: &Supervisor, programs: &Programs, event: &Event) -> Result<(), Errno> {
-    if supervisor.clock.is_none() && supervisor.seeds.is_none() {
+    let asked = supervisor.clock.is_some() || supervisor.seeds.is_some();
+    if !asked && supervisor.directories.is_none() {
         return Ok(());
     }
     let tid = event.tid.to_string();

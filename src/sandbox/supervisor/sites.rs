@@ -1,7 +1,8 @@
-//! Calls of the stat family that a program makes often: the place in its code from which it makes
-//! them is led to the hook in its vDSO, which makes the call and shows the trial's times and numbers
-//! without asking anybody. What is not exactly `mov eax, NUMBER; syscall` stays as it is, and so does
-//! everything in a process of several threads, of which one could be just there.
+//! Calls that a program makes often: the place in its code from which it makes them is led to the
+//! hook in its vDSO. Of the stat family that makes the call and shows the trial's times and numbers
+//! without asking anybody; of a directory it tells that there is no more. What is not exactly
+//! `mov eax, NUMBER; syscall` stays as it is, and so does everything in a process of several threads,
+//! of which one could be just there.
 //!
 //! Only the `mov` is replaced, by a jump of the same length. The `syscall` behind it stays: whoever
 //! comes to it in another way, or waits in it at the moment, does not notice.
@@ -13,10 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
 
+use super::arch::Call;
 use super::engine::{Event, Supervisor};
 use super::programs::{Programs, open_memory, read_at, vdso_of, write_at};
 use super::tracee::{Memory, lock};
-use super::vdso::{JUMP, JUMP_LENGTH, StatHook, WAY};
+use super::vdso::{CallHook, JUMP, JUMP_LENGTH, WAY};
 
 /// A program's calls before the first is looked at, which costs as much as two of them.
 const BEFORE: u32 = 2;
@@ -27,22 +29,47 @@ const CALL: usize = JUMP_LENGTH + 2;
 const MOVE: u8 = 0xb8;
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 
-/// The programs of a trial, by thread, with how many calls they have made.
+/// A program whose calls are counted.
 #[derive(Debug, Default)]
+struct Program {
+    calls: u32,
+    /// It reads directories from a place that is led. Such a place goes on asking for what a
+    /// directory holds.
+    is_led: bool,
+}
+
+/// The programs of a trial, by thread.
+#[derive(Debug)]
 pub(super) struct Sites {
-    calls: Mutex<BTreeMap<u32, u32>>,
+    programs: Mutex<BTreeMap<u32, Program>>,
+    /// Whether the pages say all that calls of the stat family ask for.
+    files: bool,
     led: AtomicU64,
 }
 
 impl Sites {
+    /// With `files`, calls of the stat family are answered, too.
+    pub(super) fn new(files: bool) -> Self {
+        Self {
+            programs: Mutex::default(),
+            files,
+            led: AtomicU64::new(0),
+        }
+    }
+
     /// A program begins. What forks and does not begin shares its parent's code, and is left alone.
     pub(super) fn begin(&self, tid: u32) {
-        lock(&self.calls).insert(tid, 0);
+        lock(&self.programs).insert(tid, Program::default());
     }
 
     /// A process ends.
     pub(super) fn forget(&self, tid: u32) {
-        lock(&self.calls).remove(&tid);
+        lock(&self.programs).remove(&tid);
+    }
+
+    /// Whether programs answer calls of the stat family.
+    pub(super) fn answers_files(&self) -> bool {
+        self.files
     }
 
     /// How many places have been led to the hook.
@@ -52,21 +79,30 @@ impl Sites {
 
     /// A program makes a call that waits for its answer.
     pub(super) fn see(&self, supervisor: &Supervisor, event: &Event) {
-        let is_due = lock(&self.calls).get_mut(&event.tid).is_some_and(|calls| {
-            *calls = calls.saturating_add(1);
-            (BEFORE + 1..=BEFORE + LOOKS).contains(calls)
-        });
-        if !is_due || event.abi.word != 8 {
+        let reads = event.trap.call == Call::Getdents64;
+        if event.abi.word != 8 || !(reads || self.files) {
             return;
         }
-        match lead(supervisor, event) {
-            Ok(true) => {
-                self.led.fetch_add(1, Ordering::Relaxed);
-            }
-            // Another place of the same program may do.
-            Ok(false) => {}
-            Err(_) => {
-                lock(&self.calls).insert(event.tid, u32::MAX);
+        let is_due = lock(&self.programs)
+            .get_mut(&event.tid)
+            .filter(|program| !(reads && program.is_led))
+            .is_some_and(|program| {
+                program.calls = program.calls.saturating_add(1);
+                (BEFORE + 1..=BEFORE + LOOKS).contains(&program.calls)
+            });
+        if !is_due {
+            return;
+        }
+        let led = lead(supervisor, event);
+        if led == Ok(true) {
+            self.led.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(program) = lock(&self.programs).get_mut(&event.tid) {
+            match led {
+                Ok(true) => program.is_led |= reads,
+                // Another place of the same program may do.
+                Ok(false) => {}
+                Err(_) => program.calls = u32::MAX,
             }
         }
     }
@@ -75,7 +111,7 @@ impl Sites {
 /// Leads the place of a call to the hook; an error says that no place of this program will do.
 fn lead(supervisor: &Supervisor, event: &Event) -> Result<bool, Errno> {
     let image = supervisor.programs.as_ref().and_then(Programs::native);
-    let hook = image.and_then(|image| Some((image, image.stat.as_ref()?)));
+    let hook = image.and_then(|image| Some((image, image.calls.as_ref()?)));
     let (image, hook) = hook.ok_or(Errno::ENOEXEC)?;
     if supervisor.tracees.threads(event.tid)? != 1 {
         return Err(Errno::EBUSY);
@@ -123,7 +159,7 @@ fn is_call(bytes: [u8; 1 + CALL], number: u32) -> bool {
 
 /// From the call to the hook and back behind the call, with the red zone of the stack left alone
 /// (System V ABI, 3.2.2).
-fn way_to(hook: &StatHook, base: u64, way: u64, event: &Event) -> Option<Vec<u8>> {
+fn way_to(hook: &CallHook, base: u64, way: u64, event: &Event) -> Option<Vec<u8>> {
     // lea rsp, [rsp - 128]; mov eax, NUMBER
     let mut code = vec![0x48, 0x8d, 0x64, 0x24, 0x80, MOVE];
     code.extend(event.trap.nr.to_le_bytes());

@@ -53,15 +53,15 @@ pub(super) struct Image {
     pub(super) bytes: Vec<u8>,
     /// Where the address of the clock's pages belongs: for reads of the clock, and for file times.
     pub(super) page_slots: Option<[usize; 2]>,
-    /// The hook for calls of the stat family, where there is room for it.
-    pub(super) stat: Option<StatHook>,
+    /// The hook for calls, where there is room for it.
+    pub(super) calls: Option<CallHook>,
     /// A place whose byte tells a patched image from a fresh one.
     pub(super) probe: usize,
 }
 
-/// Where an image answers calls of the stat family.
+/// Where an image answers calls of its program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct StatHook {
+pub(super) struct CallHook {
     /// The function, and what it uses.
     pub(super) code: Range<usize>,
     /// Room for ways from the program's calls to it.
@@ -149,7 +149,7 @@ pub(super) fn patch(
     let mut image = Image {
         bytes: original.to_vec(),
         page_slots: None,
-        stat: None,
+        calls: None,
         probe: 0,
     };
     if random && let Some(at) = found.getrandom {
@@ -157,7 +157,8 @@ pub(super) fn patch(
         image.probe = at;
     }
     match mode {
-        Mode::Untouched => {}
+        // If there is no room, every call is asked.
+        Mode::Untouched => drop(image.hook_calls(original, hook)),
         Mode::Stub => {
             let calls = [
                 (found.gettimeofday, 96),
@@ -186,7 +187,7 @@ pub(super) fn patch32(original: &[u8]) -> Result<Image, Unpatchable> {
     let mut image = Image {
         bytes: original.to_vec(),
         page_slots: None,
-        stat: None,
+        calls: None,
         probe: 0,
     };
     let calls = [
@@ -236,6 +237,23 @@ impl Image {
         self.put(from, &code)
     }
 
+    /// The call hook alone. Where the clock's would be, there is room for ways.
+    fn hook_calls(&mut self, original: &[u8], hook: Hook) -> Result<(), Unpatchable> {
+        let at = room(original, hook.bytes.len()).ok_or(Unpatchable::NoRoom)?;
+        let start = at.next_multiple_of(WAY);
+        let ways = start..start + WAYS * WAY;
+        if ways.end > at + hook.data {
+            return Err(Unpatchable::NoRoom);
+        }
+        self.put(at, hook.bytes)?;
+        self.put(at, &vec![0; hook.data])?;
+        self.calls = Some(CallHook {
+            code: at + hook.call..at + hook.bytes.len(),
+            ways,
+        });
+        Ok(())
+    }
+
     fn hook(
         &mut self,
         original: &[u8],
@@ -244,13 +262,13 @@ impl Image {
         data: [i64; 4],
     ) -> Result<(), Unpatchable> {
         let clock = found.clock_gettime.ok_or(Unpatchable::Foreign)?;
-        let clock_alone = hook.bytes.get(..hook.stat).ok_or(Unpatchable::Foreign)?;
+        let clock_alone = hook.bytes.get(..hook.call).ok_or(Unpatchable::Foreign)?;
         let whole = room(original, hook.bytes.len()).zip(room_of_dead(found));
         let at = if let Some((at, ways)) = whole {
             self.put(at, hook.bytes)?;
             self.put(ways.start, &[0; WAYS * WAY])?;
-            self.stat = Some(StatHook {
-                code: at + hook.stat..at + hook.bytes.len(),
+            self.calls = Some(CallHook {
+                code: at + hook.call..at + hook.bytes.len(),
                 ways,
             });
             at
@@ -348,7 +366,7 @@ mod tests {
         let [slot, other] = image.page_slots.unwrap();
         assert_eq!(image.bytes[slot..slot + 40], [0; 40]);
         assert_eq!(other, slot + 32);
-        let ways = image.stat.unwrap().ways;
+        let ways = image.calls.unwrap().ways;
         assert!(image.bytes[ways].iter().all(|byte| *byte == 0));
     }
 
@@ -367,7 +385,7 @@ mod tests {
     fn a_stub_is_a_plain_call() {
         let image = patch(&own(), Mode::Stub, false, hook()).unwrap();
         assert_eq!(image.bytes[image.probe..image.probe + 8], stub64(228));
-        assert_eq!((image.page_slots, image.stat), (None, None));
+        assert_eq!((image.page_slots, image.calls), (None, None));
     }
 
     #[test]
@@ -391,9 +409,9 @@ mod tests {
     fn where_the_whole_does_not_fit_the_clock_alone_is_hooked() {
         let (mut tight, hook) = (own(), hook());
         let used = room(&tight, 0).unwrap();
-        tight.truncate(used + hook.stat);
+        tight.truncate(used + hook.call);
         let image = patch(&tight, Mode::Held, false, hook).unwrap();
-        assert!(image.page_slots.is_some() && image.stat.is_none());
+        assert!(image.page_slots.is_some() && image.calls.is_none());
     }
 
     #[test]

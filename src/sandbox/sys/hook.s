@@ -166,11 +166,14 @@ reprobe_hook_time:
     reprobe_hook_seconds: .quad 0
     reprobe_hook_nanoseconds: .quad 0
     reprobe_hook_pages: .quad 0
-    // A call of the stat family: eax is its number, the arguments are where the kernel wants them,
-    // and nothing but rax, rcx and r11 may change, as after a system call.
+    // A call that reads a directory, or of the stat family: eax is its number, the arguments are
+    // where the kernel wants them, and nothing but rax, rcx and r11 may change, as after a system
+    // call.
     .balign 16
-reprobe_hook_stat:
+reprobe_hook_call:
     push rbx
+    cmp eax, {getdents64}
+    je 10f
     push rdi
     push rsi
     push rdx
@@ -372,6 +375,29 @@ reprobe_hook_stat:
     mov rsi, [rsp + 32]
     mov rdi, [rsp + 40]
     jmp 22b
+    // A directory that has been given out whole, as its position tells, has no more.
+10:
+    push rdi
+    push rsi
+    push rdx
+    mov ebx, eax
+    xor esi, esi
+    mov edx, {current}
+    mov eax, {lseek}
+    syscall
+    pop rdx
+    pop rsi
+    pop rdi
+    movabs rcx, {end}
+    xor rcx, rax
+    xor eax, eax
+    test rcx, rcx
+    jz 2f
+    mov eax, ebx
+    syscall
+2:
+    pop rbx
+    ret
     // The time of the content at r11.
 reprobe_hook_as_content:
     mov rcx, [rsi]
@@ -431,6 +457,6 @@ reprobe_hook_layout:
     .quad reprobe_hook_gettimeofday - reprobe_hook_start
     .quad reprobe_hook_time - reprobe_hook_start
     .quad reprobe_hook_page - reprobe_hook_start
-    .quad reprobe_hook_stat - reprobe_hook_start
+    .quad reprobe_hook_call - reprobe_hook_start
     .quad reprobe_hook_layout - reprobe_hook_start
     .popsection
