@@ -554,7 +554,7 @@ fn what_a_killed_program_leaves_the_next_one_removes() {
 
 #[test]
 fn a_signal_ends_the_build_leaves_nothing_and_gives_its_exit_code() {
-    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let tree = tree();
         let scratch = tempfile::tempdir().unwrap();
         let mut child = endless(tree.path(), scratch.path());
@@ -576,6 +576,54 @@ fn a_signal_ends_the_build_leaves_nothing_and_gives_its_exit_code() {
             "{mounts}"
         );
     }
+}
+
+/// Starts a command in the sandbox that says `up` and then does not end by itself for long.
+fn interactive(command: &mut Command) -> std::process::Child {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut child = command.spawn().unwrap();
+    let mut said = [0; 2];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut said)
+        .unwrap();
+    assert_eq!(&said, b"up");
+    child
+}
+
+#[test]
+fn a_signal_that_is_sent_to_exec_alone_ends_its_trial() {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let tree = tree();
+        let scratch = tempfile::tempdir().unwrap();
+        let mut exec = reprobe(tree.path(), &["exec", "--", "echo up; sleep 60"]);
+        let mut child = interactive(exec.env("TMPDIR", scratch.path()));
+        let pid = child.id().to_string();
+        let mut kill = Command::new("kill");
+        assert!(kill.args(["-s", signal, &pid]).status().unwrap().success());
+        let asked = Instant::now();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "SIG{signal}");
+        assert!(asked.elapsed() < Duration::from_secs(10), "slow to end");
+        let left = reprobe::snapshot::walk::sorted_entries(scratch.path()).unwrap();
+        assert!(left.is_empty(), "left behind: {}", left.len());
+    }
+}
+
+#[test]
+fn ctrl_c_at_a_terminal_is_for_the_command_that_exec_runs() {
+    let tree = tree();
+    let line = format!(
+        "{} exec -- 'trap \"exit 9\" INT; echo up; while :; do sleep 0.1; done'",
+        env!("CARGO_BIN_EXE_reprobe")
+    );
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]);
+    let script = script.current_dir(tree.path()).stdin(Stdio::piped());
+    let mut child = interactive(script);
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"\x03").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(9));
 }
 
 #[test]

@@ -406,7 +406,8 @@ Examples:
       One level of one variation, the first of another; what was built is then in out/.
 
 Exit codes:
-  that of the command; 128 + N if signal N killed it
+  that of the command; 128 + N if signal N killed it, or was sent to reprobe (130 for INT, 143 for
+  TERM, 129 for HUP): Ctrl-C at a terminal is for the command
     2  wrong command line; nothing ran
   124  the command did not end within --timeout
   125  reprobe itself failed";

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
@@ -14,18 +15,28 @@ use super::job::{given, shell};
 use super::{clean, config, inputs};
 use crate::model::{Build, OutputSelection};
 use crate::plan::{self, plan};
-use crate::sandbox::{Sandbox, TrialSpec};
+use crate::sandbox::{Interrupt, Sandbox, TrialSpec};
 use crate::snapshot::Keep;
 
 /// A person may look around for as long as he likes; the sandbox wants a number.
 const NO_LIMIT: Duration = Duration::from_hours(24 * 365);
 
-/// Runs the command.
+/// Runs the command. What goes wrong after a signal went wrong because of it.
 pub(super) fn run(args: &ExecArgs) -> Result<Exit, Failure> {
-    // The terminal's signals are for the command. Others end this process, and with it the trial.
-    SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT])
+    // The terminal's signals are for the command; those that are sent end the trial.
+    let interrupt = SigSet::from(Signal::SIGQUIT)
         .thread_block()
+        .and_then(|()| Interrupt::catch())
         .map_err(|errno| Failure::undecided(&format!("take over signals: {errno}")))?;
+    let interrupt = Arc::new(interrupt);
+    let outcome = exec(args, &interrupt);
+    match (interrupt.signal_beside_command(), outcome) {
+        (Some(number), Err(_)) => Ok(Exit::Signal(number)),
+        (_, outcome) => outcome,
+    }
+}
+
+fn exec(args: &ExecArgs, interrupt: &Arc<Interrupt>) -> Result<Exit, Failure> {
     let source = inputs::source(&args.directory)?;
     if let Some(keep) = &args.keep {
         empty_directory(keep)?;
@@ -70,8 +81,9 @@ pub(super) fn run(args: &ExecArgs) -> Result<Exit, Failure> {
         log: None,
         focus: None,
     };
-    let sandbox = Sandbox::new(inputs::sandbox(source, &host)?)
-        .map_err(|error| Failure::undecided(&error))?;
+    let mut options = inputs::sandbox(source, &host)?;
+    options.interrupt = Some(Arc::clone(interrupt));
+    let sandbox = Sandbox::new(options).map_err(|error| Failure::undecided(&error))?;
     let code = sandbox.exec(&spec);
     let closed = sandbox.close();
     let code = code.map_err(|error| Failure::undecided(&error))?;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 
 /// The signals that ask for an end.
 const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
@@ -32,9 +32,23 @@ impl Interrupt {
 
     /// The number of the signal that came last, if one did.
     pub fn signal(&self) -> Option<i32> {
-        if let Ok(Some(signal)) = self.signals.read_signal() {
-            let number = i32::try_from(signal.ssi_signo).unwrap_or(libc::SIGTERM);
-            self.came.store(number, Ordering::SeqCst);
+        self.take(|_| true)
+    }
+
+    /// The same while a command has the terminal, whose Ctrl-C is meant for that command. The kernel
+    /// sends it; `kill -INT` comes from a process (`si_code`, sigaction(2)).
+    pub fn signal_beside_command(&self) -> Option<i32> {
+        self.take(|signal| {
+            signal.ssi_signo != libc::SIGINT.unsigned_abs() || signal.ssi_code != libc::SI_KERNEL
+        })
+    }
+
+    fn take(&self, meant: impl Fn(&siginfo) -> bool) -> Option<i32> {
+        while let Ok(Some(signal)) = self.signals.read_signal() {
+            if meant(&signal) {
+                let number = i32::try_from(signal.ssi_signo).unwrap_or(libc::SIGTERM);
+                self.came.store(number, Ordering::SeqCst);
+            }
         }
         Some(self.came.load(Ordering::SeqCst)).filter(|number| *number != 0)
     }

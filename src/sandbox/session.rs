@@ -331,6 +331,10 @@ impl Sandbox {
         let text =
             serde_json::to_vec(request).map_err(|error| Error::Unusable(error.to_string()))?;
         fs::write(&path, text).map_err(Error::file("write", &path))?;
+        let interrupt = self.options.interrupt.as_ref();
+        if let Some(signal) = interrupt.and_then(|interrupt| interrupt.signal()) {
+            return Err(Error::Interrupted(signal));
+        }
         let mut child = self.spawn(dir, request.streams)?;
         let status = self.wait(&mut child, dir, request.streams == Streams::Caller)?;
         let text = fs::read(dir.join(files::REPLY)).unwrap_or_default();
@@ -351,9 +355,12 @@ impl Sandbox {
                 ))
             })?;
             while !poll_either(&ended, interrupt).map_err(|errno| failed()(errno.into()))? {
-                // Ctrl-C at an interactive command is meant for that command.
-                let meant = |signal: &i32| !interactive || *signal != libc::SIGINT;
-                if let Some(signal) = interrupt.signal().filter(meant) {
+                let signal = if interactive {
+                    interrupt.signal_beside_command()
+                } else {
+                    interrupt.signal()
+                };
+                if let Some(signal) = signal {
                     // It ends the whole trial before itself.
                     kill(pid, Signal::SIGTERM).map_err(|errno| failed()(errno.into()))?;
                     child.wait().map_err(failed())?;
