@@ -101,8 +101,27 @@ fn a_build_that_makes_nothing_gets_no_verdict() {
     );
     let old = "dist/old.tar stood in the source already";
     check(source, &["-o", "dist/*"], "true", 125, &[old, "--clean"]);
-    let none = "nothing that matches x*; name what the build makes with -o";
-    check(source, &["-o", "x*"], "echo > y", 125, &[none]);
+    let none = "nothing that matches x*, nor anything else";
+    check(source, &["-o", "x*"], "true", 125, &[none]);
+}
+
+#[test]
+fn outputs_that_no_pattern_matches_are_named_and_nothing_is_built_again() {
+    let tree = tree();
+    let build = "mkdir build; touch a.o build/1 build/2 build/3 build/4 ../up";
+    let said = [
+        "nothing that matches x*; it made ../up, build/1, build/2, build/3, build/4 and 1 more: \
+         name what is to be judged with -o",
+        "1 trial (1 control)",
+    ];
+    check(tree.path(), &["-o", "x*", "-j", "2"], build, 125, &said);
+    let said = ["nothing in the build tree; it made ../up: name"];
+    check(tree.path(), &[], "touch ../up", 125, &said);
+    let said = [
+        "dist/old.tar stood in the source already",
+        "it made y: name",
+    ];
+    check(tree.path(), &["-o", "dist/*"], "touch y", 125, &said);
 }
 
 #[test]

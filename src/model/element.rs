@@ -66,6 +66,18 @@ pub struct Snapshot {
     /// as they were, in the order of their paths, at most a handful.
     #[serde(default)]
     pub near_misses: BTreeSet<String>,
+    /// Where there is no output at all: what the build created or changed instead.
+    #[serde(default)]
+    pub made: Made,
+}
+
+/// What a build created or changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// A handful of paths: products before intermediates.
+    pub first: Vec<String>,
+    /// How many there are in all.
+    pub count: usize,
 }
 
 /// Ends the name of a field that holds the memory addresses of another one.

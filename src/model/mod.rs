@@ -10,7 +10,7 @@ mod trial;
 mod variation;
 
 pub use capability::{Capabilities, Missing, Need};
-pub use element::{Element, Field, Observed, Snapshot, Value, escape_bytes, escape_name};
+pub use element::{Element, Field, Made, Observed, Snapshot, Value, escape_bytes, escape_name};
 pub use environment::{
     BuildPath, Clock, Cpus, DirectoryOrder, Environment, Inodes, Kernel, Locale, Network,
     Randomness, Setting, Shell, Slot, SourceMode, SourceMtime, Terminal, UserIdentity,

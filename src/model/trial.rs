@@ -86,6 +86,11 @@ impl Outcome {
         matches!(self, Self::Built { .. })
     }
 
+    /// Whether there is anything to compare.
+    pub fn has_outputs(&self) -> bool {
+        matches!(self, Self::Built { snapshot } if !snapshot.outputs.is_empty())
+    }
+
     /// The same without what was built.
     pub fn result(&self) -> TrialResult {
         match self {

@@ -284,6 +284,7 @@ pub(super) fn no_outputs(options: &Options, snapshot: &Snapshot) -> String {
         OutputSelection::Globs { patterns } => format!("that matches {}", patterns.join(" or ")),
     };
     let mut text = format!("the build created or changed nothing {wanted}");
+    let made = &snapshot.made;
     if let Some(first) = snapshot.near_misses.first() {
         let more = match snapshot.near_misses.len() {
             1 => String::new(),
@@ -293,8 +294,19 @@ pub(super) fn no_outputs(options: &Options, snapshot: &Snapshot) -> String {
             "{text}; {first}{more} stood in the source already and was left as it was: remove \
              earlier products, or hide them with --clean if git ignores them"
         );
-    } else if matches!(options.build.outputs, OutputSelection::Globs { .. }) {
-        text.push_str("; name what the build makes with -o, relative to the source tree");
+    } else if made.count == 0 {
+        text.push_str(", nor anything else");
+    }
+    if made.count > 0 {
+        let paths = made.first.join(", ");
+        let more = match made.count.saturating_sub(made.first.len()) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        text = format!(
+            "{text}; it made {paths}{more}: name what is to be judged with -o, relative to the \
+             source tree"
+        );
     }
     text
 }

@@ -66,9 +66,9 @@ impl Session<'_> {
             };
             self.rounds += 1;
             let control = self.control.as_ref();
-            let fails = control.is_some_and(|(_, report)| !report.outcome.is_built());
+            let useless = control.is_some_and(|(_, report)| !report.outcome.has_outputs());
             // Without a control there is nothing to compare the others with.
-            let alone = if fails { 1 } else { self.workers };
+            let alone = if useless { 1 } else { self.workers };
             for batch in tries.chunks(alone) {
                 if self.spoiled.is_some() {
                     break;

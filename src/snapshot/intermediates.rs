@@ -4,6 +4,9 @@ use std::path::Path;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
+use super::Error;
+use super::select::glob_error;
+
 const PATTERNS: &str = include_str!("intermediates.txt");
 
 /// The compiled patterns.
@@ -13,7 +16,11 @@ pub(super) struct Intermediates {
 
 impl Intermediates {
     /// Compiles the shipped patterns.
-    pub(super) fn new() -> Result<Self, globset::Error> {
+    pub(super) fn new() -> Result<Self, Error> {
+        Self::compile().map_err(|error| glob_error("intermediates.txt", &error))
+    }
+
+    fn compile() -> Result<Self, globset::Error> {
         let mut paths = GlobSetBuilder::new();
         for line in PATTERNS.lines().map(str::trim) {
             if line.is_empty() || line.starts_with('#') {

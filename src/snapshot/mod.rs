@@ -4,6 +4,7 @@
 
 mod file;
 mod intermediates;
+mod made;
 mod select;
 pub mod walk;
 
@@ -81,8 +82,8 @@ pub enum Error {
     },
 }
 
-/// Reads every output. Where there is none, the snapshot's outputs are empty and `near_misses` says
-/// what the globs would match among untouched files. What cannot be read is a problem and an
+/// Reads every output. Where there is none, the snapshot's outputs are empty, `near_misses` says what
+/// the globs would match among untouched files, and `made` what the build made instead. What cannot be read is a problem and an
 /// `error` element, never left out.
 pub fn take(request: &Request) -> Result<Snapshot, Error> {
     let selection = Selection::new(&request.outputs, &request.build_dir)?;
@@ -115,6 +116,7 @@ pub fn take(request: &Request) -> Result<Snapshot, Error> {
             .near_misses(&request.build_dir)
             .into_iter()
             .collect();
+        snapshot.made = made::made(&request.changes, &request.build_dir)?;
     } else {
         for pattern in selection.idle(&outputs, &request.build_dir) {
             let text = "matches nothing that the build created or changed".to_owned();

@@ -52,9 +52,7 @@ pub(super) struct Selected {
 impl Selection {
     pub(super) fn new(outputs: &OutputSelection, build_dir: &Path) -> Result<Self, Error> {
         match outputs {
-            OutputSelection::Tree => Intermediates::new()
-                .map(Self::Tree)
-                .map_err(|error| glob_error("intermediates.txt", &error)),
+            OutputSelection::Tree => Ok(Self::Tree(Intermediates::new()?)),
             OutputSelection::Globs { patterns } => patterns
                 .iter()
                 .map(|pattern| Pattern::new(pattern, build_dir))
@@ -196,7 +194,7 @@ fn glob(pattern: &str) -> Result<Glob, globset::Error> {
         .build()
 }
 
-fn glob_error(pattern: &str, error: &globset::Error) -> Error {
+pub(super) fn glob_error(pattern: &str, error: &globset::Error) -> Error {
     Error::Pattern {
         pattern: pattern.to_owned(),
         reason: error.kind().to_string(),
@@ -213,7 +211,7 @@ fn selected(path: &Path, name: &Path, decides: bool) -> Selected {
 }
 
 /// `path` as seen from `directory`, through `..` where it is not below.
-fn from(directory: &Path, path: &Path) -> PathBuf {
+pub(super) fn from(directory: &Path, path: &Path) -> PathBuf {
     let common = directory
         .components()
         .zip(path.components())
