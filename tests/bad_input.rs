@@ -135,13 +135,7 @@ fn a_control_that_fails_says_how_and_what_it_said_last() {
         125,
         &["no-such-program: not found"],
     );
-    let log = [
-        "exit code 3",
-        "first second",
-        "The network was closed",
-        "--prepare",
-        "Its log:",
-    ];
+    let log = ["exit code 3", "first second Its log:"];
     check(source, &[], "echo first; echo second; exit 3", 125, &log);
     // It is told of once, and nothing else is tried.
     check(
@@ -154,8 +148,29 @@ fn a_control_that_fails_says_how_and_what_it_said_last() {
     let late = ["did not end within 1 s"];
     check(source, &["--timeout", "1s"], "sleep 60", 125, &late);
     let closed = "python3 -c 'import socket; socket.create_connection((\"192.0.2.1\", 80), 5)'";
-    let said = ["Network is unreachable", "--network"];
+    let said = [
+        "Network is unreachable The network was closed to it",
+        "--prepare",
+        "--network",
+    ];
     check(source, &[], closed, 125, &said);
+}
+
+#[test]
+fn a_file_beside_the_source_that_a_build_misses_is_explained() {
+    let parent = tempfile::tempdir().unwrap();
+    let source = parent.path().join("app");
+    fs::create_dir_all(source.join("sub")).unwrap();
+    fs::write(parent.path().join("shared"), "").unwrap();
+    let said = [
+        "the directory above the source holds nothing but the source, and ../../shared is not in it",
+        "reprobe check -o 'app/PATTERN'",
+        "'cd app && COMMAND'",
+    ];
+    check(&source, &[], "cd sub; cp ../../shared .", 125, &said);
+    let build = "cd app && cp ../shared copy";
+    let said = ["1 output is identical"];
+    check(parent.path(), &["-o", "app/copy"], build, 0, &said);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::addresses::Known;
 use super::contents::Contents;
 use super::run::{self, Session};
-use super::{Error, Options, Progress, keep};
+use super::{Error, Options, Progress, advice, keep};
 use crate::diff::Judged;
 use crate::explain::Ledger;
 
@@ -331,11 +331,6 @@ pub(super) fn failure(
     };
     if report.outcome == Outcome::TimedOut {
         text.push_str("\nGive it more with --timeout.");
-    } else if varied.is_empty() && !options.request.network {
-        text.push_str(
-            "\nThe network was closed to it: let --prepare COMMAND fetch what the build needs \
-             first, or open it with --network.",
-        );
     }
     let lines = if varied.is_empty() { TAIL } else { SHORT_TAIL };
     let tail = keep::tail(&report.log, lines);
@@ -344,6 +339,14 @@ pub(super) fn failure(
     } else {
         text.push_str("\nThe last lines of its log:\n");
         text.push_str(&tail);
+    }
+    if varied.is_empty() {
+        let said = keep::tail(&report.log, usize::MAX);
+        let source = &options.origin.source;
+        let network = options.request.network;
+        for advice in advice::on(&said, source, &report.directory, network) {
+            text = format!("{text}\n{advice}");
+        }
     }
     if let Some(log) = log {
         text = format!("{text}\nIts log: {}", log.display());

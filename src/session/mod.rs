@@ -3,6 +3,7 @@
 //! variations, elements or culprits.
 
 mod addresses;
+mod advice;
 mod contents;
 mod control;
 mod hints;

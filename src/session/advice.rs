@@ -1,0 +1,202 @@
+//! What a control that failed may have lacked in the sandbox, by what it said.
+
+use std::path::{Component, Path, PathBuf};
+
+/// How programs say that they cannot reach a host, in lower case: the C library's resolver and
+/// connect(2), curl, git, cargo, wget, pip, apt, npm, Go, Java.
+const UNREACHABLE: &[&str] = &[
+    "name resolution",
+    "name or service not known",
+    "no address associated with hostname",
+    "network is unreachable",
+    "network unreachable",
+    "no route to host",
+    "resolve host",
+    "temporary failure resolving",
+    "could not connect to",
+    "couldn't connect to",
+    "failed to connect to",
+    "unable to connect to",
+    "failed to fetch",
+    "spurious network error",
+    "eai_again",
+    "enotfound",
+    "enetunreach",
+    "dial tcp",
+    "unknownhostexception",
+    "unknown host",
+];
+
+/// How programs say that a file is not there, in lower case.
+const MISSING: &[&str] = &[
+    "no such file",
+    "not found",
+    "cannot find",
+    "can't find",
+    "can't cd to",
+    "cannot open",
+    "can't open",
+    "does not exist",
+    "failed to read",
+    "no rule to make target",
+];
+
+/// The advice on a log, one line each. `source` is the tree that the user named, `directory` the one
+/// that the build ran in.
+pub(super) fn on(log: &str, source: &Path, directory: &Path, network: bool) -> Vec<String> {
+    let mut advice = Vec::new();
+    if let Some(path) = beside(log, source, directory) {
+        advice.push(outside(&path, source));
+    }
+    if !network && says(log, UNREACHABLE) {
+        advice.push(
+            "The network was closed to it: let --prepare COMMAND fetch what the build needs \
+             first, or open it with --network."
+                .to_owned(),
+        );
+    }
+    advice
+}
+
+fn says(text: &str, any: &[&str]) -> bool {
+    let text = text.to_lowercase();
+    any.iter().any(|words| text.contains(words))
+}
+
+/// A path that was missed, and whose place is a directory above the source on the host.
+fn beside(log: &str, source: &Path, directory: &Path) -> Option<String> {
+    let missed = log.lines().filter(|line| says(line, MISSING));
+    let words = missed.flat_map(|line| line.split(ends_path));
+    let mut paths = words.filter(|word| word.contains('/'));
+    let found = paths.find(|word| stands_outside(Path::new(word), source, directory));
+    found.map(str::to_owned)
+}
+
+/// What may stand before or behind a path in a message.
+fn ends_path(letter: char) -> bool {
+    letter.is_whitespace() || "'\"`‘’“”:;,()[]<>=*".contains(letter)
+}
+
+/// Whether it leads out of the source, to what is there on the host.
+fn stands_outside(path: &Path, source: &Path, directory: &Path) -> bool {
+    let above: Vec<&Path> = source.ancestors().skip(1).collect();
+    let exists = |above: &[&Path], below: &Path| {
+        let first = below.components().next();
+        let places = first.map(|first| above.iter().map(move |dir| dir.join(first)));
+        let mut places = places.into_iter().flatten();
+        places.any(|place| place.exists() && !source.starts_with(&place))
+    };
+    if path.is_absolute() {
+        let path = without_dots(path);
+        let below = directory
+            .parent()
+            .and_then(|dir| path.strip_prefix(dir).ok());
+        let below = below.filter(|_| !path.starts_with(directory));
+        return below.is_some_and(|below| exists(above.get(..1).unwrap_or_default(), below));
+    }
+    // The directory of whoever says it may lie below the source.
+    let steps = path.components();
+    let up = steps
+        .take_while(|step| *step == Component::ParentDir)
+        .count();
+    let below: PathBuf = path.components().skip(up).collect();
+    up > 0 && exists(above.get(..up.min(above.len())).unwrap_or_default(), &below)
+}
+
+/// The path with each `..` taken back.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for step in path.components() {
+        match step {
+            Component::ParentDir => drop(plain.pop()),
+            step => plain.push(step),
+        }
+    }
+    plain
+}
+
+fn outside(path: &str, source: &Path) -> String {
+    let explained = format!(
+        "In a trial, the directory above the source holds nothing but the source, and {path} is not \
+         in it:"
+    );
+    let parent = source.parent().filter(|dir| dir.parent().is_some());
+    match (parent, source.file_name()) {
+        (Some(parent), Some(name)) => {
+            let (parent, name) = (parent.display(), name.display());
+            format!(
+                "{explained} check that directory (reprobe check -o '{name}/PATTERN' {parent} -- \
+                 'cd {name} && COMMAND')."
+            )
+        }
+        _ => format!("{explained} bring it into the source tree."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_network_is_spoken_of_where_the_build_missed_it() {
+        let closed = |log: &str| !on(log, Path::new("/s"), Path::new("/b/s"), false).is_empty();
+        for log in [
+            "curl: (6) Could not resolve host: example.org",
+            "wget: unable to resolve host address 'example.org'",
+            "fatal: unable to access 'https://x/': Could not resolve host: x",
+            "warning: spurious network error (3 tries remaining): [6] Couldn't resolve host name",
+            "npm ERR! request to https://x failed, reason: getaddrinfo EAI_AGAIN x",
+            "go: x: Get \"https://x\": dial tcp: lookup x: no such host",
+            "E: Failed to fetch http://x  Temporary failure resolving 'x'",
+            "OSError: [Errno 101] Network is unreachable",
+            "Caused by: java.net.UnknownHostException: x",
+        ] {
+            assert!(closed(log), "{log}");
+        }
+        for log in ["make: *** [x] Error 1", "network.c:1: error", ""] {
+            assert!(!closed(log), "{log}");
+        }
+    }
+
+    #[test]
+    fn what_is_missed_above_the_source_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let source = root.path().join("app");
+        std::fs::create_dir_all(&source).unwrap();
+        std::fs::create_dir_all(root.path().join("lib")).unwrap();
+        let named = |log: &str| beside(log, &source, Path::new("/build/x"));
+        for (log, path) in [
+            (
+                "a.c:1:10: fatal error: ../lib/a.h: No such file or directory",
+                "../lib/a.h",
+            ),
+            (
+                "cp: cannot stat '../../lib/*': No such file or directory",
+                "../../lib/",
+            ),
+            (
+                "make: *** No rule to make target '../lib/a', needed by 'x'.",
+                "../lib/a",
+            ),
+            (
+                "error: failed to read `/build/lib/Cargo.toml`",
+                "/build/lib/Cargo.toml",
+            ),
+            (
+                "No such file or directory: '/build/x/../lib/a'",
+                "/build/x/../lib/a",
+            ),
+        ] {
+            assert_eq!(named(log).as_deref(), Some(path), "{log}");
+        }
+        for log in [
+            "cc -I../lib",
+            "../nowhere/a: No such file or directory",
+            "../app/a: No such file or directory",
+            "lib/a: No such file or directory",
+            "/build/x/lib/a: No such file or directory",
+        ] {
+            assert_eq!(named(log), None, "{log}");
+        }
+    }
+}
