@@ -506,7 +506,7 @@ fn endless(tree: &Path, mark: &Path) -> std::process::Child {
     let child = reprobe(tree, &["check", "-v", "--only", "umask", "--", line])
         .env("TMPDIR", mark)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let started = Instant::now();
@@ -576,6 +576,24 @@ fn a_signal_ends_the_build_leaves_nothing_and_gives_its_exit_code() {
             "{mounts}"
         );
     }
+}
+
+#[test]
+fn a_supervisor_that_is_killed_is_said_to_have_died_of_that() {
+    let tree = tree();
+    let scratch = tempfile::tempdir().unwrap();
+    let child = endless(tree.path(), scratch.path());
+    let role = format!("__supervise\0{}", scratch.path().display());
+    let processes = reprobe::snapshot::walk::sorted_entries(Path::new("/proc")).unwrap();
+    let supervisor = processes.iter().find(|process| {
+        let words = fs::read(process.path.join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&words).contains(&role)
+    });
+    let mut kill = Command::new("kill");
+    kill.arg("-9").arg(&supervisor.unwrap().name);
+    assert!(kill.status().unwrap().success());
+    let died = "the trial's supervisor died: signal: 9 (SIGKILL); if nobody sent that";
+    ran(child.wait_with_output().unwrap()).expect(125, died);
 }
 
 /// Starts a command in the sandbox that says `up` and then does not end by itself for long.

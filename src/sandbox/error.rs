@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// A supervisor ended without an answer. One that a signal ends says nothing.
+    pub(super) fn died(status: ExitStatus, said: &str) -> Self {
+        Self::Died(match said {
+            "" if status.code().is_none() => {
+                format!("{status}; if nobody sent that, was there enough memory?")
+            }
+            "" => status.to_string(),
+            said => format!("{status}: {said}"),
+        })
+    }
+
     /// For `map_err` on operations on files.
     pub(crate) fn file(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

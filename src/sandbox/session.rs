@@ -340,7 +340,7 @@ impl Sandbox {
         let text = fs::read(dir.join(files::REPLY)).unwrap_or_default();
         serde_json::from_slice(&text).map_err(|_| {
             let said = fs::read_to_string(dir.join(files::STDERR)).unwrap_or_default();
-            Error::Died(format!("{status}: {}", said.trim()))
+            Error::died(status, said.trim())
         })
     }
 
