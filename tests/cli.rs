@@ -596,6 +596,16 @@ fn a_supervisor_that_is_killed_is_said_to_have_died_of_that() {
     ran(child.wait_with_output().unwrap()).expect(125, died);
 }
 
+#[test]
+fn a_directory_that_stands_twice_on_the_path_is_named_once() {
+    let tree = tree();
+    let path = "/opt/tools:/usr/bin:/opt/tools:/bin:/usr/bin";
+    let mut exec = reprobe(tree.path(), &["exec", "--", "no-such-program", "x"]);
+    let ran = ran(exec.env("PATH", path).output().unwrap());
+    let once = "command not found: no-such-program (PATH of the trial: /opt/tools:/usr/bin:/bin)";
+    ran.expect(125, once);
+}
+
 /// Starts a command in the sandbox that says `up` and then does not end by itself for long.
 fn interactive(command: &mut Command) -> std::process::Child {
     let command = command.stdout(Stdio::piped()).stderr(Stdio::inherit());

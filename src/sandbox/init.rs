@@ -283,10 +283,22 @@ fn execute(request: &Request) -> String {
     }
     match worst {
         Errno::ENOENT if !program.contains('/') => {
+            let path = once_each(path);
             format!("command not found: {program} (PATH of the trial: {path})")
         }
         errno => format!("cannot run {program}: {}", errno.desc()),
     }
+}
+
+/// A list of directories without those that have come before.
+fn once_each(path: &str) -> String {
+    let mut directories: Vec<&str> = Vec::new();
+    for directory in path.split(':') {
+        if !directories.contains(&directory) {
+            directories.push(directory);
+        }
+    }
+    directories.join(":")
 }
 
 fn candidates(program: &str, path: &str) -> Vec<PathBuf> {
