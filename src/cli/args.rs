@@ -358,7 +358,7 @@ Exit codes of check:
     2  wrong command line; nothing ran
   125  could not decide: the build fails or makes nothing, the sandbox does not work here, or a
        variation that was asked for by name could not be tested
-  130  interrupted (Ctrl-C);  143  terminated
+  129  hung up;  130  interrupted (Ctrl-C);  143  terminated
 
 They are what 'git bisect run' expects.";
 
@@ -385,7 +385,7 @@ Exit codes:
     2  wrong command line; nothing ran
   125  could not decide: unusable reprobe.toml, the unvaried build fails or makes no outputs, the
        sandbox does not work here, a variation asked for by name could not be tested, disk full
-  130  interrupted (Ctrl-C);  143  terminated
+  129  hung up;  130  interrupted (Ctrl-C);  143  terminated
 
 A variation under which the build fails counts as not tested, and the summary says so.";
 
@@ -394,7 +394,8 @@ Exit codes:
     0  it ended as it did then, with the same outputs
     1  it ended otherwise, or some output differs
     2  wrong command line; nothing ran
-  125  it could not be run";
+  125  it could not be run
+  129  hung up;  130  interrupted (Ctrl-C);  143  terminated";
 
 const EXEC_HELP: &str = "\
 Examples:
