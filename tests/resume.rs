@@ -235,6 +235,30 @@ fn a_torn_journal_goes_on_and_the_source_must_be_as_it_was() {
 }
 
 #[test]
+fn without_a_number_the_latest_session_of_the_source_tree_goes_on() {
+    let place = Place::new();
+    interrupted(&place);
+    let other = Place {
+        state: place.state,
+        ..Place::new()
+    };
+    let (code, text) = other.run(&["check", "--resume"]);
+    assert_eq!(code, Some(125), "{text}");
+    let elsewhere = format!(
+        "no session of {} was interrupted that could go on; of {} number 1 was: reprobe check --resume 1",
+        other.source.path().display(),
+        place.source.path().display()
+    );
+    assert!(text.contains(&elsewhere), "{text}");
+    let source = place.source.path().to_str().unwrap();
+    let (code, text) = other.run(&["check", source, "--resume", "1"]);
+    assert_eq!(code, Some(2), "{text}");
+    let (code, text) = other.run(&["check", source, "--resume"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("going on with session 1"), "{text}");
+}
+
+#[test]
 fn a_journal_of_another_version_and_a_damaged_one_are_refused() {
     let place = Place::new();
     interrupted(&place);

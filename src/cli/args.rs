@@ -182,17 +182,17 @@ pub struct CheckArgs {
     #[arg(long, help_heading = "Search")]
     pub no_locate: bool,
 
-    /// Go on with a session that was interrupted: the one with this number, or else the latest
+    /// Go on with a session that was interrupted: the one with this number, or the latest of DIR
     ///
     /// Everything but -j, --budget, --json and -v is as it was when the session began. Builds that
-    /// had ended are not run again. The source tree must be as it was. The latest session may be
-    /// one of another source; the last 20 are kept.
+    /// had ended are not run again. The source tree must be as it was. The last 20 sessions are
+    /// kept, of all source trees together.
     #[arg(
         long,
         value_name = "ID",
         help_heading = "Search",
         conflicts_with_all = [
-            "directory", "command", "outputs", "env", "pass_env", "prepare", "network", "clean",
+            "command", "outputs", "env", "pass_env", "prepare", "network", "clean",
             "timeout", "only", "skip", "directories", "seed", "require", "repeat", "thorough", "no_locate",
             "metadata", "keep", "dry_run",
         ]
@@ -373,7 +373,7 @@ Examples:
   reprobe check --only umask,user,locale --json findings.json -- make
       Three variations, and the findings for a program to read.
   reprobe check --resume
-      The session that was interrupted last, without the builds that had ended.
+      The session of this directory that was interrupted last, without the builds that had ended.
   reprobe check --env SOURCE_DATE_EPOCH=1700000000 --prepare 'cargo fetch'
       With the variable that many tools take their dates from; downloads first.
   git bisect run reprobe check -o out.bin -- make
@@ -485,6 +485,7 @@ mod tests {
         assert!(check(&["--resume", "12", "--only", "umask"]).is_err());
         assert!(check(&["--resume", "--", "make"]).is_err());
         assert!(check(&["--resume", "src"]).is_err());
+        assert_eq!(check(&["src", "--resume"]).unwrap().resume, Some(None));
     }
 
     #[test]

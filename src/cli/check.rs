@@ -44,9 +44,18 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
 
 fn check(args: &CheckArgs, interrupt: &Arc<Interrupt>) -> Result<Exit, Failure> {
     let json = args.json.as_deref().map(Destination::open).transpose()?;
-    if let Some(which) = args.resume {
-        let which = which.map_or(Which::Interrupted, Which::Number);
-        return resume::run(args, which, json, interrupt);
+    match args.resume {
+        Some(Some(_)) if args.directory != Path::new(".") => {
+            return Err(Failure::usage(
+                "--resume ID goes without DIR: the session has its own",
+            ));
+        }
+        Some(Some(number)) => return resume::run(args, Which::Number(number), json, interrupt),
+        Some(None) => {
+            let source = inputs::source(&args.directory)?;
+            return resume::run(args, Which::InterruptedOf(&source), json, interrupt);
+        }
+        None => {}
     }
     let job = job(args)?;
     if let Some(keep) = &args.keep {

@@ -82,7 +82,7 @@ pub(super) fn session_directory(source: &Path) -> Option<PathBuf> {
 }
 
 /// An earlier session: its number, its directory, and what its journal tells.
-pub(super) fn session(which: Which) -> Result<(u64, PathBuf, Recorded), Failure> {
+pub(super) fn session(which: Which<'_>) -> Result<(u64, PathBuf, Recorded), Failure> {
     let root = sessions().ok_or_else(|| {
         Failure::undecided("neither XDG_STATE_HOME nor HOME says where sessions are kept")
     })?;

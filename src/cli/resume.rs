@@ -17,7 +17,7 @@ use crate::store::{Recorded, Which};
 /// Goes on with a session.
 pub(super) fn run(
     args: &CheckArgs,
-    which: Which,
+    which: Which<'_>,
     json: Option<Destination>,
     interrupt: &Arc<Interrupt>,
 ) -> Result<Exit, Failure> {

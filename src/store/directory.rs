@@ -16,11 +16,11 @@ const OUTPUTS: &str = "outputs";
 
 /// Which session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub enum Which<'a> {
     /// This one.
     Number(u64),
-    /// The latest that was interrupted.
-    Interrupted,
+    /// The latest of this source tree that was interrupted.
+    InterruptedOf(&'a Path),
 }
 
 /// Where a session keeps what its trials made, until it is finished.
@@ -29,20 +29,15 @@ pub fn outputs(session: &Path) -> PathBuf {
 }
 
 /// The directory of a session below `root`, with its number.
-pub fn find(root: &Path, which: Which) -> Result<(u64, PathBuf), Error> {
+pub fn find(root: &Path, which: Which<'_>) -> Result<(u64, PathBuf), Error> {
     let sessions = numbered(root).unwrap_or_default();
-    let found = match which {
-        Which::Number(wanted) => sessions.iter().find(|(number, _)| *number == wanted),
-        Which::Interrupted => sessions
-            .iter()
-            .rev()
-            .find(|(_, path)| interrupted(&path.join("journal"))),
+    let wanted = match which {
+        Which::Number(wanted) => wanted,
+        Which::InterruptedOf(source) => return interrupted_of(source, &sessions),
     };
+    let found = sessions.iter().find(|(number, _)| *number == wanted);
     found.cloned().ok_or_else(|| Error::NoSession {
-        id: match which {
-            Which::Number(number) => number.to_string(),
-            Which::Interrupted => "that was interrupted".to_owned(),
-        },
+        id: wanted,
         root: root.to_owned(),
         known: match (sessions.first(), sessions.last()) {
             (Some((first, _)), Some((last, _))) => format!("{first} to {last}"),
@@ -51,11 +46,40 @@ pub fn find(root: &Path, which: Which) -> Result<(u64, PathBuf), Error> {
     })
 }
 
-/// Whether a session ended before it was finished, and nobody goes on with it.
-fn interrupted(journal: &Path) -> bool {
-    let began = matches!(read(journal).as_deref(), Ok([_, events @ ..])
-        if !events.is_empty() && !events.contains(&Event::Finished));
-    began && Journal::open(journal).is_ok()
+/// The latest session of a source tree that was interrupted, and that nobody goes on with.
+fn interrupted_of(source: &Path, sessions: &[(u64, PathBuf)]) -> Result<(u64, PathBuf), Error> {
+    let mut other = None;
+    for (number, path) in sessions.iter().rev() {
+        let journal = path.join("journal");
+        let Some(of) = source_of_interrupted(&journal) else {
+            continue;
+        };
+        if of != source {
+            other = other.or_else(|| (!is_running(&journal)).then_some((*number, of)));
+        } else if Journal::open(&journal).is_ok() {
+            return Ok((*number, path.clone()));
+        }
+    }
+    Err(Error::NoInterrupted {
+        source_tree: source.to_owned(),
+        other: other.map_or(String::new(), |(number, of)| {
+            let of = of.display();
+            format!("; of {of} number {number} was: reprobe check --resume {number}")
+        }),
+    })
+}
+
+/// The source tree of a session that has begun and is not finished.
+fn source_of_interrupted(journal: &Path) -> Option<PathBuf> {
+    let events = read(journal).ok()?;
+    match events.as_slice() {
+        [Event::Started(start), rest @ ..]
+            if !rest.is_empty() && !rest.contains(&Event::Finished) =>
+        {
+            Some(start.source.clone())
+        }
+        _ => None,
+    }
 }
 
 /// Removes what the trials of interrupted sessions made; only of the latest is it worth its room.
@@ -125,7 +149,7 @@ mod tests {
         assert_eq!(find(root.path(), Which::Number(7)).unwrap().0, 7);
         let unknown = find(root.path(), Which::Number(99)).unwrap_err();
         assert!(unknown.to_string().contains("6 to 25"), "{unknown}");
-        assert!(find(root.path(), Which::Interrupted).is_err());
+        assert!(find(root.path(), Which::InterruptedOf(Path::new("/src"))).is_err());
     }
 
     #[test]

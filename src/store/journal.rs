@@ -178,11 +178,19 @@ pub enum Error {
     #[error("there is no session {id} in {}; those there are: {known}", root.display())]
     NoSession {
         /// What was asked for.
-        id: String,
+        id: u64,
         /// Where it was looked for.
         root: PathBuf,
         /// The sessions, in words.
         known: String,
+    },
+    /// Nothing to go on with.
+    #[error("no session of {} was interrupted that could go on{other}", source_tree.display())]
+    NoInterrupted {
+        /// The source tree.
+        source_tree: PathBuf,
+        /// What was interrupted elsewhere, in words.
+        other: String,
     },
     /// The format is another one.
     #[error(
