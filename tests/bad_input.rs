@@ -174,6 +174,35 @@ fn a_file_beside_the_source_that_a_build_misses_is_explained() {
 }
 
 #[test]
+fn a_build_that_does_not_end_is_tried_with_a_running_clock_only_where_it_reads_the_clock() {
+    let tree = tree();
+    let sessions = tempfile::tempdir().unwrap();
+    let again = |build: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_reprobe"))
+            .args(["check", "--only", "umask", "--timeout", "2s"])
+            .arg(tree.path())
+            .args(["--", build])
+            .env("XDG_STATE_HOME", sessions.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(line.contains("did not end within 2 s"), "{text}");
+        line.contains("tried with a running one, too")
+    };
+    assert!(!again("date; sleep 60"));
+    let doctor = Command::new(env!("CARGO_BIN_EXE_reprobe"))
+        .arg("doctor")
+        .output();
+    if String::from_utf8_lossy(&doctor.unwrap().stdout).contains("\n  time ") {
+        println!("skipped: no held clock");
+        assert!(std::env::var_os("REPROBE_REQUIRE").is_none());
+        return;
+    }
+    assert!(again("while :; do date; sleep 0.1; done"));
+}
+
+#[test]
 fn broken_archives_are_compared_as_a_whole_and_said_to_be() {
     let tree = tree();
     let cut = "seq 9999 | gzip -n | head -c 500 >x.gz";

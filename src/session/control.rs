@@ -24,6 +24,8 @@ const CONTROL_LIMIT: Duration = Duration::from_hours(1);
 const FACTOR: u32 = 10;
 /// ... and at least this.
 const SHORTEST_LIMIT: Duration = Duration::from_mins(1);
+/// Who waits for the clock is seen to read it within this time.
+const LONG_UNREAD: Duration = Duration::from_mins(5);
 /// Lines of a failed build's log that are shown.
 const TAIL: usize = 15;
 /// The same, of a build that a variation broke.
@@ -203,9 +205,16 @@ fn hold_clocks(
     if first.2.outcome.is_built() || first.0.control.clock == Clock::Host || own == Hold::Running {
         return Ok(first);
     }
+    let timed_out = first.2.outcome == Outcome::TimedOut;
+    if timed_out && !awaits_clock(&first.2) {
+        return Ok(first);
+    }
     let running = attempt(Hold::Running, notes)?;
     if !running.2.outcome.is_built() {
         // It fails with any clock, and the first attempt is the one to tell of.
+        if timed_out {
+            notes.push("the build looked at the held clock until its time was up, so it was tried with a running one, too: it did not build either".into());
+        }
         return Ok(first);
     }
     if own == Hold::Stepped {
@@ -217,6 +226,14 @@ fn hold_clocks(
     }
     notes.push("the build fails with a clock that is held; in all trials it runs".into());
     Ok(running)
+}
+
+/// Whether a build that did not end may have waited for the clock: programs read theirs from a page,
+/// so that of those that do so now and then only some reads are seen.
+fn awaits_clock(report: &TrialReport) -> bool {
+    let unread = report.supervisor.as_ref().and_then(|found| found.unread);
+    let most = Duration::from_secs_f64(report.seconds).mul_f64(0.75);
+    unread.is_some_and(|unread| unread < most.min(LONG_UNREAD))
 }
 
 /// Runs the control; once more on a copy of the source where an overlay may have been the trouble.

@@ -91,6 +91,10 @@ impl Clockwork {
         Ok(clockwork)
     }
 
+    pub(super) fn unread(&self) -> Option<Duration> {
+        self.spinning.unread()
+    }
+
     pub(super) fn is_held(&self) -> bool {
         lock(&self.timeline).is_held()
     }

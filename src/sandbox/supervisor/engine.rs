@@ -376,7 +376,9 @@ impl Running {
     pub fn finish(self) -> Report {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.shared.loans.wake();
-        if let Some(clock) = &self.shared.clock {
+        let clock = self.shared.clock.as_ref();
+        let unread = clock.and_then(Clockwork::unread);
+        if let Some(clock) = clock {
             clock.wake();
         }
         // Threads notice the end by themselves (6.11: a waiting RECV returns); one that an older
@@ -396,6 +398,7 @@ impl Running {
             answered: self.shared.answered.load(Ordering::Relaxed),
             continued: self.shared.continued.load(Ordering::Relaxed),
             led: self.shared.sites.as_ref().map_or(0, Sites::led),
+            unread,
         }
     }
 }

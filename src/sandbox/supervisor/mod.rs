@@ -38,6 +38,7 @@ mod witness;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
@@ -149,6 +150,8 @@ pub struct Report {
     pub continued: u64,
     /// Places in programs that lead to the hook for calls now.
     pub led: u64,
+    /// How long before the end somebody was last seen to read the clock; `None` where nobody was.
+    pub unread: Option<Duration>,
 }
 
 /// A supervisor that cannot start.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::tracee::{Tracees, lock};
 
@@ -43,20 +43,30 @@ struct Thread {
 
 /// The readers of a held clock.
 #[derive(Debug, Default)]
-pub(super) struct Spinning(Mutex<BTreeMap<u32, Thread>>);
+pub(super) struct Spinning {
+    threads: Mutex<BTreeMap<u32, Thread>>,
+    /// When somebody was last seen to read it.
+    latest: Mutex<Option<Instant>>,
+}
 
 impl Spinning {
     /// A thread reads the clock by a call.
     pub(super) fn count(&self, tid: u32) {
-        let mut threads = lock(&self.0);
+        *lock(&self.latest) = Some(Instant::now());
+        let mut threads = lock(&self.threads);
         let thread = threads.entry(tid).or_default();
         thread.reads += 1;
         thread.read = true;
     }
 
+    /// How long nobody has been seen to read the clock; `None` where nobody ever was.
+    pub(super) fn unread(&self) -> Option<Duration> {
+        Some((*lock(&self.latest))?.elapsed())
+    }
+
     /// Forgets reads outside of looks.
     pub(super) fn begin(&self) {
-        lock(&self.0).retain(|_, thread| {
+        lock(&self.threads).retain(|_, thread| {
             thread.reads = 0;
             thread.looks > 0 || thread.read || thread.idle > 0
         });
@@ -64,7 +74,7 @@ impl Spinning {
 
     /// Ends a look: whether some thread has waited for long enough now.
     pub(super) fn end(&self, tracees: &Tracees) -> bool {
-        let mut threads = lock(&self.0);
+        let mut threads = lock(&self.threads);
         let mut waits = false;
         for (tid, thread) in threads.iter_mut() {
             if thread.reads == 0 {
@@ -92,7 +102,7 @@ impl Spinning {
     /// Ends a second: whether some thread has waited for so long that it waits for the clock.
     /// `moved`: the clock has moved meanwhile, without our doing.
     pub(super) fn second(&self, tracees: &Tracees, moved: bool) -> bool {
-        let mut threads = lock(&self.0);
+        let mut threads = lock(&self.threads);
         let mut waits = false;
         for (tid, thread) in threads.iter_mut() {
             thread.pause = if thread.read { 0 } else { thread.pause + 1 };
