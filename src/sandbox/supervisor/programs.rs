@@ -1,6 +1,7 @@
 //! What happens when a program begins: its vDSO gets the clock hook, and the root of the build is
 //! told from everything else.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, OnceLock};
@@ -11,7 +12,7 @@ use nix::fcntl::OFlag;
 use super::clock::Clockwork;
 use super::engine::{Answer, Event, Supervisor};
 use super::randomness;
-use super::tracee::{Memory, Tracees, lock};
+use super::tracee::{Memory, Tracees, lock, read_from_start};
 use super::vdso::{self, Image, Mode};
 use crate::sandbox::sys::hook::hook;
 
@@ -30,6 +31,8 @@ pub(super) struct Programs {
     native_change: Range<usize>,
     foreign: OnceLock<Option<Image>>,
     root: Mutex<Option<Root>>,
+    /// Where programs have their vDSO, by thread. What forks and begins no program is not here.
+    begun: Mutex<BTreeMap<u32, Option<u64>>>,
 }
 
 /// Which hooks of a program find the pages of the clock.
@@ -42,9 +45,11 @@ pub(super) enum PageSlots {
 }
 
 /// The first process of the build.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Root {
     tid: u32,
+    /// `/proc/TID/task/TID/children`, which every exit asks for.
+    children: Option<OwnedFd>,
     /// It has become another program since: no longer the shell of the build.
     replaced: bool,
 }
@@ -84,15 +89,49 @@ impl Programs {
             native_change,
             foreign: OnceLock::new(),
             root: Mutex::default(),
+            begun: Mutex::default(),
         };
         (programs, problem)
     }
 
-    /// The shell of the build, as long as it is one.
-    pub(super) fn shell(&self) -> Option<u32> {
-        lock(&self.root)
-            .filter(|root| !root.replaced)
-            .map(|root| root.tid)
+    /// The processes that the shell of the build has started and not waited for; not that of this
+    /// thread, where it is the shell's own. Nothing where the build has no shell, or no more.
+    pub(super) fn commands(&self, tid: u32) -> Option<Vec<u32>> {
+        let root = lock(&self.root);
+        let root = root.as_ref().filter(|root| !root.replaced)?;
+        if root.tid == tid {
+            return None;
+        }
+        let text = read_from_start(root.children.as_ref()?).ok()?;
+        let text = String::from_utf8_lossy(&text);
+        let children = text.split_ascii_whitespace();
+        Some(children.filter_map(|word| word.parse().ok()).collect())
+    }
+
+    /// Whether the thread has begun a program, and so is the first of its process.
+    pub(super) fn has_begun(&self, tid: u32) -> bool {
+        lock(&self.begun).contains_key(&tid)
+    }
+
+    /// A process ends.
+    pub(super) fn forget(&self, tid: u32) {
+        lock(&self.begun).remove(&tid);
+    }
+
+    /// Where the 64-bit program of a thread has its vDSO, if that is ours: no other process may be
+    /// written to.
+    pub(super) fn vdso(&self, tracees: &Tracees, tid: u32, memory: &OwnedFd) -> Option<u64> {
+        let image = self.native.as_ref()?;
+        let own = image.own.clone();
+        let known = lock(&self.begun).get(&tid).copied().flatten();
+        let asked = || {
+            Auxiliary::of(tracees, &tid.to_string(), 8)
+                .ok()?
+                .get(AT_SYSINFO_EHDR)
+        };
+        let base = known.or_else(asked)?;
+        let there = read_at(memory, base + own.start as u64, own.len()).ok()?;
+        (!own.is_empty() && image.bytes.get(own) == Some(&there)).then_some(base)
     }
 
     /// The image of 64-bit programs.
@@ -101,14 +140,16 @@ impl Programs {
     }
 
     /// Whether this is the first program of all.
-    fn note_root(&self, tid: u32) -> bool {
+    fn note_root(&self, tracees: &Tracees, tid: u32) -> bool {
         let mut root = lock(&self.root);
         if let Some(root) = root.as_mut() {
             root.replaced |= root.tid == tid;
             return false;
         }
+        let children = format!("{tid}/task/{tid}/children");
         *root = Some(Root {
             tid,
+            children: tracees.open_proc(&children, OFlag::O_RDONLY).ok(),
             replaced: false,
         });
         true
@@ -127,12 +168,6 @@ impl Programs {
         };
         self.foreign.get_or_init(read).as_ref()
     }
-}
-
-/// Where a 64-bit process has its vDSO.
-pub(super) fn vdso_of(tracees: &Tracees, tid: u32) -> Option<u64> {
-    let vector = Auxiliary::of(tracees, &tid.to_string(), 8).ok()?;
-    vector.get(AT_SYSINFO_EHDR)
 }
 
 /// The vDSO of this process, which is that of every 64-bit process of this kernel.
@@ -176,7 +211,7 @@ pub(super) fn begin(supervisor: &Supervisor, event: &Event) -> Answer {
     let Some(programs) = &supervisor.programs else {
         return Answer::Continue;
     };
-    let root = programs.note_root(event.tid);
+    let root = programs.note_root(&supervisor.tracees, event.tid);
     if root {
         supervisor.views.begin();
         randomness::find_devices(supervisor, event.tid);
@@ -199,6 +234,8 @@ pub(super) fn begin(supervisor: &Supervisor, event: &Event) -> Answer {
 }
 
 fn patch(supervisor: &Supervisor, programs: &Programs, event: &Event) -> Result<(), Errno> {
+    // Until it is known where the vDSO is.
+    lock(&programs.begun).insert(event.tid, None);
     let asked = supervisor.clock.is_some() || supervisor.seeds.is_some();
     if !asked && supervisor.directories.is_none() {
         return Ok(());
@@ -224,6 +261,7 @@ fn patch(supervisor: &Supervisor, programs: &Programs, event: &Event) -> Result<
         let place = base + u64::try_from(range.start).unwrap_or(0);
         let bytes = image.bytes.get(range).unwrap_or_default();
         write_at(&memory, place, bytes)?;
+        lock(&programs.begun).insert(event.tid, Some(base).filter(|_| event.abi.word == 8));
     }
     if let Some((seeds, place)) = supervisor.seeds.zip(vector.get(AT_RANDOM))
         && let Some(caller) = supervisor.processes.caller(&supervisor.tracees, event.tid)
@@ -283,10 +321,12 @@ impl Supervisor {
 
     /// Tells hooks of a program where it has mapped the pages of the clock.
     pub(super) fn set_pages(&self, tid: u32, address: u64, which: PageSlots) {
-        let image = self.programs.as_ref().and_then(Programs::native);
-        let slots = image.and_then(|image| image.page_slots);
-        if let Some((slots, base)) = slots.zip(vdso_of(&self.tracees, tid))
-            && let Ok(memory) = open_memory(&self.tracees, tid)
+        let Some(programs) = &self.programs else {
+            return;
+        };
+        let slots = programs.native().and_then(|image| image.page_slots);
+        if let Ok(memory) = open_memory(&self.tracees, tid)
+            && let Some((slots, base)) = slots.zip(programs.vdso(&self.tracees, tid, &memory))
         {
             let [_, files] = slots;
             let slots = match which {

@@ -8,7 +8,6 @@
 //! comes to it in another way, or waits in it at the moment, does not notice.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,7 +15,7 @@ use nix::errno::Errno;
 
 use super::arch::Call;
 use super::engine::{Event, Supervisor};
-use super::programs::{Programs, open_memory, read_at, vdso_of, write_at};
+use super::programs::{open_memory, read_at, write_at};
 use super::tracee::{Memory, lock};
 use super::vdso::{CallHook, JUMP, JUMP_LENGTH, WAY};
 
@@ -110,9 +109,9 @@ impl Sites {
 
 /// Leads the place of a call to the hook; an error says that no place of this program will do.
 fn lead(supervisor: &Supervisor, event: &Event) -> Result<bool, Errno> {
-    let image = supervisor.programs.as_ref().and_then(Programs::native);
-    let hook = image.and_then(|image| Some((image, image.calls.as_ref()?)));
-    let (image, hook) = hook.ok_or(Errno::ENOEXEC)?;
+    let programs = supervisor.programs.as_ref().ok_or(Errno::ENOEXEC)?;
+    let image = programs.native().ok_or(Errno::ENOEXEC)?;
+    let hook = image.calls.as_ref().ok_or(Errno::ENOEXEC)?;
     if supervisor.tracees.threads(event.tid)? != 1 {
         return Err(Errno::EBUSY);
     }
@@ -122,15 +121,10 @@ fn lead(supervisor: &Supervisor, event: &Event) -> Result<bool, Errno> {
     if !is_call(before, event.trap.nr) {
         return Ok(false);
     }
-    let base = vdso_of(&supervisor.tracees, event.tid).ok_or(Errno::ENOEXEC)?;
     let memory = open_memory(&supervisor.tracees, event.tid)?;
-    // Only where our own image stands.
-    let read = |part: &Range<usize>| read_at(&memory, base + part.start as u64, part.len());
-    let code = read(&hook.code)?;
-    if image.bytes.get(hook.code.clone()) != Some(&code) {
-        return Err(Errno::ENOEXEC);
-    }
-    let ways = read(&hook.ways)?;
+    let base = programs.vdso(&supervisor.tracees, event.tid, &memory);
+    let base = base.ok_or(Errno::ENOEXEC)?;
+    let ways = read_at(&memory, base + hook.ways.start as u64, hook.ways.len())?;
     let free = ways.chunks(WAY).position(|way| way.first() == Some(&0));
     let free = free.ok_or(Errno::ENOSPC)?;
     let way = base + (hook.ways.start + free * WAY) as u64;
@@ -164,7 +158,7 @@ fn way_to(hook: &CallHook, base: u64, way: u64, event: &Event) -> Option<Vec<u8>
     let mut code = vec![0x48, 0x8d, 0x64, 0x24, 0x80, MOVE];
     code.extend(event.trap.nr.to_le_bytes());
     // call HOOK
-    let target = base + u64::try_from(hook.code.start).ok()?;
+    let target = base + u64::try_from(hook.code).ok()?;
     code.extend(relative(0xe8, way + code.len() as u64, target)?);
     // lea rsp, [rsp + 128]
     code.extend([0x48, 0x8d, 0xa4, 0x24, 0x80, 0, 0, 0]);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{Mode, fstatat};
-use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
+use nix::sys::uio::{RemoteIoVec, pread, process_vm_readv, process_vm_writev};
 use nix::unistd::{AccessFlags, Pid, faccessat};
 
 use crate::sandbox::sys::tracee as sys;
@@ -142,16 +142,21 @@ impl Tracees {
 
     /// A whole file below `/proc`.
     pub(super) fn read_proc(&self, path: &str) -> Result<Vec<u8>, Errno> {
-        let file = self.open_proc(path, OFlag::O_RDONLY)?;
-        let mut content = Vec::new();
-        let mut buffer = [0; 4096];
-        loop {
-            let count = nix::unistd::read(&file, &mut buffer)?;
-            content.extend_from_slice(buffer.get(..count).unwrap_or_default());
-            // These files fill a buffer up to a line that does not fit.
-            if count + SLACK < buffer.len() {
-                return Ok(content);
-            }
+        read_from_start(&self.open_proc(path, OFlag::O_RDONLY)?)
+    }
+}
+
+/// What a file below `/proc` holds now.
+pub(super) fn read_from_start(file: &OwnedFd) -> Result<Vec<u8>, Errno> {
+    let mut content = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let place = i64::try_from(content.len()).map_err(|_| Errno::EFBIG)?;
+        let count = pread(file, &mut buffer, place)?;
+        content.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        // These files fill a buffer up to a line that does not fit.
+        if count + SLACK < buffer.len() {
+            return Ok(content);
         }
     }
 }

@@ -53,6 +53,8 @@ pub(super) struct Image {
     pub(super) bytes: Vec<u8>,
     /// Where the address of the clock's pages belongs: for reads of the clock, and for file times.
     pub(super) page_slots: Option<[usize; 2]>,
+    /// Code of ours that nothing changes: where it stands, the image is this one.
+    pub(super) own: Range<usize>,
     /// The hook for calls, where there is room for it.
     pub(super) calls: Option<CallHook>,
     /// A place whose byte tells a patched image from a fresh one.
@@ -62,8 +64,8 @@ pub(super) struct Image {
 /// Where an image answers calls of its program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CallHook {
-    /// The function, and what it uses.
-    pub(super) code: Range<usize>,
+    /// The function.
+    pub(super) code: usize,
     /// Room for ways from the program's calls to it.
     pub(super) ways: Range<usize>,
 }
@@ -149,6 +151,7 @@ pub(super) fn patch(
     let mut image = Image {
         bytes: original.to_vec(),
         page_slots: None,
+        own: 0..0,
         calls: None,
         probe: 0,
     };
@@ -187,6 +190,7 @@ pub(super) fn patch32(original: &[u8]) -> Result<Image, Unpatchable> {
     let mut image = Image {
         bytes: original.to_vec(),
         page_slots: None,
+        own: 0..0,
         calls: None,
         probe: 0,
     };
@@ -247,8 +251,9 @@ impl Image {
         }
         self.put(at, hook.bytes)?;
         self.put(at, &vec![0; hook.data])?;
+        self.own = at + hook.call..at + hook.bytes.len();
         self.calls = Some(CallHook {
-            code: at + hook.call..at + hook.bytes.len(),
+            code: at + hook.call,
             ways,
         });
         Ok(())
@@ -268,7 +273,7 @@ impl Image {
             self.put(at, hook.bytes)?;
             self.put(ways.start, &[0; WAYS * WAY])?;
             self.calls = Some(CallHook {
-                code: at + hook.call..at + hook.bytes.len(),
+                code: at + hook.call,
                 ways,
             });
             at
@@ -290,6 +295,7 @@ impl Image {
         for (number, value) in data.iter().enumerate() {
             self.put(at + hook.data + 8 * number, &value.to_le_bytes())?;
         }
+        self.own = at..at + hook.data;
         self.page_slots = Some([0, 4].map(|word| at + hook.data + 8 * word));
         self.probe = clock;
         Ok(())

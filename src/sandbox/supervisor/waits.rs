@@ -12,7 +12,7 @@ use super::clock::{Clockwork, read_pair, read_time};
 use super::engine::{Answer, Event, Supervisor};
 use super::programs::Programs;
 use super::timeline::{MILLISECOND, SECOND};
-use super::tracee::Memory;
+use super::tracee::{Memory, Tracees};
 use crate::sandbox::sys::tracee::{clock, resolution};
 
 /// `TIMER_ABSTIME`.
@@ -139,16 +139,18 @@ pub(super) fn is_deadline(event: &Event) -> bool {
 
 /// A process ends: if it was the last command that the build's shell ran, the clock moves.
 pub(super) fn exit(supervisor: &Supervisor, event: &Event) -> Answer {
-    if let Some(sites) = &supervisor.sites {
-        sites.forget(event.tid);
-    }
+    let Some(programs) = &supervisor.programs else {
+        return Answer::Continue;
+    };
     if let Some(clockwork) = &supervisor.clock
-        && let Some(shell) = supervisor.programs.as_ref().and_then(Programs::shell)
-        && shell != event.tid
-        && is_last_command(supervisor, shell, event.tid) == Ok(true)
+        && is_last_command(&supervisor.tracees, programs, event.tid)
     {
         end_of_step(supervisor, clockwork);
     }
+    if let Some(sites) = &supervisor.sites {
+        sites.forget(event.tid);
+    }
+    programs.forget(event.tid);
     Answer::Continue
 }
 
@@ -169,21 +171,17 @@ fn end_of_step(supervisor: &Supervisor, clockwork: &Clockwork) {
     clockwork.tick(&supervisor.tracees, now);
 }
 
-fn is_last_command(supervisor: &Supervisor, shell: u32, tid: u32) -> Result<bool, Errno> {
-    let path = format!("{shell}/task/{shell}/children");
-    let text = supervisor.tracees.read_proc(&path)?;
-    let text = String::from_utf8_lossy(&text);
-    let children: Vec<u32> = text
-        .split_ascii_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect();
+fn is_last_command(tracees: &Tracees, programs: &Programs, tid: u32) -> bool {
+    let commands = programs.commands(tid).unwrap_or_default();
     // Its own, or that of the process of which it is not the first thread.
-    let own = |child: &&u32| **child == tid || supervisor.tracees.has_thread(**child, tid);
-    let Some(own) = children.iter().find(own) else {
-        return Ok(false);
+    let own = |command: u32| {
+        command == tid || !programs.has_begun(tid) && tracees.has_thread(command, tid)
     };
-    let lives = |child: &u32| child != own && !supervisor.tracees.is_zombie(*child);
-    Ok(!children.iter().any(lives))
+    let Some(own) = commands.iter().copied().find(|command| own(*command)) else {
+        return false;
+    };
+    let lives = |command: &u32| *command != own && !tracees.is_zombie(*command);
+    !commands.iter().any(lives)
 }
 
 #[cfg(test)]
