@@ -1,25 +1,28 @@
-//! Two versions of some bytes -> the place where they first part, in a few words: the line where
-//! both are text, else the bytes. A whole diff is not made here.
+//! Two versions of some bytes -> the most telling place where they part, in a few words: the line
+//! where both are text, the words of a program, else the bytes. A whole diff is not made here.
 
-use std::collections::BTreeSet;
-
+use super::program::{reordered, section, strings};
 use crate::model::escape_bytes;
 
 /// So many characters of a line are shown, and so many bytes of what is no text.
 const WIDTH: usize = 60;
 const BYTES: usize = 16;
-/// Shorter runs of printable bytes are chance.
-const WORD: usize = 6;
+/// Longer runs of hexadecimal digits are checksums (MD5 has the shortest).
+const DIGEST: usize = 32;
 /// What is shown of a line before the first difference.
 const BEFORE: usize = 24;
 
-/// Where `other` first differs from `control`: `line 3: "a" -> "b"`, or
-/// `byte 0x1f0: 61 62 -> 61 63`; `None` where they are the same.
+/// Where `other` differs from `control`: `line 3: "a" -> "b"`, `.rodata: "a" -> "b"`, or
+/// `byte 0x1f0: 61 62 -> 61 63`; `None` where they are the same. Checksums, which follow from other
+/// content, are shown only where nothing else differs.
 pub fn excerpt(control: &[u8], other: &[u8]) -> Option<String> {
     let at = first_difference(control, other)?;
     Some(match (text(control), text(other)) {
         (Some(control), Some(other)) => lines(control, other, at),
-        _ => strings(control, other).unwrap_or_else(|| bytes(control, other, at)),
+        _ => section(control, other)
+            .or_else(|| strings(control, other))
+            .or_else(|| reordered(control, other))
+            .unwrap_or_else(|| bytes(control, other, at)),
     })
 }
 
@@ -42,19 +45,29 @@ pub(super) fn text(bytes: &[u8]) -> Option<&str> {
 
 fn lines(control: &str, other: &str, at: usize) -> String {
     let common = control.as_bytes().get(..at).unwrap_or_default();
-    let number = common.split(|byte| *byte == b'\n').count();
-    let start = common
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |newline| newline + 1);
-    let shown = |text: &str| match text.get(start..).map(str::lines) {
-        Some(mut lines) => lines.next().map_or_else(
-            || "nothing".to_owned(),
-            |line| format!("\"{}\"", window(line, at - start)),
-        ),
+    let before = common.split(|byte| *byte == b'\n').count() - 1;
+    let pairs = || control.lines().zip(other.lines()).enumerate().skip(before);
+    // Where lines beside each other hold checksums, the first that says more.
+    let number = pairs()
+        .take_while(|(_, (old, new))| without_digests(old) == without_digests(new))
+        .count();
+    let number = before
+        + if pairs().nth(number).is_some() {
+            number
+        } else {
+            0
+        };
+    let (old, new) = (control.lines().nth(number), other.lines().nth(number));
+    let common = old
+        .unwrap_or_default()
+        .bytes()
+        .zip(new.unwrap_or_default().bytes());
+    let common = common.take_while(|(a, b)| a == b).count();
+    let shown = |line: Option<&str>| match line {
+        Some(line) => format!("\"{}\"", window(line, common)),
         None => "nothing".to_owned(),
     };
-    let (mut old, mut new) = (shown(control), shown(other));
+    let (mut old, mut new) = (shown(old), shown(new));
     if old == new {
         // They part in how the line ends.
         (old, new) = (
@@ -62,11 +75,22 @@ fn lines(control: &str, other: &str, at: usize) -> String {
             format!("{new} with another end"),
         );
     }
-    format!("line {number}: {old} -> {new}")
+    format!("line {}: {old} -> {new}", number + 1)
+}
+
+/// A line with its checksums left out.
+fn without_digests(line: &str) -> Vec<&str> {
+    let runs = line.split(|c: char| !c.is_ascii_hexdigit());
+    runs.filter(|run| !is_digest(run)).collect()
+}
+
+/// Whether this is nothing but a checksum.
+pub(super) fn is_digest(word: &str) -> bool {
+    word.len() >= DIGEST && word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// A part of a line around the byte `at`.
-fn window(line: &str, at: usize) -> String {
+pub(super) fn window(line: &str, at: usize) -> String {
     let before = line
         .char_indices()
         .take_while(|(index, _)| *index < at)
@@ -86,40 +110,7 @@ fn window(line: &str, at: usize) -> String {
     shown
 }
 
-/// The first words in bytes that are no text which only one of the two has: `"alpha" -> "beta"`.
-/// Offsets in programs move for many reasons; the words say more.
-fn strings(control: &[u8], other: &[u8]) -> Option<String> {
-    let (old, new) = (words(control), words(other));
-    let only = |these: &[&str], those: &[&str]| {
-        let those: BTreeSet<&str> = those.iter().copied().collect();
-        these
-            .iter()
-            .find(|word| !those.contains(**word))
-            .map(|word| (*word).to_owned())
-    };
-    let (old, new) = (only(&old, &new)?, only(&new, &old)?);
-    let common = old
-        .bytes()
-        .zip(new.bytes())
-        .take_while(|(a, b)| a == b)
-        .count();
-    Some(format!(
-        "\"{}\" -> \"{}\"",
-        window(&old, common),
-        window(&new, common)
-    ))
-}
-
-/// Printable runs that are long enough to be meant, in their order.
-fn words(bytes: &[u8]) -> Vec<&str> {
-    bytes
-        .split(|byte| !(0x20..0x7f).contains(byte))
-        .filter(|run| run.len() >= WORD)
-        .filter_map(|run| std::str::from_utf8(run).ok())
-        .collect()
-}
-
-fn bytes(control: &[u8], other: &[u8], at: usize) -> String {
+pub(super) fn bytes(control: &[u8], other: &[u8], at: usize) -> String {
     let shown = |bytes: &[u8]| {
         let part = bytes.get(at..).unwrap_or_default();
         let part = part.get(..BYTES).unwrap_or(part);
@@ -173,6 +164,18 @@ mod tests {
             said(b"\0same words\0\x01", b"\0same words\0\x02"),
             "byte 0xc: 01 -> 02"
         );
+    }
+
+    #[test]
+    fn of_lines_with_checksums_the_first_that_says_more_is_shown() {
+        let of =
+            |digit: &str, day: &str| format!("start\nid {}\nday {day}\nend\n", digit.repeat(40));
+        let said = |a: &str, b: &str| excerpt(a.as_bytes(), b.as_bytes()).unwrap();
+        assert_eq!(
+            said(&of("a", "one"), &of("b", "two")),
+            "line 3: \"day one\" -> \"day two\""
+        );
+        assert!(said(&of("a", "one"), &of("b", "one")).starts_with("line 2: \"id aaaa"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod addresses;
 mod compare;
 mod excerpt;
+mod program;
 
 pub use addresses::{Addresses, addresses, may_hold_addresses};
 pub use compare::{Comparison, Judged, Seen, compare, enclosing};

@@ -94,7 +94,7 @@ fn finding(
 }
 
 /// Where contents part: of what is unstable, between the two trials that are named for it; for each
-/// of several culprits by itself, else as the trial shows that stands for all.
+/// of several culprits by itself, in a line of its own; else as the trial shows that stands for all.
 fn evidence(
     case: &Case<'_>,
     contents: Contents<'_>,
@@ -126,8 +126,9 @@ fn evidence(
         let names = names.join(" and ");
         Some(format!("{names}: {}", parting(trial)?))
     });
-    let each: Vec<String> = each.collect();
-    (!each.is_empty()).then(|| each.join("; "))
+    let mut each: Vec<String> = each.collect();
+    each.sort();
+    (!each.is_empty()).then(|| each.join("\n"))
 }
 
 /// What else moves an address: derived, and not to blame.

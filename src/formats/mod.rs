@@ -8,6 +8,7 @@
 mod ar;
 mod bzip2;
 mod cpio;
+pub mod elf;
 mod gzip;
 mod inflate;
 mod place;

@@ -65,8 +65,9 @@ impl Group<'_> {
             .unwrap_or(0)
     }
 
-    /// What changed: the change itself where all are alike, what is common to all, or an example.
-    pub(super) fn changes(&self) -> String {
+    /// What changed: the change itself where all are alike, what is common to all, or an example;
+    /// and what takes lines of its own.
+    pub(super) fn changes(&self) -> (String, Vec<String>) {
         let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
         for finding in &self.findings {
             *kinds.entry(change(finding)).or_default() += 1;
@@ -78,24 +79,32 @@ impl Group<'_> {
                 (_, Some(_)) => inner(&finding.element),
             }
         });
-        if kinds.len() <= CHANGES_LISTED {
-            let mut listed: Vec<(&String, &u64)> = kinds.iter().collect();
-            listed.sort_by_key(|(change, number)| (std::cmp::Reverse(**number), (*change).clone()));
-            let listed: Vec<&str> = listed.iter().map(|(change, _)| change.as_str()).collect();
-            return if example.is_empty() {
-                listed.join(", ")
-            } else {
-                format!("{} (e.g. {example})", listed.join(", "))
-            };
-        }
         let first = self
             .findings
             .first()
             .map_or(String::new(), |first| change(first));
-        match self.constant_step() {
+        if first.contains('\n') {
+            let example = match example.as_str() {
+                "" => String::new(),
+                example => format!("e.g. {example}"),
+            };
+            return (example, first.lines().map(str::to_owned).collect());
+        }
+        if kinds.len() <= CHANGES_LISTED {
+            let mut listed: Vec<(&String, &u64)> = kinds.iter().collect();
+            listed.sort_by_key(|(change, number)| (std::cmp::Reverse(**number), (*change).clone()));
+            let listed: Vec<&str> = listed.iter().map(|(change, _)| change.as_str()).collect();
+            let listed = listed.join(", ");
+            return match example.as_str() {
+                "" => (listed, Vec::new()),
+                example => (format!("{listed} (e.g. {example})"), Vec::new()),
+            };
+        }
+        let changes = match self.constant_step() {
             Some(step) => format!("each by {step:+}, e.g. {example}: {first}"),
             None => format!("e.g. {example}: {first}"),
-        }
+        };
+        (changes, Vec::new())
     }
 
     /// The difference that all numbers have in common.

@@ -98,11 +98,15 @@ pub(super) fn printable(text: &str) -> String {
     safe
 }
 
-/// What is known of the difference: where contents part, else the values: `0644 -> 0600`, shortened
-/// so that the difference is seen, and times also as dates.
+/// What is known of the difference: where contents part, a line for each of several culprits, else
+/// the values: `0644 -> 0600`, shortened so that the difference is seen, and times also as dates.
 pub(super) fn change(finding: &Finding) -> String {
     match &finding.evidence {
-        Some(evidence) => printable(evidence),
+        Some(evidence) => evidence
+            .lines()
+            .map(printable)
+            .collect::<Vec<_>>()
+            .join("\n"),
         None => changed(&finding.field, &finding.values),
     }
 }

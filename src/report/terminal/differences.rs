@@ -270,11 +270,15 @@ fn list(
                 &format!("in {}", printable(output.unwrap_or_default())).into(),
             );
         }
+        let (changes, lines) = group.changes();
         let text = Text::from(format!("{}:", group.extent(artifacts)))
-            .and(Look::Plain, &group.changes())
+            .and(Look::Plain, &changes)
             .and(Look::Dim, &aside(&comment(group)));
         let indent = indent + if group.output.is_some() { 2 } else { 0 };
         page.row(indent, (Look::Strong, group.field), column, &text);
+        for line in lines {
+            page.paragraph(indent + column + 2, 2, &line.into());
+        }
     }
     if let Some(rest) = groups.get(GROUPS_LISTED..).filter(|rest| !rest.is_empty()) {
         let elements: usize = rest.iter().map(|group| group.findings.len()).sum();

@@ -1,5 +1,6 @@
 use super::super::samples::{certified, finding, inconclusive, intricate, reproducible, sdist};
 use super::*;
+use crate::model::Finding;
 
 fn plain(findings: &Findings) -> String {
     render(
@@ -141,6 +142,21 @@ fn pairs_alternatives_breakers_and_doubts_are_told_apart() {
 
     7 trials (1 control, 1 search, 5 certificates); trial 9 failed; 13.4 s; seed
       17446744073709551615; as an ordinary user
+    "#);
+}
+
+#[test]
+fn what_each_of_several_culprits_changes_stands_in_a_line_of_its_own() {
+    let mut findings = intricate();
+    let several = |finding: &&mut Finding| finding.culprits.len() > 1;
+    let one = findings.findings.iter_mut().find(several).unwrap();
+    one.evidence = Some("hostname: \"a\" -> \"b\"\ntime: .rodata: \"1\" -> \"2\"".into());
+    let page = plain(&findings);
+    let from = page.find("    content  out/b:").unwrap();
+    insta::assert_snapshot!(page[from..].lines().take(3).collect::<Vec<_>>().join("\n"), @r#"
+    content  out/b:
+             hostname: "a" -> "b"
+             time: .rodata: "1" -> "2"
     "#);
 }
 
