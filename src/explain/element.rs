@@ -68,7 +68,9 @@ fn finding(
             finding.state = FindingState::Certified;
             finding.culprits = names(case, number, culprits);
             finding.remedies = remedies(case, &element.field, culprits);
-            finding.cause = case.causes.get(element).cloned();
+            let causes = finding.culprits.iter().filter_map(|c| c.cause.as_ref());
+            let causes: Vec<&str> = causes.map(|cause| cause.words.as_str()).collect();
+            finding.cause = (!causes.is_empty()).then(|| causes.join("; "));
             shows_difference(culprits).or_else(|| case.ledger.first_difference(number))
         }
         ElementVerdict::Unsettled { reason, possible } => {
@@ -220,10 +222,13 @@ fn name(case: &Case<'_>, number: usize, certified: &Certified) -> Culprit {
         })
         .collect();
     certificate.sort();
-    let part = match certified.set.as_slice() {
-        [factor] => case.parts.get(&(number, *factor)),
+    let alone = match certified.set.as_slice() {
+        [factor] => Some(*factor),
         _ => None,
     };
+    let part = alone.and_then(|factor| case.parts.get(&(number, factor)));
+    let element = case.ledger.elements().get(number);
+    let causes = element.and_then(|element| case.causes.get(element));
     Culprit {
         variations,
         certificate,
@@ -233,6 +238,7 @@ fn name(case: &Case<'_>, number: usize, certified: &Certified) -> Culprit {
                 .map(|(trial, expect)| CertificateStep { trial, expect })
                 .to_vec(),
         }),
+        cause: alone.and_then(|factor| causes?.get(&factor)).cloned(),
     }
 }
 
@@ -285,7 +291,7 @@ pub(super) fn artifacts(case: &Case<'_>, findings: &[Finding]) -> Vec<Artifact> 
             .map_or(&*finding.element, |(o, _)| o);
         by_output.entry(output).or_default().push(finding);
     }
-    let mut fields = element_counts(case);
+    let (mut fields, mut members) = counts(case);
     let outputs = case.ledger.outputs().into_iter();
     outputs
         .map(|(path, (decides, differing))| {
@@ -311,6 +317,7 @@ pub(super) fn artifacts(case: &Case<'_>, findings: &[Finding]) -> Vec<Artifact> 
                 unstable_elements: unstable,
                 unsettled_elements: count(FindingState::Unsettled),
                 elements: fields.remove(path).unwrap_or_default(),
+                members: members.remove(path).unwrap_or_default(),
             }
         })
         .collect()
@@ -324,17 +331,24 @@ fn digest(case: &Case<'_>, path: &str) -> Option<String> {
     }
 }
 
-/// Per output, how many elements the control has of each field.
-fn element_counts(case: &Case<'_>) -> BTreeMap<String, BTreeMap<String, u64>> {
-    let mut counts: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-    for element in case
-        .ledger
-        .control()
-        .iter()
-        .flat_map(|control| control.elements.keys())
-    {
-        let fields = counts.entry(element.output().to_owned()).or_default();
-        *fields.entry(element.field.to_string()).or_default() += 1;
+/// Numbers by name, for each output.
+type Counts = BTreeMap<String, BTreeMap<String, u64>>;
+
+/// How many elements the control has of each field, and how many members each of its archives.
+fn counts(case: &Case<'_>) -> (Counts, Counts) {
+    let (mut fields, mut members) = (Counts::new(), Counts::new());
+    let count = |counts: &mut Counts, element: &Element, name: &str| {
+        let counts = counts.entry(element.output().to_owned()).or_default();
+        *counts.entry(name.to_owned()).or_default() += 1;
+    };
+    let control = case.ledger.control().into_iter();
+    for element in control.flat_map(|control| control.elements.keys()) {
+        count(&mut fields, element, element.field.as_str());
+        if let Some((archive, _)) = element.path.rsplit_once("!/")
+            && element.field == Field::PRESENCE
+        {
+            count(&mut members, element, archive);
+        }
     }
-    counts
+    (fields, members)
 }

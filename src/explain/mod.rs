@@ -11,7 +11,7 @@ mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{BuildInfo, Element, Findings, Host, SCHEMA, TrialId, TrialRecord};
+use crate::model::{BuildInfo, Cause, Element, Findings, Host, SCHEMA, TrialId, TrialRecord};
 use crate::plan::{Hold, Plan};
 use crate::search;
 
@@ -61,8 +61,8 @@ pub struct Case<'a> {
     pub seconds: f64,
     /// Rounds of trials.
     pub rounds: u32,
-    /// Where a difference comes from, in words, where that was found out.
-    pub causes: BTreeMap<Element, String>,
+    /// Where a variation comes in, by element and variation, where that was found out.
+    pub causes: &'a BTreeMap<Element, BTreeMap<usize, Cause>>,
 }
 
 /// The findings of a session. Their `tool_version` is this crate's.

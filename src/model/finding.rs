@@ -174,8 +174,12 @@ pub struct Artifact {
     pub unstable_elements: u64,
     /// How many of its elements differ without a certified culprit.
     pub unsettled_elements: u64,
-    /// How many elements the control has of each field: what "13 of 32 members" is counted by.
+    /// How many elements the control has of each field, the output's own included.
     pub elements: BTreeMap<String, u64>,
+    /// How many members each archive in it has in the control, by the archive's path: what "13 of 32
+    /// members" is counted by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub members: BTreeMap<String, u64>,
 }
 
 /// What is said about an output.
@@ -266,6 +270,19 @@ pub struct Culprit {
     /// The smallest part of the level that suffices, where it has parts and one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<CulpritPart>,
+    /// Where it comes in, where that was found out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+}
+
+/// Where a variation comes in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// In words.
+    pub words: String,
+    /// The process and those that called it, nearest first, each with its arguments in full; none
+    /// where it is not known who it is.
+    pub processes: Vec<Vec<String>>,
 }
 
 /// A part of a level: one category of a locale, one variable.

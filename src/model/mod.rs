@@ -16,9 +16,9 @@ pub use environment::{
     Randomness, Setting, Shell, Slot, SourceMode, SourceMtime, Terminal, UserIdentity,
 };
 pub use finding::{
-    Artifact, ArtifactVerdict, BuildInfo, CertificateStep, Culprit, CulpritPart, Expect, Finding,
-    FindingState, Findings, Host, OutputsFrom, Rate, Remedy, SCHEMA, TrialRecord, TrialResult,
-    Values, VariationRecord, VariationStatus, Verdict,
+    Artifact, ArtifactVerdict, BuildInfo, Cause, CertificateStep, Culprit, CulpritPart, Expect,
+    Finding, FindingState, Findings, Host, OutputsFrom, Rate, Remedy, SCHEMA, TrialRecord,
+    TrialResult, Values, VariationRecord, VariationStatus, Verdict,
 };
 pub use trial::{Build, Outcome, OutputSelection, Row, TrialId, TrialKind};
 pub use variation::{Level, RemedyText, Variation};

@@ -1,68 +1,109 @@
 //! Findings that tell the same story, put together: two thousand members whose mode differs are one
 //! line, not two thousand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::{change, printable};
 use crate::model::{Artifact, Finding, Findings};
 
 /// How many kinds of change are listed before one example stands for all.
 const CHANGES_LISTED: usize = 2;
+/// So many archives inside of one output are told apart.
+const ARCHIVES_APART: usize = 3;
 
-/// Findings of one field: in one archive, or of any number of outputs themselves.
+/// Findings of one field: in one archive, in many that are inside of one output, or of any number of
+/// outputs themselves.
 #[derive(Debug)]
 pub(super) struct Group<'a> {
-    /// The output around the elements; `None` where the elements are fields of outputs.
-    pub(super) output: Option<&'a str>,
+    /// The archives around the elements; none where the elements are fields of outputs.
+    pub(super) archives: BTreeSet<&'a str>,
     /// The field.
     pub(super) field: &'a str,
     /// At least one.
     pub(super) findings: Vec<&'a Finding>,
 }
 
-/// Groups of findings, fields of outputs first, then by output and field.
+/// Groups of findings, fields of outputs first, then by archive and field.
 pub(super) fn groups<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<Group<'a>> {
-    let mut groups: BTreeMap<(Option<&str>, &str), Vec<&Finding>> = BTreeMap::new();
+    type ByArchive<'a> = BTreeMap<Option<&'a str>, Vec<&'a Finding>>;
+    let mut fields: BTreeMap<(Option<&str>, &str), ByArchive<'_>> = BTreeMap::new();
     for finding in findings {
-        let output = finding.element.split_once("!/").map(|(output, _)| output);
-        groups
-            .entry((output, finding.field.as_str()))
-            .or_default()
-            .push(finding);
+        let archive = finding
+            .element
+            .rsplit_once("!/")
+            .map(|(archive, _)| archive);
+        let output = archive.map(|_| output_of(finding));
+        let archives = fields.entry((output, &finding.field)).or_default();
+        archives.entry(archive).or_default().push(finding);
     }
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for ((_, field), archives) in fields {
+        let together = archives.len() > ARCHIVES_APART;
+        for (index, (archive, findings)) in archives.into_iter().enumerate() {
+            match groups.last_mut().filter(|_| together && index > 0) {
+                Some(group) => {
+                    group.archives.extend(archive);
+                    group.findings.extend(findings);
+                }
+                None => groups.push(Group {
+                    archives: archive.into_iter().collect(),
+                    field,
+                    findings,
+                }),
+            }
+        }
+    }
+    groups.sort_by_cached_key(|group| (group.place(), group.field));
     groups
-        .into_iter()
-        .map(|((output, field), findings)| Group {
-            output,
-            field,
-            findings,
-        })
-        .collect()
 }
 
-impl Group<'_> {
-    /// Where: `of dist/x.tar.gz`, `of 14 outputs`, `of 13 of 32 members`, `of all 32 members`.
-    pub(super) fn extent(&self, artifacts: &Artifacts<'_>) -> String {
-        let number = self.findings.len() as u64;
-        match (self.findings.as_slice(), self.output) {
-            ([only], None) => printable(&only.element),
-            ([only], Some(_)) => inner(&only.element),
-            (_, None) => format!("{number} outputs"),
-            (_, Some(output)) => match self.total(artifacts, output) {
-                total if total == number => format!("all {total} members"),
-                total if total > number => format!("{number} of {total} members"),
-                // The total counts what the control has; some of these it has not.
-                _ => format!("{number} members"),
-            },
+impl<'a> Group<'a> {
+    /// What is around the elements, as a person says it.
+    pub(super) fn place(&self) -> Option<String> {
+        let mut archives = self.archives.iter();
+        match (archives.next()?, archives.next()) {
+            (only, None) => Some(printable(&steps(only, false).join("!/"))),
+            (first, Some(_)) => Some(printable(first.split("!/").next().unwrap_or_default())),
         }
     }
 
-    fn total(&self, artifacts: &Artifacts<'_>, output: &str) -> u64 {
-        artifacts
-            .get(output)
-            .and_then(|artifact| artifact.elements.get(self.field))
-            .copied()
-            .unwrap_or(0)
+    /// An element as a person says it who knows the place.
+    fn name(&self, finding: &'a Finding) -> String {
+        let within = match self.archives.len() {
+            0 => return printable(&finding.element),
+            1 => finding
+                .element
+                .rsplit_once("!/")
+                .map(|(_, name)| name.to_owned()),
+            _ => steps(&finding.element, true)
+                .get(1..)
+                .map(|steps| steps.join("!/")),
+        };
+        printable(&within.unwrap_or_default())
+    }
+
+    /// Where: `of dist/x.tar.gz`, `of 14 outputs`, `of 13 of 32 members`, `of all 32 members`. The
+    /// members of an archive are counted alike whatever the field.
+    pub(super) fn extent(&self, artifacts: &Artifacts<'_>) -> String {
+        let number = self.findings.len() as u64;
+        if let [only] = self.findings.as_slice() {
+            return self.name(only);
+        }
+        match self.archives.len() {
+            0 => return format!("{number} outputs"),
+            1 => {}
+            several => return format!("{number} members of {several} archives"),
+        }
+        let members = self.archives.first().and_then(|archive| {
+            let output = archive.split("!/").next().unwrap_or_default();
+            artifacts.get(output)?.members.get(*archive).copied()
+        });
+        match members {
+            Some(all) if all == number => format!("all {all} members"),
+            Some(all) if all > number => format!("{number} of {all} members"),
+            // The total counts what the control has; some of these it has not.
+            _ => format!("{number} members"),
+        }
     }
 
     /// What changed: the change itself where all are alike, what is common to all, or an example;
@@ -72,13 +113,10 @@ impl Group<'_> {
         for finding in &self.findings {
             *kinds.entry(change(finding)).or_default() += 1;
         }
-        let example = self.findings.first().map_or(String::new(), |finding| {
-            match (self.findings.len(), self.output) {
-                (1, _) => String::new(),
-                (_, None) => printable(&finding.element),
-                (_, Some(_)) => inner(&finding.element),
-            }
-        });
+        let example = match self.findings.as_slice() {
+            [first, _, ..] => self.name(first),
+            _ => String::new(),
+        };
         let first = self
             .findings
             .first()
@@ -121,23 +159,19 @@ impl Group<'_> {
     }
 }
 
-/// The path of a member as a person says it: without the output around it, and without the name
-/// that a compressed file gives to the one thing inside it.
-fn inner(element: &str) -> String {
-    let mut steps = element.split("!/");
-    let mut outer = steps.next().unwrap_or_default();
+/// The steps of a path as a person says them: without the name that a compressed file gives to the
+/// one thing inside it, but for the last one where that is what is meant.
+fn steps(path: &str, last: bool) -> Vec<&str> {
+    let mut outer = "";
     let mut shown: Vec<&str> = Vec::new();
-    let mut rest = steps.peekable();
+    let mut rest = path.split("!/").peekable();
     while let Some(step) = rest.next() {
-        if !(is_compressed(outer) && rest.peek().is_some()) {
+        if !is_compressed(outer) || (last && rest.peek().is_none()) {
             shown.push(step);
         }
         outer = step;
     }
-    match shown.as_slice() {
-        [] => printable(element),
-        shown => printable(&shown.join("!/")),
-    }
+    shown
 }
 
 fn is_compressed(name: &str) -> bool {
@@ -171,16 +205,70 @@ pub(super) fn output_of(finding: &Finding) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::samples::{artifact, finding};
     use super::*;
+    use crate::model::ArtifactVerdict;
 
     #[test]
     fn the_name_inside_a_compressed_file_is_left_out() {
-        assert_eq!(inner("d/x.tar.gz!/x.tar!/x/setup.py"), "x/setup.py");
+        let told = |path| steps(path, true).join("!/");
         assert_eq!(
-            inner("x.deb!/data.tar.xz!/data.tar!/usr/bin/a"),
-            "data.tar.xz!/usr/bin/a"
+            told("d/x.tar.gz!/x.tar!/x/setup.py"),
+            "d/x.tar.gz!/x/setup.py"
         );
-        assert_eq!(inner("x.whl!/a.py"), "a.py");
-        assert_eq!(inner("man.1.gz!/man.1"), "man.1");
+        assert_eq!(
+            told("x.deb!/data.tar.xz!/data.tar!/usr/bin/a"),
+            "x.deb!/data.tar.xz!/usr/bin/a"
+        );
+        assert_eq!(told("x.whl!/a.py"), "x.whl!/a.py");
+        assert_eq!(told("man.1.gz!/man.1"), "man.1.gz!/man.1");
+        assert_eq!(steps("x.tar.gz!/x.tar", false), ["x.tar.gz"]);
+    }
+
+    fn of(archives: &[&str]) -> Vec<Finding> {
+        let named = |name: &&str| finding(name, "tar.mode", ["0644", "0600"]);
+        archives.iter().map(named).collect()
+    }
+
+    #[test]
+    fn members_are_counted_by_the_archive_that_holds_them_whatever_the_field() {
+        let tar = "x.deb!/data.tar.xz!/data.tar";
+        let mut deb = artifact("x.deb", ArtifactVerdict::Differs, &[]);
+        deb.members = [("x.deb".to_owned(), 3), (tar.to_owned(), 2)].into();
+        // Contents count the output itself and what is in the compressed member, too.
+        deb.elements.insert("content".to_owned(), 7);
+        let artifacts = BTreeMap::from([("x.deb", &deb)]);
+        let mut findings = of(&["x.deb!/control.tar.xz", "x.deb!/data.tar.xz"]);
+        for field in ["tar.mode", "content"] {
+            for name in ["a", "b"] {
+                let element = format!("{tar}!/{name}");
+                findings.push(finding(&element, field, ["1", "2"]));
+            }
+        }
+        let said: Vec<_> = groups(&findings)
+            .iter()
+            .map(|group| {
+                let place = group.place().unwrap();
+                format!("{place}: {} of {}", group.field, group.extent(&artifacts))
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "x.deb: tar.mode of 2 of 3 members",
+                "x.deb!/data.tar.xz: content of all 2 members",
+                "x.deb!/data.tar.xz: tar.mode of all 2 members",
+            ]
+        );
+    }
+
+    #[test]
+    fn many_archives_inside_of_one_output_are_one_group() {
+        let findings = of(&["w!/1!/a", "w!/2!/a", "w!/3!/a", "w!/4!/a", "w!/4!/b"]);
+        let all = groups(&findings);
+        let [group] = all.as_slice() else { panic!() };
+        assert_eq!(group.place().unwrap(), "w");
+        assert_eq!(group.extent(&BTreeMap::new()), "5 members of 4 archives");
+        assert_eq!(group.changes().0, "0644 -> 0600 (e.g. 1!/a)");
     }
 }

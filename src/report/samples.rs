@@ -43,6 +43,7 @@ pub(super) fn artifact(path: &str, verdict: ArtifactVerdict, culprits: &[&[&str]
         unstable_elements: 0,
         unsettled_elements: 0,
         elements: BTreeMap::new(),
+        members: BTreeMap::new(),
     }
 }
 
@@ -83,6 +84,7 @@ pub(super) fn certified(mut finding: Finding, culprits: &[(&[&str], &[u32], &[u3
                 variations: owned(names),
                 certificate,
                 part: None,
+                cause: None,
             }
         })
         .collect();
@@ -171,6 +173,8 @@ pub(super) fn sdist() -> Findings {
     for field in ["tar.mode", "tar.mtime", "tar.uid", "tar.uname"] {
         output.elements.insert(field.to_owned(), 32);
     }
+    let tar = format!("{SDIST}!/six-1.16.0.tar");
+    output.members = BTreeMap::from([(tar, 32)]);
     findings.artifacts = vec![
         output,
         artifact(

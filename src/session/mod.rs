@@ -204,7 +204,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
         notes: std::mem::take(&mut session.notes),
         seconds: began.elapsed().as_secs_f64(),
         rounds: session.rounds,
-        causes,
+        causes: &causes,
     };
     let findings = explain::findings(case, &|trial, element| session.content(trial, element));
     if let Some(directory) = &options.keep {

@@ -3,15 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use super::super::group::{Artifacts, Group, groups, output_of};
+use super::super::group::{Artifacts, Group, output_of};
 use super::super::page::{Look, Page, Text};
 use super::super::words::{alternatives, count, printable, sets, varied_in};
+use super::causes::Causes;
+use super::rows::{GROUPS_LISTED, list};
 use crate::model::{
     ArtifactVerdict, CertificateStep, CulpritPart, Expect, Finding, FindingState, Findings,
 };
-
-/// How many groups a section lists.
-const GROUPS_LISTED: usize = 12;
 
 pub(super) fn write(page: &mut Page, findings: &Findings, artifacts: &Artifacts<'_>) {
     let decides = |finding: &&Finding| {
@@ -25,31 +24,6 @@ pub(super) fn write(page: &mut Page, findings: &Findings, artifacts: &Artifacts<
     unproven(page, artifacts, &deciding);
     beside(page, artifacts, &aside);
     unexplained(page, findings, &aside);
-}
-
-/// Where differences come from, and of which ones that is said, unless of all.
-fn causes<'f>(members: &[&'f Finding]) -> BTreeMap<&'f str, String> {
-    let mut causes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for finding in members {
-        if let Some(cause) = &finding.cause {
-            causes.entry(cause).or_default().push(&finding.element);
-        }
-    }
-    let of = |mut elements: Vec<&str>| {
-        if elements.len() == members.len() {
-            return String::new();
-        }
-        elements.dedup();
-        match elements.as_slice() {
-            [] => String::new(),
-            [one] => format!(" of {}", printable(one)),
-            [first, rest @ ..] => format!(" of {} and {} more", printable(first), rest.len()),
-        }
-    };
-    let causes = causes.into_iter();
-    causes
-        .map(|(cause, elements)| (cause, of(elements)))
-        .collect()
 }
 
 /// One section for every distinct set of alternatives.
@@ -69,6 +43,7 @@ fn culprits(
         return;
     }
     page.heading("Culprits");
+    let mut causes = Causes::default();
     for (index, (sets, members)) in sections.iter().enumerate() {
         if index > 0 {
             page.gap();
@@ -77,10 +52,7 @@ fn culprits(
         let title = Text::new(Look::Bad, &alternatives(sets)).and(Look::Dim, &levels);
         page.paragraph(2, 2, &title);
         list(page, 4, artifacts, members, |_| String::new());
-        for (cause, of) in causes(members) {
-            let text = format!("cause{of}: {}", printable(cause));
-            page.paragraph(4, 2, &text.into());
-        }
+        causes.write(page, sets, members);
         for (names, steps) in proofs(members) {
             let label = match sets.len() {
                 1 => "proof:".to_owned(),
@@ -92,14 +64,12 @@ fn culprits(
         for (part, number) in parts(members) {
             let of = match (number, members.len()) {
                 (number, all) if number == all => String::new(),
-                (number, all) => format!("of {number} of {all}, "),
+                (number, all) => format!("for {number} of these {all} elements "),
             };
+            let proof = proof(findings, &part.certificate);
             let text = Text::new(Look::Dim, "part:")
                 .and(Look::Plain, &part.name)
-                .and(
-                    Look::Dim,
-                    &format!("suffices ({of}{})", proof(findings, &part.certificate)),
-                );
+                .and(Look::Dim, &format!("suffices {of}({proof})"));
             page.paragraph(4, 2, &text);
         }
     }
@@ -243,59 +213,6 @@ fn comment(group: &Group<'_>) -> String {
         parts.push(format!("95% interval {low:.0}–{high:.0}%"));
     }
     parts.join("; ")
-}
-
-/// One line per group, the output around members as a line of its own.
-fn list(
-    page: &mut Page,
-    indent: usize,
-    artifacts: &Artifacts<'_>,
-    members: &[&Finding],
-    comment: impl Fn(&Group<'_>) -> String,
-) {
-    let groups = groups(members.iter().copied());
-    let column = groups
-        .iter()
-        .map(|group| group.field.chars().count())
-        .max()
-        .unwrap_or(0)
-        .min(24);
-    let mut output = None;
-    for group in groups.iter().take(GROUPS_LISTED) {
-        if group.output != output {
-            output = group.output;
-            page.paragraph(
-                indent,
-                2,
-                &format!("in {}", printable(output.unwrap_or_default())).into(),
-            );
-        }
-        let (changes, lines) = group.changes();
-        let text = Text::from(format!("{}:", group.extent(artifacts)))
-            .and(Look::Plain, &changes)
-            .and(Look::Dim, &aside(&comment(group)));
-        let indent = indent + if group.output.is_some() { 2 } else { 0 };
-        page.row(indent, (Look::Strong, group.field), column, &text);
-        for line in lines {
-            page.paragraph(indent + column + 2, 2, &line.into());
-        }
-    }
-    if let Some(rest) = groups.get(GROUPS_LISTED..).filter(|rest| !rest.is_empty()) {
-        let elements: usize = rest.iter().map(|group| group.findings.len()).sum();
-        let more = format!(
-            "… and {} more (--json lists all)",
-            count(elements as u64, "element")
-        );
-        page.paragraph(indent, 2, &more.into());
-    }
-}
-
-fn aside(comment: &str) -> String {
-    if comment.is_empty() {
-        String::new()
-    } else {
-        format!("– {comment}")
-    }
 }
 
 /// Intermediates that differ, on which no trial was spent.

@@ -1,7 +1,9 @@
 //! The summary that a person reads at a terminal: the verdict in one line, what differs and
 //! because of what, what that rests on, what was not tested, and what to do next.
 
+mod causes;
 mod differences;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod variations;

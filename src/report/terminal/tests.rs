@@ -1,6 +1,6 @@
 use super::super::samples::{certified, finding, inconclusive, intricate, reproducible, sdist};
 use super::*;
-use crate::model::Finding;
+use crate::model::{Cause, Finding};
 
 fn plain(findings: &Findings) -> String {
     render(
@@ -201,34 +201,109 @@ fn two_thousand_members_take_one_line() {
     );
 }
 
+/// What is said of causes where these are the findings.
+fn causes(all: &[Finding]) -> Vec<String> {
+    let mut findings = sdist();
+    findings.findings = all.to_vec();
+    let page = plain(&findings);
+    let lines = page.lines().map(str::trim);
+    let lines = lines.filter(|line| line.starts_with("cause"));
+    lines.map(str::to_owned).collect()
+}
+
+fn caused(element: &str, field: &str, because: &[(&str, &str)]) -> Finding {
+    let sets: Vec<[&str; 1]> = because.iter().map(|(name, _)| [*name]).collect();
+    let sets: Vec<(&[&str], &[u32], &[u32])> = sets
+        .iter()
+        .map(|set| (set.as_slice(), [3].as_slice(), [0].as_slice()))
+        .collect();
+    let mut finding = certified(finding(element, field, ["1", "2"]), &sets);
+    for (culprit, (_, words)) in finding.culprits.iter_mut().zip(because) {
+        culprit.cause = (!words.is_empty()).then(|| Cause {
+            words: (*words).to_owned(),
+            processes: Vec::new(),
+        });
+    }
+    finding
+}
+
 #[test]
 fn a_cause_says_of_what_it_is_one_unless_of_everything() {
-    let mut findings = sdist();
-    findings.findings = ["a", "b", "c"]
-        .map(|name| {
-            let finding = finding(name, "content", ["1", "2"]);
-            certified(finding, &[(&["randomness"], &[3], &[0])])
-        })
-        .to_vec();
-    let causes = |findings: &Findings| -> Vec<String> {
-        let page = plain(findings);
-        let lines = page.lines().map(str::trim);
-        let lines = lines.filter(|line| line.starts_with("cause"));
-        lines.map(str::to_owned).collect()
-    };
-    assert!(causes(&findings).is_empty());
-    for finding in &mut findings.findings {
-        finding.cause = Some("`one` does it".into());
-    }
-    assert_eq!(causes(&findings), ["cause: `one` does it"]);
-    findings.findings[1].cause = Some("`two` does it".into());
+    let one = [("randomness", "`one` does it")];
+    let two = [("randomness", "`two` does it")];
+    let of = |name: &str, cause| caused(name, "content", cause);
+    assert!(causes(&[of("a", &[("randomness", "")])]).is_empty());
     assert_eq!(
-        causes(&findings),
+        causes(&[of("a", &one), of("b", &one)]),
+        ["cause: `one` does it"]
+    );
+    assert_eq!(
+        causes(&[of("a", &one), of("b", &two), of("c", &one)]),
         [
-            "cause of a and 1 more: `one` does it",
+            "cause of a and c: `one` does it",
             "cause of b: `two` does it"
         ]
     );
+    assert_eq!(
+        causes(&[
+            caused("a", "gzip.mtime", &one),
+            caused("a", "tar.mtime", &two)
+        ]),
+        [
+            "cause of gzip.mtime: `one` does it",
+            "cause of tar.mtime: `two` does it"
+        ]
+    );
+    assert_eq!(
+        causes(&[of("a!/1", &one), of("a!/2", &two), of("a!/3", &one)]),
+        [
+            "cause of a!/1 and 1 more element: `one` does it",
+            "cause of a!/2: `two` does it"
+        ]
+    );
+}
+
+#[test]
+fn of_several_variations_it_is_said_which_one_a_cause_belongs_to_and_each_cause_once() {
+    let words =
+        "`date`, called by `make`, reads the clock (trial 9 varied it for that process alone)";
+    assert_eq!(
+        causes(&[
+            caused("a", "content", &[("time", words)]),
+            caused("b", "content", &[("time", words), ("timezone", "")]),
+        ]),
+        [
+            "cause: `date`, called by `make`, reads the clock (trial 9 varied it for that process",
+            "cause (time): as above, `date`"
+        ]
+    );
+}
+
+#[test]
+fn what_is_equal_in_several_places_is_told_once() {
+    let mut findings = sdist();
+    let places = [
+        "d",
+        "a.tar!/d",
+        "b.zip!/d",
+        "c.cpio!/d",
+        "e.tar!/d",
+        "f.tar!/d",
+    ];
+    let umask = [("umask", "")];
+    findings.findings = places
+        .map(|place| caused(place, "content", &umask))
+        .to_vec();
+    for place in ["a.tar!/d", "b.tar!/d"] {
+        findings.findings.push(caused(place, "tar.mode", &umask));
+    }
+    let page = plain(&findings);
+    let from = page.find("    content").unwrap();
+    insta::assert_snapshot!(page[from..].lines().take(3).collect::<Vec<_>>().join("\n"), @"
+    content   d (also in a.tar, b.zip, c.cpio and 2 more): 1 -> 2
+    in a.tar and b.tar
+      tar.mode  d: 1 -> 2
+    ");
 }
 
 #[test]

@@ -14,7 +14,9 @@ use std::rc::Rc;
 use super::run::Session;
 use super::{Error, Progress};
 use crate::diff::{self, Judged, Seen};
-use crate::model::{Element, Outcome, Row, Slot, TrialId, TrialKind, TrialRecord, TrialResult};
+use crate::model::{
+    Cause, Element, Outcome, Row, Slot, TrialId, TrialKind, TrialRecord, TrialResult,
+};
 use crate::sandbox::Focus;
 use crate::sandbox::supervisor::{Line, Scope, Within};
 use crate::search::{ElementVerdict, Try};
@@ -27,8 +29,8 @@ const PLACES: usize = 3;
 /// In so many trials at most, for all of them.
 const TRIALS: u32 = 40;
 
-/// The cause of each element for which one was found.
-pub(super) type Causes = BTreeMap<Element, String>;
+/// The causes of each element for which one was found, by variation.
+pub(super) type Causes = BTreeMap<Element, BTreeMap<usize, Cause>>;
 
 /// What a trial showed in which levels acted in a scope alone.
 struct Glimpse {
@@ -51,6 +53,8 @@ impl Glimpse {
 #[derive(Clone)]
 struct Target {
     slot: Slot,
+    /// The number of the variation.
+    factor: usize,
     /// The trial in which it varies everywhere.
     row: Row,
     number: usize,
@@ -66,8 +70,8 @@ struct Place {
 
 /// What was found.
 enum What {
-    /// A directory and its reader, in words.
-    Order(String),
+    /// A directory and its reader.
+    Order(Cause),
     /// A process, or the random devices, as the trial of the control's levels names them.
     Behind(Suspect, Rc<Glimpse>),
 }
@@ -131,6 +135,7 @@ impl Session<'_> {
                 }
                 Some(Target {
                     slot,
+                    factor,
                     row,
                     number,
                     element: element.clone(),
@@ -187,14 +192,15 @@ impl Looking<'_, '_> {
         if !place.shown.seen.contains_key(&target.element) {
             return Ok(Some(target));
         }
-        let words = match &place.what {
-            What::Order(words) => Some(words.clone()),
+        let cause = match &place.what {
+            What::Order(cause) => Some(cause.clone()),
             What::Behind(suspect, witness) => self.tell(&target, suspect, witness, &place.shown)?,
         };
-        let Some(words) = words else {
+        let Some(cause) = cause else {
             return Ok(Some(target));
         };
-        add(causes, target.element, &words);
+        let known = causes.entry(target.element).or_default();
+        known.insert(target.factor, cause);
         Ok(None)
     }
 
@@ -350,15 +356,6 @@ fn everywhere() -> Scope {
     }
 }
 
-/// Adds to what is said of an element.
-fn add(causes: &mut Causes, element: Element, words: &str) {
-    let said = causes.entry(element).or_default();
-    if !said.is_empty() {
-        said.push_str("; ");
-    }
-    said.push_str(words);
-}
-
 /// Where to cut a list of at least two, so that both parts weigh about the same.
 fn middle(weights: &[u32]) -> usize {
     let all: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
@@ -383,17 +380,5 @@ mod tests {
         assert_eq!(middle(&[8, 1, 1, 1]), 1);
         assert_eq!(middle(&[1, 1, 8]), 2);
         assert_eq!(middle(&[0, 0]), 1);
-    }
-
-    #[test]
-    fn what_is_found_for_a_second_variation_is_added() {
-        let mut causes = Causes::new();
-        let element = Element {
-            path: "a".into(),
-            field: crate::model::Field::CONTENT,
-        };
-        add(&mut causes, element.clone(), "one");
-        add(&mut causes, element.clone(), "two");
-        assert_eq!(causes[&element], "one; two");
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::words::{processes, with_callers};
+use super::words::{chain, processes, with_callers};
 use super::{Error, Glimpse, Looking, Place, Target, What, everywhere};
+use crate::model::Cause;
 use crate::sandbox::supervisor::{Chosen, Line, Process, Scope, Source};
 
 impl Looking<'_, '_> {
@@ -30,7 +31,7 @@ impl Looking<'_, '_> {
             return Ok(None);
         };
         Ok(Some(Place {
-            what: What::Order(words(&reader, &directory, &shown)),
+            what: What::Order(cause(&reader, &directory, &shown)),
             shown,
         }))
     }
@@ -110,18 +111,23 @@ fn readers(lines: &[Line], directory: &Path) -> Vec<Process> {
     read.map(|process| Process::clone(process)).collect()
 }
 
-fn words(reader: &Process, directory: &Path, shown: &Glimpse) -> String {
+fn cause(reader: &Process, directory: &Path, shown: &Glimpse) -> Cause {
     let inside = directory.strip_prefix(&shown.directory).ok();
     let place = match inside {
         Some(path) if path.as_os_str().is_empty() => "the build directory".to_owned(),
         Some(path) => format!("{}/", path.display()),
         None => directory.display().to_string(),
     };
-    format!(
+    let all = processes(&shown.lines);
+    let words = format!(
         "{} takes the entries of {place} in the order in which the file system lists them (trial {} varied the order there alone)",
-        with_callers(reader, &processes(&shown.lines)),
+        with_callers(reader, &all),
         shown.trial.0
-    )
+    );
+    Cause {
+        words,
+        processes: chain(reader, &all),
+    }
 }
 
 #[cfg(test)]
@@ -161,7 +167,7 @@ mod tests {
         assert_eq!(directories(&glimpse), expected);
         let readers = readers(&lines, Path::new("/build/x/src"));
         assert_eq!(
-            words(&readers[0], Path::new("/build/x/src"), &glimpse),
+            cause(&readers[0], Path::new("/build/x/src"), &glimpse).words,
             "`tar czf ../x.tar.gz .`, called by `make dist`, takes the entries of src/ in the order \
              in which the file system lists them (trial 7 varied the order there alone)"
         );

@@ -6,9 +6,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::words::{processes, with_callers};
+use super::words::{chain, processes, with_callers};
 use super::{Error, Glimpse, Looking, Place, Target, What, everywhere};
-use crate::model::Slot;
+use crate::model::{Cause, Slot};
 use crate::sandbox::supervisor::{Chosen, Line, Process, Scope, Source};
 
 /// What a clock reaches a process by.
@@ -58,7 +58,7 @@ impl Looking<'_, '_> {
         suspect: &Suspect,
         witness: &Glimpse,
         shown: &Rc<Glimpse>,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<Cause>, Error> {
         let Some(everybody) = self.whole_value(target)? else {
             return Ok(None);
         };
@@ -71,7 +71,12 @@ impl Looking<'_, '_> {
             }
         }
         let (read, shown) = self.reading(target, suspect, Rc::clone(shown))?;
-        Ok(Some(words(suspect, &read, witness, &shown, whole)))
+        let all = processes(&witness.lines);
+        let process = suspect.process.as_ref();
+        Ok(Some(Cause {
+            words: words(suspect, &read, witness, &shown, whole),
+            processes: process.map_or_else(Vec::new, |process| chain(process, &all)),
+        }))
     }
 
     /// Which of its readings are enough for what a process does to the element, and the trial that

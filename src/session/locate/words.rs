@@ -6,6 +6,10 @@ use crate::sandbox::supervisor::{Line, Process};
 
 /// So many callers of a process are named.
 const CALLERS: usize = 3;
+/// Longer options are left out where a command line is too long: `-cf` tells what is done.
+const OPTION: usize = 3;
+/// Steps of a path that are shown.
+const PATH: usize = 2;
 /// Characters of a command line that are shown.
 const LONGEST: usize = 60;
 
@@ -18,44 +22,98 @@ pub(super) fn processes(lines: &[Line]) -> BTreeMap<usize, &Process> {
     all.collect()
 }
 
-/// A process with those that called it, nearest first.
+/// A process and those that called it, nearest first, without the root, which is the build itself.
+fn callers<'p>(
+    process: &'p Process,
+    processes: &BTreeMap<usize, &'p Process>,
+) -> impl Iterator<Item = &'p Process> {
+    let above = |process: &&'p Process| processes.get(&process.parent?).copied();
+    let all = std::iter::successors(Some(process), above);
+    let own = process.number;
+    all.take_while(move |caller| caller.parent.is_some() || caller.number == own)
+}
+
+/// The arguments of a process and of those that called it, nearest first.
+pub(super) fn chain(process: &Process, processes: &BTreeMap<usize, &Process>) -> Vec<Vec<String>> {
+    let all = callers(process, processes);
+    all.map(|process| process.arguments.clone()).collect()
+}
+
+/// A process with those that called it, nearest first, as far as they tell something.
 pub(super) fn with_callers(process: &Process, processes: &BTreeMap<usize, &Process>) -> String {
-    let mut callers = Vec::new();
-    let mut above = process.parent.and_then(|parent| processes.get(&parent));
-    // The root is the build itself.
-    while let Some((caller, parent)) = above.and_then(|caller| Some((caller, caller.parent?))) {
-        if callers.len() == CALLERS {
+    let line = command(process);
+    let mut below = process;
+    let mut told = Vec::new();
+    for caller in callers(process, processes).skip(1) {
+        if told.len() == CALLERS {
             break;
         }
-        callers.push(command(caller));
-        above = processes.get(&parent);
+        if !only_starts(caller, below) {
+            told.push(command(caller));
+            below = caller;
+        }
     }
-    let line = command(process);
-    match callers.as_slice() {
+    match told.as_slice() {
         [] => format!("`{line}`"),
         callers => format!("`{line}`, called by `{}`,", callers.join("`, by `")),
     }
 }
 
-/// A command line short enough to be read.
+/// Whether a command line is that of another process with something before it, as those of shims and
+/// wrappers are (`env bash .../pyenv-exec python3 setup.py`).
+fn only_starts(caller: &Process, other: &Process) -> bool {
+    let (arguments, others) = (&caller.arguments, &other.arguments);
+    let Some(from) = arguments.len().checked_sub(others.len()) else {
+        return false;
+    };
+    let mut pairs = arguments.iter().skip(from).zip(others).enumerate();
+    !others.is_empty() && pairs.all(|(index, (a, b))| a == b || (index == 0 && last(a) == last(b)))
+}
+
+/// A command line short enough to be read: long paths by their last step, and where that is not
+/// enough, without options.
 fn command(process: &Process) -> String {
-    let program = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let mut words: Vec<String> = process.arguments.clone();
+    let mut words: Vec<&str> = process
+        .arguments
+        .iter()
+        .flat_map(|word| word.split_whitespace())
+        .collect();
     match words.first_mut() {
-        Some(first) => *first = program(first),
-        None => words.push(program(&process.executable)),
+        Some(first) => *first = last(first),
+        None => words.push(last(&process.executable)),
     }
-    let line = words
-        .join(" ")
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let words: Vec<String> = words.into_iter().map(short).collect();
+    let line = words.join(" ");
+    if line.chars().count() <= LONGEST {
+        return line;
+    }
+    let telling = |word: &str| !word.starts_with('-') || word.len() <= OPTION;
+    let words = words
+        .iter()
+        .map(|word| Some(word.as_str()).filter(|word| telling(word)));
+    let mut words: Vec<&str> = words.map(|word| word.unwrap_or("…")).collect();
+    words.dedup_by(|word, before| *word == "…" && *before == "…");
+    let line = words.join(" ");
     if line.chars().count() <= LONGEST {
         return line;
     }
     let mut short: String = line.chars().take(LONGEST).collect();
     short.push('…');
     short
+}
+
+/// A word; of an absolute path of several steps, the last one.
+fn short(word: &str) -> String {
+    let path = word.starts_with('/') && word.matches('/').count() > PATH;
+    match last(word) {
+        name if path && !name.is_empty() => format!("…/{name}"),
+        _ => word.to_owned(),
+    }
+}
+
+/// The last step of a path.
+fn last(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -96,6 +154,47 @@ pub(super) mod tests {
                 "`cc -c a.c`, called by `make`,".to_owned(),
                 format!("`{long}`, called by `cc -c a.c`, by `make`,"),
             ]
+        );
+    }
+
+    #[test]
+    fn shims_and_long_paths_are_told_by_what_they_start() {
+        let script = ["setup.py", "sdist"];
+        let with = |before: &[&'static str]| [before, &script].concat();
+        let shim = "/home/ada/.pyenv/libexec/pyenv-exec";
+        let lines = [
+            process(0, None, &["sh", "-ec", "make"]),
+            process(1, Some(0), &["make"]),
+            process(
+                2,
+                Some(1),
+                &with(&["bash", "/home/ada/.pyenv/shims/python3"]),
+            ),
+            process(3, Some(2), &with(&["env", "bash", shim, "python3"])),
+            process(4, Some(3), &with(&["python3"])),
+            process(5, Some(1), &["gcc", "-o", "a", "/build/of/a.c"]),
+            process(
+                6,
+                Some(5),
+                &[
+                    "cc1",
+                    "-quiet",
+                    "/build/of/a.c",
+                    "-dumpbase",
+                    &"x".repeat(99),
+                ],
+            ),
+        ];
+        let all = processes(&lines);
+        assert_eq!(
+            with_callers(all[&4], &all),
+            "`python3 setup.py sdist`, called by `make`,"
+        );
+        assert_eq!(chain(all[&4], &all).len(), 4);
+        let long = format!("cc1 … …/a.c … {}…", "x".repeat(46));
+        assert_eq!(
+            with_callers(all[&6], &all),
+            format!("`{long}`, called by `gcc -o a …/a.c`, by `make`,")
         );
     }
 }
