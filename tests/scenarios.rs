@@ -87,6 +87,8 @@ struct Expected {
     state: State,
     /// A part of the words about where it comes from.
     cause: Option<String>,
+    /// A part of each piece of advice, in their order.
+    remedies: Option<Vec<String>>,
     /// How many elements the glob stands for.
     #[serde(default = "one")]
     count: usize,
@@ -495,6 +497,18 @@ fn match_findings(scenario: &Scenario, findings: &Findings, complaints: &mut Vec
         {
             let said = &finding.cause;
             complaints.push(format!("the cause is {said:?}, expected {cause:?}"));
+        }
+        if let Some(remedies) = &scenario.finding[index].remedies {
+            let said: Vec<&str> = finding.remedies.iter().map(|r| r.text.as_str()).collect();
+            let fits = said.len() == remedies.len();
+            if !fits
+                || !said
+                    .iter()
+                    .zip(remedies)
+                    .all(|(said, part)| said.contains(part))
+            {
+                complaints.push(format!("the advice is {said:?}, expected {remedies:?}"));
+            }
         }
         check_certificates(finding, findings, complaints);
     }

@@ -205,6 +205,7 @@ fn level(mut table: Table, place: &str, problems: &mut Problems) -> Option<Level
 
 fn remedy(mut table: Table, problems: &mut Problems) -> Option<RemedyText> {
     let when = optional_text(&mut table, "when", problems).unwrap_or_default();
+    let made_by = table.texts("made-by", problems);
     let text = table.require_text("text", problems);
     let line = table.line;
     let attempt = optional_text(&mut table, "try", problems);
@@ -219,6 +220,7 @@ fn remedy(mut table: Table, problems: &mut Problems) -> Option<RemedyText> {
     table.finish("in `[[remedy]]`", problems);
     Some(RemedyText {
         when,
+        made_by,
         text: text?,
         r#try: attempt,
     })

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::advice::{self, Maker};
 use super::{Case, Contents};
 use crate::diff;
 use crate::model::{
@@ -67,7 +68,6 @@ fn finding(
         ElementVerdict::Certified { culprits } => {
             finding.state = FindingState::Certified;
             finding.culprits = names(case, number, culprits);
-            finding.remedies = remedies(case, &element.field, culprits);
             let causes = finding.culprits.iter().filter_map(|c| c.cause.as_ref());
             let causes: Vec<&str> = causes.map(|cause| cause.words.as_str()).collect();
             finding.cause = (!causes.is_empty()).then(|| causes.join("; "));
@@ -89,10 +89,25 @@ fn finding(
             .and_then(|t| case.ledger.value_in(number, t))
             .map(ToString::to_string),
     };
-    if element.field == Field::CONTENT || element.field.is_addresses() {
-        finding.evidence = evidence(case, contents, element, verdict, shown_by);
-    }
+    add_evidence(case, contents, (element, verdict, shown_by), &mut finding);
     Some(finding)
+}
+
+/// Says where contents part, and what to change.
+fn add_evidence(
+    case: &Case<'_>,
+    contents: Contents<'_>,
+    (element, verdict, shown_by): (&Element, &ElementVerdict, Option<TrialId>),
+    finding: &mut Finding,
+) {
+    let is_content = element.field == Field::CONTENT || element.field.is_addresses();
+    let content = case.ledger.control_trial().filter(|_| is_content);
+    let content = content.and_then(|control| contents(control, element));
+    let content = content.as_deref();
+    if is_content {
+        finding.evidence = evidence(case, contents, element, content, (verdict, shown_by));
+    }
+    finding.remedies = remedies(case, element, content, finding);
 }
 
 /// Where contents part: of what is unstable, between the two trials that are named for it; for each
@@ -101,8 +116,8 @@ fn evidence(
     case: &Case<'_>,
     contents: Contents<'_>,
     element: &Element,
-    verdict: &ElementVerdict,
-    shown_by: Option<TrialId>,
+    control: Option<&[u8]>,
+    (verdict, shown_by): (&ElementVerdict, Option<TrialId>),
 ) -> Option<String> {
     if let ElementVerdict::Unstable {
         shown_by: (first, second),
@@ -111,8 +126,8 @@ fn evidence(
     {
         return diff::excerpt(&contents(*first, element)?, &contents(*second, element)?);
     }
-    let control = contents(case.ledger.control_trial()?, element)?;
-    let parting = |trial| diff::excerpt(&control, &contents(trial, element)?);
+    let control = control?;
+    let parting = |trial| diff::excerpt(control, &contents(trial, element)?);
     let ElementVerdict::Certified { culprits } = verdict else {
         return parting(shown_by?);
     };
@@ -251,34 +266,47 @@ fn shows_difference(culprits: &[Certified]) -> Option<TrialId> {
         .min()
 }
 
-/// What the variations' files advise for this field; general advice only where nothing is said of
-/// the field itself.
-fn remedies(case: &Case<'_>, field: &Field, culprits: &[Certified]) -> Vec<Remedy> {
-    let factors: BTreeSet<usize> = culprits
+/// What the variations' files advise, for the maker of this element.
+fn remedies(
+    case: &Case<'_>,
+    element: &Element,
+    content: Option<&[u8]>,
+    finding: &Finding,
+) -> Vec<Remedy> {
+    let maker = Maker {
+        packer: packer(case, element),
+        kinds: advice::kinds(&element.path, content),
+        programs: &case.programs,
+    };
+    let names = finding
+        .culprits
         .iter()
-        .flat_map(|c| c.set.iter().copied())
-        .collect();
-    let mut remedies = Vec::new();
-    for factor in factors {
-        let Some(variation) = case.plan.variations.get(factor) else {
-            continue;
-        };
-        let of = |when: &str| {
-            variation
-                .remedies
-                .iter()
-                .filter(move |r| r.when == when)
-                .collect::<Vec<_>>()
-        };
-        let special = of(field.as_str());
-        let chosen = if special.is_empty() { of("") } else { special };
-        remedies.extend(chosen.into_iter().map(|r| Remedy {
-            variation: Some(variation.name.clone()),
-            text: r.text.clone(),
-            verified: false,
-        }));
-    }
-    remedies
+        .flat_map(|culprit| &culprit.variations);
+    let names: BTreeSet<&String> = names.collect();
+    let variations = case.plan.variations.iter();
+    variations
+        .filter(|variation| names.contains(&variation.name))
+        .flat_map(|variation| {
+            advice::remedies(variation, &element.field, &finding.culprits, &maker)
+        })
+        .collect()
+}
+
+/// The processes behind another field of the same archive: who writes one writes them all. The order
+/// is somebody else's who hands the names over.
+fn packer<'a>(case: &Case<'a>, element: &Element) -> &'a [Vec<String>] {
+    let format = |element: &Element| {
+        let (format, field) = element.field.as_str().split_once('.')?;
+        (field != "order").then(|| format.to_owned())
+    };
+    let own = format(element).filter(|_| !element.field.is_addresses());
+    let same = |other: &Element| {
+        own.is_some() && other.output() == element.output() && format(other) == own
+    };
+    let causes = case.causes.iter().filter(|(other, _)| same(other));
+    let mut causes = causes.flat_map(|(_, causes)| causes.values());
+    let known = causes.find(|cause| !cause.processes.is_empty());
+    known.map_or(&[], |cause| &cause.processes)
 }
 
 /// One record for each output of any trial, by path.

@@ -2,6 +2,7 @@
 //! the trials that support it; what could not be settled is said to be unsettled. How a variation
 //! reached the bytes (causes, evidence) is not asked here yet.
 
+mod advice;
 mod derived;
 mod element;
 mod hints;
@@ -63,6 +64,13 @@ pub struct Case<'a> {
     pub rounds: u32,
     /// Where a variation comes in, by element and variation, where that was found out.
     pub causes: &'a BTreeMap<Element, BTreeMap<usize, Cause>>,
+    /// The programs of the build, as far as they are known.
+    pub programs: BTreeSet<String>,
+}
+
+/// The names of the programs that commands run, each given by its arguments.
+pub fn programs<'c>(commands: impl IntoIterator<Item = &'c [String]>) -> BTreeSet<String> {
+    commands.into_iter().flat_map(advice::programs).collect()
 }
 
 /// The findings of a session. Their `tool_version` is this crate's.

@@ -49,6 +49,9 @@ pub struct Level {
 pub struct RemedyText {
     /// The field it applies to (`tar.mode`) with all below it, or empty for every field.
     pub when: String,
+    /// The programs, or the kinds of files (`.pyc`), that it is for; none for advice in general.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub made_by: Vec<String>,
     /// What to change, in words or as a command.
     pub text: String,
     /// Variables that, set for the build, apply it: tried by the tool itself.
@@ -91,6 +94,7 @@ mod tests {
     fn a_remedy_applies_to_its_field_and_to_what_lies_below_it() {
         let remedy = |when: &str| RemedyText {
             when: when.into(),
+            made_by: Vec::new(),
             text: String::new(),
             r#try: None,
         };

@@ -179,7 +179,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
     let before = sandbox.source_fingerprint()?;
     let mut session = control::open(options, &sandbox, progress)?;
     session.run()?;
-    let causes = session.locate()?;
+    let located = session.locate()?;
     if let Some(path) = before.first_change(&sandbox.source_fingerprint()?) {
         let text = format!(
             "{} was changed while the build ran; leave the source tree alone and run reprobe again",
@@ -190,6 +190,8 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
     let failures = session.failure_notes();
     session.notes.extend(failures);
     let verdict = session.search.verdict();
+    let commands = located.commands.iter().map(Vec::as_slice);
+    let commands = commands.chain([options.build.command.as_slice()]);
     let case = explain::Case {
         plan: &session.plan,
         search: &verdict,
@@ -204,7 +206,8 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
         notes: std::mem::take(&mut session.notes),
         seconds: began.elapsed().as_secs_f64(),
         rounds: session.rounds,
-        causes: &causes,
+        causes: &located.causes,
+        programs: explain::programs(commands),
     };
     let findings = explain::findings(case, &|trial, element| session.content(trial, element));
     if let Some(directory) = &options.keep {

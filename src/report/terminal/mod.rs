@@ -183,7 +183,7 @@ fn notes(page: &mut Page, findings: &Findings) {
     }
 }
 
-/// What to change, each with what it is for.
+/// What to change, each with what it is for, in the order of the variations.
 fn remedies(page: &mut Page, findings: &Findings) {
     let mut remedies: BTreeMap<(bool, &str), std::collections::BTreeSet<&str>> = BTreeMap::new();
     for finding in &findings.findings {
@@ -197,6 +197,13 @@ fn remedies(page: &mut Page, findings: &Findings) {
     if remedies.is_empty() {
         return;
     }
+    let order = |name: &str| {
+        let mut variations = findings.variations.iter();
+        variations.position(|variation| variation.name == name)
+    };
+    let mut remedies: Vec<_> = remedies.into_iter().collect();
+    remedies
+        .sort_by_key(|((untried, _), names)| (*untried, names.iter().copied().map(order).min()));
     page.heading("What to change");
     for ((untried, text), names) in &remedies {
         let names: Vec<&str> = names.iter().copied().collect();

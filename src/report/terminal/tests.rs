@@ -1,6 +1,6 @@
 use super::super::samples::{certified, finding, inconclusive, intricate, reproducible, sdist};
 use super::*;
-use crate::model::{Cause, Finding};
+use crate::model::{Cause, Finding, Remedy};
 
 fn plain(findings: &Findings) -> String {
     render(
@@ -304,6 +304,24 @@ fn what_is_equal_in_several_places_is_told_once() {
     in a.tar and b.tar
       tar.mode  d: 1 -> 2
     ");
+}
+
+#[test]
+fn advice_stands_in_the_order_of_the_variations() {
+    let mut findings = sdist();
+    let mut one = caused("a", "content", &[("user", ""), ("locale", "")]);
+    let remedy = |(name, text): (&str, &str)| Remedy {
+        variation: Some(name.to_owned()),
+        text: text.to_owned(),
+        verified: false,
+    };
+    one.remedies = [("user", "a"), ("umask", "c"), ("locale", "b")]
+        .map(remedy)
+        .to_vec();
+    findings.findings = vec![one];
+    let page = plain(&findings);
+    let places = ["  locale: b", "  umask: c", "  user: a"].map(|line| page.find(line).unwrap());
+    assert!(places.is_sorted(), "{page}");
 }
 
 #[test]

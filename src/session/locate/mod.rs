@@ -76,6 +76,14 @@ enum What {
     Behind(Suspect, Rc<Glimpse>),
 }
 
+/// What was found out about a build.
+#[derive(Default)]
+pub(super) struct Located {
+    pub(super) causes: Causes,
+    /// The arguments of the processes that were seen.
+    pub(super) commands: BTreeSet<Vec<String>>,
+}
+
 /// The search for places.
 struct Looking<'l, 's> {
     session: &'l mut Session<'s>,
@@ -88,10 +96,10 @@ struct Looking<'l, 's> {
 impl Session<'_> {
     /// Finds what is behind each difference that one of the variations causes alone for which a
     /// place can be told.
-    pub(super) fn locate(&mut self) -> Result<Causes, Error> {
+    pub(super) fn locate(&mut self) -> Result<Located, Error> {
         let mut causes = Causes::new();
         if !self.options.locate {
-            return Ok(causes);
+            return Ok(Located::default());
         }
         let targets = SLOTS.map(|slot| self.caused_by(slot));
         let mut looking = Looking {
@@ -102,7 +110,16 @@ impl Session<'_> {
         for targets in targets {
             looking.places(targets, &mut causes)?;
         }
-        Ok(causes)
+        let lines = looking.run.values().flatten();
+        let commands = lines.flat_map(|glimpse| &glimpse.lines);
+        let commands = commands.filter_map(|line| match line {
+            Line::Process(process) => Some(process.arguments.clone()),
+            Line::Read { .. } => None,
+        });
+        Ok(Located {
+            commands: commands.collect(),
+            causes,
+        })
     }
 
     /// The elements that the variation of a slot changes alone.
