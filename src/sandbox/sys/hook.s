@@ -93,13 +93,9 @@ reprobe_hook_map:
     ret
     // A running clock: the original's, and a constant.
 7:
-    push rdi
     push rsi
-    sub rsp, 8
     call reprobe_hook_start
-    add rsp, 8
     pop rsi
-    pop rdi
     test eax, eax
     jnz 9b
     mov rcx, [rip + reprobe_hook_seconds]
