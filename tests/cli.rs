@@ -643,7 +643,8 @@ fn a_signal_that_is_sent_to_exec_alone_ends_its_trial() {
 fn ctrl_c_at_a_terminal_is_for_the_command_that_exec_runs() {
     let tree = tree();
     let line = format!(
-        "{} exec -- 'trap \"exit 9\" INT; echo up; while :; do sleep 0.1; done'",
+        // No shell between, which would have the Ctrl-C as well.
+        "exec {} exec -- 'trap \"exit 9\" INT; echo up; while :; do sleep 0.1; done'",
         env!("CARGO_BIN_EXE_reprobe")
     );
     let mut script = Command::new("script");

@@ -16,7 +16,7 @@ use super::polling::{self, Polling};
 use super::processes::Start;
 use super::programs::PageSlots;
 use super::spinning::{LOOK, PERIOD, Spinning};
-use super::timeline::{SECOND, Sight, Timeline, Wait};
+use super::timeline::{Length, SECOND, Sight, Timeline, Wait};
 use super::tracee::{Memory, Tracees, lock};
 use super::witness::Source;
 use super::{Config, Error};
@@ -159,10 +159,10 @@ impl Clockwork {
     }
 
     /// A wait begins.
-    pub(super) fn sleep(&self, tracees: &Tracees, event: &Event, duration: i64) {
+    pub(super) fn sleep(&self, tracees: &Tracees, event: &Event, length: impl Into<Length>) {
         let now = host_now();
         let mut timeline = self.current(tracees, now);
-        timeline.sleep(now, duration, event.tid, call_of(event));
+        timeline.sleep(now, length, event.tid, call_of(event));
         timeline.advance(now, |_| true);
         self.publish(&timeline, now);
         drop(timeline);
@@ -170,10 +170,10 @@ impl Clockwork {
     }
 
     /// A wait for something else, or for time, begins.
-    pub(super) fn wait(&self, tracees: &Tracees, event: &Event, duration: i64) {
+    pub(super) fn wait(&self, tracees: &Tracees, event: &Event, length: impl Into<Length>) {
         let now = host_now();
         let mut timeline = self.current(tracees, now);
-        timeline.wait(now, duration, event.tid, call_of(event));
+        timeline.wait(now, length, event.tid, call_of(event));
         self.publish(&timeline, now);
         drop(timeline);
         self.changed.notify_one();

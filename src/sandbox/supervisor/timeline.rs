@@ -21,6 +21,41 @@ enum Pace {
     Running,
 }
 
+/// Up to this, a wait may have been meant in single milliseconds.
+const SHORT: i64 = 20 * MILLISECOND;
+/// Longer ones are taken to be multiples of this.
+const ROUND: i64 = 10 * MILLISECOND;
+
+/// How long a wait takes from now on, and for how long it was meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Length {
+    pub(super) left: i64,
+    pub(super) meant: i64,
+}
+
+impl Length {
+    /// Of a wait until some time: some of it has passed since the caller looked at the clock, more
+    /// on a busy host, and round times are what people write.
+    pub(super) fn until(left: i64) -> Self {
+        let round = if left > SHORT { ROUND } else { MILLISECOND };
+        let over = left.rem_euclid(round);
+        let missing = if over == 0 { 0 } else { round - over };
+        Self {
+            left,
+            meant: left.saturating_add(missing),
+        }
+    }
+}
+
+impl From<i64> for Length {
+    fn from(duration: i64) -> Self {
+        Self {
+            left: duration,
+            meant: duration,
+        }
+    }
+}
+
 /// A wait that will move the clock when it ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wait {
@@ -199,14 +234,20 @@ impl Timeline {
             .max(0)
     }
 
-    /// A wait of `duration` for something else, or for time: it moves the clock when the thread
-    /// looks at it afterwards.
-    pub(super) fn wait(&mut self, now: i64, duration: i64, tid: u32, call: (u32, u64, u64)) {
+    /// A wait for something else, or for time: it moves the clock when the thread looks at it
+    /// afterwards.
+    pub(super) fn wait(
+        &mut self,
+        now: i64,
+        length: impl Into<Length>,
+        tid: u32,
+        call: (u32, u64, u64),
+    ) {
         let before = self.waited.iter().find(|waited| waited.tid == tid);
         let reached = before.map_or(i64::MIN, |waited| waited.target);
         // It may have waited before, without looking.
         let ahead = reached.saturating_sub(self.stepped(now)).max(0);
-        self.sleep(now, duration, tid, call);
+        self.sleep(now, length, tid, call);
         if let Some(wait) = self.waits.iter_mut().find(|wait| wait.tid == tid) {
             wait.for_something = true;
             wait.target = wait.target.saturating_add(ahead);
@@ -223,16 +264,23 @@ impl Timeline {
         waited.is_some()
     }
 
-    /// A wait of `duration` begins.
-    pub(super) fn sleep(&mut self, now: i64, duration: i64, tid: u32, call: (u32, u64, u64)) {
+    /// A wait begins.
+    pub(super) fn sleep(
+        &mut self,
+        now: i64,
+        length: impl Into<Length>,
+        tid: u32,
+        call: (u32, u64, u64),
+    ) {
         self.forget(tid);
-        if duration <= 0 || !self.is_held() {
+        let Length { left, meant } = length.into();
+        if left <= 0 || !self.is_held() {
             return;
         }
-        let whole = duration.saturating_add(MILLISECOND - 1) / MILLISECOND * MILLISECOND;
+        let whole = meant.saturating_add(MILLISECOND - 1) / MILLISECOND * MILLISECOND;
         self.waits.push(Wait {
-            due: now.saturating_add(duration - duration.min(LEAD)),
-            end: now.saturating_add(duration),
+            due: now.saturating_add(left - left.min(LEAD)),
+            end: now.saturating_add(left),
             target: self.stepped(now).saturating_add(whole),
             tid,
             call,
@@ -313,6 +361,24 @@ mod tests {
 
     fn stepped() -> Timeline {
         Timeline::new(Clock::Stepped { start: T0 }, BEGAN, BEGAN - SECOND).unwrap()
+    }
+
+    #[test]
+    fn what_is_left_of_a_wait_is_told_as_it_was_meant() {
+        let micros = |left: i64| Length::until(left * 1000).meant / 1000;
+        assert_eq!(micros(499_990), 500_000);
+        assert_eq!(micros(492_000), 500_000);
+        assert_eq!(micros(500_000), 500_000);
+        assert_eq!(micros(1_950), 2_000);
+        assert_eq!(micros(15_100), 16_000);
+        assert!(micros(-5) <= 0);
+        assert_eq!(Length::until(i64::MAX).meant, i64::MAX);
+        let mut line = stepped();
+        line.sleep(BEGAN, Length::until(SECOND - MILLISECOND), 1, (35, 0, 0));
+        let end = BEGAN + SECOND - MILLISECOND;
+        assert_eq!(line.next_due(), end - LEAD);
+        line.advance(end - LEAD, |wait| wait.end == end);
+        assert_eq!(line.at(end), (T0 + 1) * SECOND);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::arch::{Call, REAL_CLOCKS, Width};
 use super::clock::{Clockwork, read_pair, read_time};
 use super::engine::{Answer, Event, Supervisor};
 use super::programs::Programs;
-use super::timeline::{MILLISECOND, SECOND};
+use super::timeline::{Length, MILLISECOND, SECOND};
 use super::tracee::{Memory, Tracees};
 use crate::sandbox::sys::tracee::{clock, resolution};
 
@@ -34,14 +34,14 @@ pub(super) fn sleep(supervisor: &Supervisor, event: &Event) -> Answer {
         return Answer::Continue;
     };
     // What the kernel will refuse is no sleep.
-    match duration(supervisor, event) {
-        Ok(Some(duration)) if is_for_something(event) => {
+    match length(supervisor, event) {
+        Ok(Some(length)) if is_for_something(event) => {
             // Shorter ones are those of locks.
-            let duration = if duration > NAP { duration } else { 0 };
-            clockwork.wait(&supervisor.tracees, event, duration);
+            let length = if length.meant > NAP { length } else { 0.into() };
+            clockwork.wait(&supervisor.tracees, event, length);
         }
-        Ok(Some(duration)) if duration > NAP || is_alone(supervisor, event) => {
-            clockwork.sleep(&supervisor.tracees, event, duration);
+        Ok(Some(length)) if length.meant > NAP || is_alone(supervisor, event) => {
+            clockwork.sleep(&supervisor.tracees, event, length);
         }
         _ => {}
     }
@@ -68,35 +68,39 @@ pub(super) fn is_relative(event: &Event) -> bool {
 }
 
 /// How long the caller wants to wait; `None` without end, or where the clock is not a time.
-fn duration(supervisor: &Supervisor, event: &Event) -> Result<Option<i64>, Errno> {
+fn length(supervisor: &Supervisor, event: &Event) -> Result<Option<Length>, Errno> {
     let memory = Memory(event.tid);
     let args = event.args;
-    let relative = |address: u64, width: Width| read_time(memory, address, width).map(Some);
+    let relative = |address: u64, width: Width| {
+        read_time(memory, address, width).map(|duration| Some(duration.into()))
+    };
     match event.trap.call {
         Call::Nanosleep(width) => relative(args[0], width),
         Call::ClockNanosleep(width) if args[1] & ABSOLUTE == 0 => relative(args[2], width),
         Call::ClockNanosleep(width) => {
             let until = read_time(memory, args[2], width)?;
-            Ok(monotonic_now(supervisor, event, args[0]).map(|now| until - now))
+            Ok(monotonic_now(supervisor, event, args[0]).map(|now| Length::until(until - now)))
         }
         Call::Pselect(width) => relative(args[4], width),
         Call::Ppoll(width) => relative(args[2], width),
         Call::Select => {
             let (seconds, micros) = read_pair(memory, args[4], event.abi.word)?;
             let micros = micros.saturating_mul(1000);
-            Ok(Some(seconds.saturating_mul(SECOND).saturating_add(micros)))
+            let duration = seconds.saturating_mul(SECOND).saturating_add(micros);
+            Ok(Some(duration.into()))
         }
-        Call::Poll => Ok(milliseconds(args[2])),
+        Call::Poll => Ok(milliseconds(args[2]).map(Length::from)),
         // Go rounds down, and waits for the rest in a loop. Without end, the earlier waits of the
         // thread are over as well.
-        Call::EpollWait => Ok(Some(
-            milliseconds(args[3]).map_or(0, |time| time + MILLISECOND),
-        )),
+        Call::EpollWait => {
+            let duration = milliseconds(args[3]).map_or(0, |time| time + MILLISECOND);
+            Ok(Some(duration.into()))
+        }
         Call::EpollPwait2 => relative(args[3], Width::Wide),
         Call::Futex(width) if args[1] & FUTEX_COMMAND == WAIT_BITSET => {
             let until = read_time(memory, args[3], width)?;
             let monotonic = 1;
-            Ok(monotonic_now(supervisor, event, monotonic).map(|now| until - now))
+            Ok(monotonic_now(supervisor, event, monotonic).map(|now| Length::until(until - now)))
         }
         Call::Futex(width) => relative(args[3], width),
         _ => Ok(None),
