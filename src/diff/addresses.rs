@@ -1,6 +1,7 @@
-//! Which positions of some bytes hold memory addresses, by trial and not by their looks: those that
-//! differ between two trials with random addresses and agree between two with fixed ones. Positions
-//! are words of text, or aligned words of eight bytes of what is no text.
+//! Which positions of some bytes hold memory addresses: those that differ between two trials with
+//! random addresses and agree between two with fixed ones, and are moved by whole pages, or on the
+//! stack. What is computed from an address (a hash, a seed) is none: other variations may reach it,
+//! too. Positions are words of text, or aligned words of eight bytes of what is no text.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +28,7 @@ pub enum Addresses {
 const POINTER: usize = 8;
 
 /// The positions that differ between two trials with random addresses and agree between two of one
-/// environment with fixed ones. `None` where the four do not have the same shape, so that positions
+/// environment with fixed ones, and hold numbers that are moved as addresses are. `None` where the four do not have the same shape, so that positions
 /// cannot be told, where there are no such positions, and where one of the random trials had the
 /// fixed ones' values at all of them: addresses do not meet by chance, two-valued noise does.
 pub fn addresses(random: [&[u8]; 2], fixed: [&[u8]; 2]) -> Option<Addresses> {
@@ -71,7 +72,7 @@ fn all_equal<T: PartialEq>(mut of: impl Iterator<Item = T>) -> bool {
     of.all(|other| Some(other) == first)
 }
 
-/// Where the first two differ and the last two agree.
+/// Where the first two differ and the last two agree, and all are one address that was moved.
 fn positions(of: &[Vec<Vec<u8>>]) -> Vec<usize> {
     let [first, second, fixed, again] = of else {
         return Vec::new();
@@ -80,8 +81,46 @@ fn positions(of: &[Vec<Vec<u8>>]) -> Vec<usize> {
     let fixed = fixed.iter().zip(again);
     let pairs = random.zip(fixed).enumerate();
     pairs
-        .filter_map(|(index, ((a, b), (c, d)))| (a != b && c == d).then_some(index))
+        .filter(|(_, ((a, b), (c, d)))| a != b && c == d && is_moved([a, b, c]))
+        .map(|(index, _)| index)
         .collect()
+}
+
+/// Where the kernel puts the stacks of 64- and 32-bit programs, in steps of ...
+const STACKS: [std::ops::Range<u64>; 2] = [
+    0x7ff0_0000_0000..0x8000_0000_0000,
+    0xff00_0000..0x1_0000_0000,
+];
+/// ... so many bytes, and everything else in whole pages.
+const STACK_STEP: u64 = 16;
+const PAGE: u64 = 4096;
+
+/// Whether these may be one address in several places: in whole pages from each other, or on stacks.
+/// Numbers that have nothing in common do so once in 16 million.
+fn is_moved(words: [&[u8]; 3]) -> bool {
+    let alike = |read: fn(&[u8]) -> Option<u64>| {
+        let numbers: Option<Vec<u64>> = words.into_iter().map(read).collect();
+        numbers.is_some_and(|numbers| {
+            let by = |step| all_equal(numbers.iter().map(|number| number % step));
+            let all = |range: &std::ops::Range<u64>| numbers.iter().all(|n| range.contains(n));
+            all(&(PAGE..u64::MAX)) && by(PAGE) || STACKS.iter().any(all) && by(STACK_STEP)
+        })
+    };
+    // Eight bytes may be text as well as a number.
+    alike(hexadecimal) || alike(decimal) || alike(binary)
+}
+
+fn hexadecimal(word: &[u8]) -> Option<u64> {
+    let word = std::str::from_utf8(word).ok()?;
+    u64::from_str_radix(word.strip_prefix("0x").unwrap_or(word), 16).ok()
+}
+
+fn decimal(word: &[u8]) -> Option<u64> {
+    std::str::from_utf8(word).ok()?.parse().ok()
+}
+
+fn binary(word: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(word.try_into().ok()?))
 }
 
 /// Whether something that looks like an address stands in each of the two and not in the other. A
@@ -99,9 +138,7 @@ fn candidates(bytes: &[u8]) -> BTreeSet<u64> {
         let words = words(text).into_iter().filter(|(word, _)| *word);
         words.filter_map(|(_, word)| number(word)).collect()
     } else {
-        let chunks = bytes.chunks_exact(POINTER);
-        let numbers = chunks.filter_map(|chunk| Some(u64::from_le_bytes(chunk.try_into().ok()?)));
-        numbers.collect()
+        bytes.chunks_exact(POINTER).filter_map(binary).collect()
     };
     found
         .into_iter()
@@ -111,12 +148,9 @@ fn candidates(bytes: &[u8]) -> BTreeSet<u64> {
 
 /// A word as a number: hexadecimal, else decimal.
 fn number(word: &[u8]) -> Option<u64> {
-    let word = std::str::from_utf8(word).ok()?;
-    let digits = word.strip_prefix("0x").unwrap_or(word);
-    let hexadecimal = u64::from_str_radix(digits, 16).ok();
-    hexadecimal
+    hexadecimal(word)
         .filter(|number| USUAL.contains(number))
-        .or_else(|| word.parse().ok())
+        .or_else(|| decimal(word))
 }
 
 impl Addresses {
@@ -203,12 +237,12 @@ mod tests {
 
     #[test]
     fn words_of_a_text_that_only_random_addresses_move_are_blanked() {
-        let one = b"at 0x7ffd1234 on alpha\nsize 8\n";
-        let two = b"at 0x7ffeabcdef on alpha\nsize 8\n";
-        let fixed = b"at 0x7fffe000 on alpha\nsize 8\n";
+        let one = b"at 0x55aa11234010 on alpha\nsize 8\n";
+        let two = b"at 0x5622abcde010 on alpha\nsize 8\n";
+        let fixed = b"at 0x555555559010 on alpha\nsize 8\n";
         let found = addresses([one, two], [fixed, fixed]).unwrap();
         assert_eq!(found.count(), 1);
-        assert_eq!(found.only(one), b"0x7ffd1234");
+        assert_eq!(found.only(one), b"0x55aa11234010");
         let other_host = b"at 0x7ffd9999 on beta\nsize 8\n";
         assert_eq!(found.blank(one), found.blank(two));
         assert_ne!(found.blank(one), found.blank(other_host));
@@ -239,21 +273,41 @@ mod tests {
 
     #[test]
     fn texts_of_other_shapes_have_no_positions_in_common() {
-        let fixed: [&[u8]; 2] = [b"a 0"; 2];
-        assert!(addresses([b"a 1", b"a 2"], fixed).is_some());
-        assert_eq!(addresses([b"a 1", b"a\n1"], fixed), None);
-        assert_eq!(addresses([b"a 1", b"a 1 2"], fixed), None);
-        assert_eq!(addresses([b"a 1", b"a 2"], [b"a 0", b"a-0"]), None);
-        assert_eq!(addresses([b"a 1", b"a 1"], fixed), None);
+        let fixed: [&[u8]; 2] = [b"a 3010"; 2];
+        assert!(addresses([b"a 1010", b"a 2010"], fixed).is_some());
+        assert_eq!(addresses([b"a 1010", b"a\n1010"], fixed), None);
+        assert_eq!(addresses([b"a 1010", b"a 1010 2010"], fixed), None);
+        let others: [&[u8]; 2] = [b"a 3010", b"a-3010"];
+        assert_eq!(addresses([b"a 1010", b"a 2010"], others), None);
+        assert_eq!(addresses([b"a 1010", b"a 1010"], fixed), None);
         assert_eq!(addresses([b"\x00\x01", b"\x00\x01\x02"], fixed), None);
     }
 
     #[test]
     fn what_differs_in_every_trial_is_no_address_nor_is_what_has_but_two_values() {
-        assert_eq!(addresses([b"n 1", b"n 2"], [b"n 3", b"n 4"]), None);
-        assert_eq!(addresses([b"n 1", b"n 2"], [b"n 2", b"n 2"]), None);
-        let beside = addresses([b"7f01 5", b"7f02 6"], [b"7f00 7", b"7f00 8"]);
+        let words = |words: [&[u8]; 4]| {
+            let [a, b, c, d] = words;
+            addresses([a, b], [c, d])
+        };
+        assert_eq!(words([b"n 1010", b"n 2010", b"n 3010", b"n 4010"]), None);
+        assert_eq!(words([b"n 1010", b"n 2010", b"n 2010", b"n 2010"]), None);
+        let beside = words([b"7f0100 5", b"7f1100 6", b"7f2100 7", b"7f2100 8"]);
         assert_eq!(beside, Some(Addresses::Words(vec![0])));
+    }
+
+    #[test]
+    fn what_is_computed_from_an_address_is_none() {
+        for [one, two, fixed] in [
+            ["9e107d9d372bb682", "e4d909c290d0fb1c", "8f434346648f6b96"],
+            ["23942", "2647", "17403"],
+            ["140222911234", "140737488347136", "94036712345600"],
+        ] {
+            let [one, two, fixed] = [one, two, fixed].map(str::as_bytes);
+            assert_eq!(addresses([one, two], [fixed, fixed]), None);
+        }
+        let stack = ["7ffd12345ab0", "7ffe9a8b7c10", "7fffffffe3d0"].map(str::as_bytes);
+        let [one, two, fixed] = stack;
+        assert!(addresses([one, two], [fixed, fixed]).is_some());
     }
 
     #[test]
