@@ -364,6 +364,17 @@ fn every_culprit_of_one_file_is_shown_at_its_own_place() {
 }
 
 #[test]
+fn of_processes_that_run_beside_each_other_nothing_is_said_that_they_do_not_do() {
+    let tree = tree();
+    let build = "for i in 1 2 3 4 5 6; do date +%s >o$i & done; wait";
+    for _ in 0..2 {
+        let words = ["check", "--only", "time", "-o", "o*", "--", build];
+        let ran = run(tree.path(), &words).expect(1, "time");
+        assert!(!ran.out.contains("times of files"), "{}", ran.out);
+    }
+}
+
+#[test]
 fn a_budget_is_kept_whatever_is_looked_for() {
     let tree = tree();
     for name in ["b", "c", "d"] {

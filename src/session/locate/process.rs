@@ -14,6 +14,9 @@ use crate::sandbox::supervisor::{Chosen, Line, Process, Scope, Source};
 /// What a clock reaches a process by.
 const TIMES: [Source; 2] = [Source::Clock, Source::FileTime];
 
+/// What a process reads, and the trial that shows it.
+type Reading = (BTreeSet<Source>, Rc<Glimpse>);
+
 /// Somebody who may be behind a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Suspect {
@@ -70,7 +73,9 @@ impl Looking<'_, '_> {
                 return Ok(None);
             }
         }
-        let (read, shown) = self.reading(target, suspect, Rc::clone(shown))?;
+        let Some((read, shown)) = self.reading(target, suspect, Rc::clone(shown))? else {
+            return Ok(None);
+        };
         let all = processes(&witness.lines);
         let process = suspect.process.as_ref();
         Ok(Some(Cause {
@@ -80,30 +85,37 @@ impl Looking<'_, '_> {
     }
 
     /// Which of its readings are enough for what a process does to the element, and the trial that
-    /// shows it.
+    /// shows it: one, or all where each has a part in it. `None` where it cannot be told: a process
+    /// that runs beside others of its kind may be another one in the next trial.
     fn reading(
         &mut self,
         target: &Target,
         suspect: &Suspect,
         shown: Rc<Glimpse>,
-    ) -> Result<(BTreeSet<Source>, Rc<Glimpse>), Error> {
-        if suspect.read.len() > 1
-            && let Some(seen) = shown.seen.get(&target.element)
-        {
-            for source in &suspect.read {
-                let read = BTreeSet::from([*source]);
-                let scope = Scope {
-                    sources: read.clone(),
-                    ..only(std::slice::from_ref(suspect))
-                };
-                if let Some(glimpse) = self.look(target, Some(scope))?
-                    && glimpse.agrees(&target.element, seen)
-                {
-                    return Ok((read, glimpse));
-                }
-            }
+    ) -> Result<Option<Reading>, Error> {
+        if suspect.read.len() == 1 {
+            return Ok(Some((suspect.read.clone(), shown)));
         }
-        Ok((suspect.read.clone(), shown))
+        let Some(seen) = shown.seen.get(&target.element) else {
+            return Ok(None);
+        };
+        let mut parts = 0;
+        for source in &suspect.read {
+            let read = BTreeSet::from([*source]);
+            let scope = Scope {
+                sources: read.clone(),
+                ..only(std::slice::from_ref(suspect))
+            };
+            let Some(glimpse) = self.look(target, Some(scope))? else {
+                continue;
+            };
+            if glimpse.agrees(&target.element, seen) {
+                return Ok(Some((read, glimpse)));
+            }
+            parts += usize::from(glimpse.seen.contains_key(&target.element));
+        }
+        let all = suspect.read.clone();
+        Ok((parts == all.len()).then_some((all, shown)))
     }
 }
 
