@@ -60,7 +60,8 @@ fn trial(id: u32, number: u64, recorded: &Recorded) -> Result<&TrialEvent, Failu
     trials.find(|trial| trial.id.0 == id).ok_or_else(|| {
         let last = recorded.trials.keys().last().map_or(0, |last| last.0);
         Failure::undecided(&format!(
-            "session {number} has no trial {id}; its last one is {last}"
+            "session {number} has no trial {id} on record: its last one is {last} (those after it \
+             look for causes, and cannot be run again)"
         ))
     })
 }

@@ -42,7 +42,7 @@ fn record(
             Some("nothing was compared".to_owned()),
         ),
         FactorVerdict::Cleared if something_is_unstable(case) => {
-            let reason = "changes nothing else than what is unstable could hide";
+            let reason = "no effect was seen; one on what is unstable would not show";
             (VariationStatus::Unsettled, Some(reason.to_owned()))
         }
         FactorVerdict::Cleared => (VariationStatus::Cleared, None),
