@@ -375,6 +375,55 @@ fn another_user_owns_the_source_and_may_write_it_and_nothing_of_the_system() {
     assert_eq!(metadata.len(), 6);
 }
 
+/// Whether or not this user namespace has a name for the owner.
+#[test]
+fn a_file_cannot_be_given_away_by_who_is_not_root() {
+    if !meets(&[Need::OtherUser]) {
+        return;
+    }
+    if !capabilities().root && !meets(&[Need::Supervisor]) {
+        return;
+    }
+    let script = "import os
+def tells(call, *arguments, **names):
+    try:
+        print(call(*arguments, **names))
+    except OSError as error:
+        print(error.strerror)
+file = os.open('given', os.O_RDONLY)
+top = os.open('.', os.O_RDONLY)
+os.symlink('nowhere', 'link')
+for user, group in (5, 5), (-1, 5), (5, -1):
+    tells(os.chown, 'given', user, group)
+    tells(os.lchown, 'link', user, group)
+    tells(os.fchown, file, user, group)
+    tells(os.chown, 'given', user, group, dir_fd=top)
+tells(os.chown, 'missing', 5, 5)
+tells(os.chown, 'link', 5, 5)
+tells(os.chown, 'given/x', 5, 5)
+tells(os.chown, '', 5, 5)
+tells(os.fchown, 99, 5, 5)
+tells(os.chown, 'given', os.getuid(), os.getgid())
+tells(os.lchown, 'link', -1, -1)
+";
+    let bench = Bench::new();
+    std::fs::write(bench.source.join("script"), script).unwrap();
+    let said = says(&bench, &with(|e| e.user = somebody()), "python3 script");
+    assert_eq!(said[..12], ["Operation not permitted"; 12]);
+    assert_eq!(
+        said[12..],
+        [
+            "No such file or directory",
+            "No such file or directory",
+            "Not a directory",
+            "No such file or directory",
+            "Bad file descriptor",
+            "None",
+            "None"
+        ]
+    );
+}
+
 #[test]
 fn the_caller_is_himself_with_another_home() {
     let bench = Bench::new();

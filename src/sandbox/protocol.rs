@@ -80,6 +80,7 @@ impl Request {
         places.sort_by_key(|place| Reverse(place.as_os_str().len()));
         let mut config = supervisor::Config {
             places,
+            few_ids: self.user_map.is_some(),
             ..supervisor::Config::new(environment)
         };
         if let Some(focus) = &self.focus {

@@ -73,6 +73,8 @@ pub(super) enum Call {
     BecomeUser(usize),
     /// Changes the group of the caller: how many of its arguments are groups.
     BecomeGroup(usize),
+    /// Gives a file to somebody: by what name, and which bits of an id count.
+    Own(Form, u32),
 }
 
 /// What `uname -m` says for each ABI.
@@ -108,6 +110,8 @@ pub(super) enum Purpose {
     Random,
     /// Words about the kernel.
     Words,
+    /// Owners without a name.
+    Owners,
 }
 
 /// A condition on an argument.
@@ -176,6 +180,7 @@ const BARE: &[Test] = &[Lacks(5, HOOKED)];
 const NEW_USER: u32 = 0x1000_0000;
 
 use super::layout::Layout;
+use super::owners::{Form, IDS, OLD_IDS};
 use crate::sandbox::sys::hook::HOOKED;
 use Call as C;
 use Layout::{Large32, Native, Old32};
@@ -291,6 +296,10 @@ pub(super) static ABIS: [Abi; 2] = [
             trap(56, C::Diverge, P::Files, &[AnyBit(0, NEW_USER)]),
             trap(318, C::Getrandom, P::Random, &[]),
             trap(63, C::Uname, P::Words, &[]),
+            trap(92, C::Own(Form::Path, IDS), P::Owners, &[]),
+            trap(93, C::Own(Form::Descriptor, IDS), P::Owners, &[]),
+            trap(94, C::Own(Form::Link, IDS), P::Owners, &[]),
+            trap(260, C::Own(Form::At, IDS), P::Owners, &[]),
         ],
     },
     Abi {
@@ -470,6 +479,13 @@ pub(super) static ABIS: [Abi; 2] = [
             trap(122, C::Uname, P::Words, &[]),
             trap(109, C::OldUname, P::Words, &[]),
             trap(59, C::OldestUname, P::Words, &[]),
+            trap(182, C::Own(Form::Path, OLD_IDS), P::Owners, &[]),
+            trap(95, C::Own(Form::Descriptor, OLD_IDS), P::Owners, &[]),
+            trap(16, C::Own(Form::Link, OLD_IDS), P::Owners, &[]),
+            trap(212, C::Own(Form::Path, IDS), P::Owners, &[]),
+            trap(207, C::Own(Form::Descriptor, IDS), P::Owners, &[]),
+            trap(198, C::Own(Form::Link, IDS), P::Owners, &[]),
+            trap(298, C::Own(Form::At, IDS), P::Owners, &[]),
         ],
     },
 ];

@@ -29,7 +29,7 @@ use super::turn::Turn;
 use super::view::{Guise, Views};
 use super::witness::{Log, Source};
 use super::{Config, Error, Report};
-use super::{files, names, names::Words, randomness, waits};
+use super::{files, names, names::Words, owners, randomness, waits};
 use crate::sandbox::sys::{notify, tracee::clock};
 
 /// A trapped call of one thread.
@@ -313,6 +313,7 @@ impl Supervisor {
             }
             Call::BecomeUser(count) => self.views.become_user(&self.tracees, event, count),
             Call::BecomeGroup(count) => self.views.become_group(&self.tracees, event, count),
+            Call::Own(..) => owners::answer(self, event, guise),
         }
     }
 }

@@ -20,6 +20,7 @@ mod layout;
 mod names;
 mod numbers;
 mod order;
+mod owners;
 mod places;
 mod polling;
 mod processes;
@@ -76,6 +77,10 @@ pub struct Config {
     pub places: Vec<PathBuf>,
     /// Whether times of files follow the clock.
     pub file_times: bool,
+    /// The trial has a user namespace with few ids: owners that it has no name for are refused as
+    /// an ordinary user's are.
+    #[serde(default)]
+    pub few_ids: bool,
     /// Makes every clock read a system call, so that it can be witnessed (about 8 µs each).
     pub witness: bool,
 }
@@ -93,6 +98,7 @@ impl Config {
             words: Words::of(environment),
             places: Vec::new(),
             file_times: true,
+            few_ids: false,
             witness: false,
         }
     }
@@ -127,6 +133,9 @@ impl Config {
         }
         if self.words.is_some() {
             purposes.push(Purpose::Words);
+        }
+        if self.few_ids {
+            purposes.push(Purpose::Owners);
         }
         // Which process is which is learnt when its program begins, and where its vDSO is.
         let several = self.randomness != Randomness::Host || within.is_some() || self.witness;

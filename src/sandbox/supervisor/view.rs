@@ -56,15 +56,21 @@ pub(super) struct Identity {
 
 /// The ids of a user namespace, `user_namespaces(7)`: first inside, first outside, count.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-struct IdMap(Vec<[u32; 3]>);
+pub(super) struct IdMap(Vec<[u32; 3]>);
 
 impl IdMap {
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let line = |line: &str| {
             let mut words = line.split_ascii_whitespace().map(|word| word.parse().ok());
             Some([words.next()??, words.next()??, words.next()??])
         };
         Self(text.lines().filter_map(line).collect())
+    }
+
+    /// Whether the namespace has this id.
+    pub(super) fn names(&self, id: u32) -> bool {
+        let mut ranges = self.0.iter();
+        ranges.any(|[inside, _, count]| id.checked_sub(*inside).is_some_and(|far| far < *count))
     }
 
     fn inside(&self, outside: u32) -> u32 {
@@ -455,6 +461,8 @@ mod tests {
         assert_eq!(map.inside(0), 1000);
         assert_eq!(map.inside(100_005), 2005);
         assert_eq!(map.inside(7), 65534);
+        assert!([1000, 2000, 67_535].iter().all(|id| map.names(*id)));
+        assert!(![0, 999, 1001, 67_536].iter().any(|id| map.names(*id)));
     }
 
     #[test]
