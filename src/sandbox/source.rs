@@ -4,15 +4,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::stat::{Mode, SFlag, UtimensatFlags, mknod, utimensat};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{Gid, Uid, fchownat};
+use nix::unistd::{Gid, Uid, Whence, fchownat, lseek};
 
 use super::error::Error;
 use super::host::sorted_names;
@@ -219,6 +221,46 @@ fn unreadable(path: &Path, error: io::Error) -> Error {
     Error::file("read", path)(error)
 }
 
+/// Copies what is not a hole: `du` and whoever looks for holes must see the same in a copy.
+fn copy_content(source: &mut File, target: &mut File, metadata: &Metadata) -> io::Result<()> {
+    let length = offset(metadata.len())?;
+    target.set_len(metadata.len())?;
+    let mut hole = 0;
+    while hole < length {
+        let data = match lseek(&*source, hole, Whence::SeekData) {
+            Err(Errno::ENXIO) => length,
+            // No file system has to tell holes; lseek(2).
+            Err(Errno::EINVAL | Errno::EOPNOTSUPP) => hole,
+            other => other?,
+        };
+        if data > hole && metadata.blocks() >= metadata.len().div_ceil(512) {
+            // No hole: room that was allocated and never written. The rest of it need not be found.
+            let _ = fallocate(&*target, FallocateFlags::empty(), hole, length - hole);
+        }
+        if data >= length {
+            break;
+        }
+        hole = match lseek(&*source, data, Whence::SeekHole) {
+            Err(Errno::EINVAL | Errno::EOPNOTSUPP) => length,
+            other => other?.min(length),
+        };
+        for file in [&*source, &*target] {
+            lseek(file, data, Whence::SeekSet)?;
+        }
+        let range = u64::try_from(hole - data).unwrap_or(0);
+        io::copy(&mut (&*source).take(range), target)?;
+    }
+    // Some file systems give more than the size that they tell.
+    for file in [&*source, &*target] {
+        lseek(file, length, Whence::SeekSet)?;
+    }
+    io::copy(source, target).map(drop)
+}
+
+fn offset(length: u64) -> io::Result<i64> {
+    i64::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge.into())
+}
+
 fn copy_one(from: &Path, to: &Path, metadata: &Metadata) -> Result<(), Error> {
     let kind = metadata.file_type();
     if kind.is_symlink() {
@@ -234,7 +276,7 @@ fn copy_one(from: &Path, to: &Path, metadata: &Metadata) -> Result<(), Error> {
             .open(to)
             .map_err(Error::file("write", to))?;
         if sys::share_extents(&source, &target).is_err() {
-            io::copy(&mut source, &mut target).map_err(Error::file("copy", from))?;
+            copy_content(&mut source, &mut target, metadata).map_err(Error::file("copy", from))?;
         }
         return Ok(());
     }
@@ -254,6 +296,8 @@ fn copy_one(from: &Path, to: &Path, metadata: &Metadata) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
+    use std::os::unix::fs::FileExt as _;
 
     #[test]
     fn a_copy_keeps_links_and_order_of_times_and_takes_the_modes_of_a_checkout() {
@@ -283,6 +327,36 @@ mod tests {
             let (given, after) = (of(&source, name), of(&copy, name));
             assert_eq!(given.mtime() - 1000, after.mtime());
             assert_eq!(given.mtime_nsec(), after.mtime_nsec());
+        }
+    }
+
+    #[test]
+    fn a_copy_has_the_holes_of_the_source_and_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| dir.path().join(name));
+        fs::create_dir(&from).unwrap();
+        let make = |name: &str| File::create_new(from.join(name)).unwrap();
+        make("hole").set_len(10 << 20).unwrap();
+        make("dense").write_all(&[0; 1 << 20]).unwrap();
+        make("room").write_all(b"begins").unwrap();
+        let room = OpenOptions::new().write(true).open(from.join("room"));
+        fallocate(room.unwrap(), FallocateFlags::empty(), 0, 1 << 20).unwrap();
+        let islands = make("islands");
+        for at in [1 << 20, 3 << 20] {
+            islands.write_all_at(b"land", at).unwrap();
+        }
+        islands.set_len(5 << 20).unwrap();
+        let variant = Variant {
+            mtime: SourceMtime::AsGiven,
+            mode: SourceMode::Checkout { umask: 0o022 },
+            owner: None,
+        };
+        copy(&from, &to, variant).unwrap();
+        for name in ["hole", "dense", "room", "islands"] {
+            let [given, copied] = [&from, &to].map(|base| base.join(name));
+            assert!(fs::read(&given).unwrap() == fs::read(&copied).unwrap());
+            let blocks = [given, copied].map(|path| path.metadata().unwrap().blocks());
+            assert_eq!(blocks[0], blocks[1], "{name}");
         }
     }
 
