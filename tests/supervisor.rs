@@ -377,6 +377,14 @@ fn files_carry_the_trials_time_and_sources_their_own() {
     assert_eq!(shown[10], START.to_string());
 }
 
+/// stat(1) asks for no other time then, and kernels may leave out what nobody asks for.
+#[test]
+fn a_time_of_birth_that_alone_is_asked_for_is_the_trials() {
+    let said = shell(&stepped(), "echo > made; stat -c %W made");
+    let time: i64 = said.trim().parse().unwrap();
+    assert!((START..=START + 1).contains(&time), "{said}");
+}
+
 /// Compares calls that a program answers itself with the same ones made in a way in which they are
 /// asked for.
 #[test]

@@ -66,6 +66,9 @@ static void look(const char *path, int here) {
     errno = 0, said = statx(here, path, AT_SYMLINK_NOFOLLOW, mask, &wide), error = errno;
     errno = 0, asked = syscall(SYS_statx, here, path, AT_SYMLINK_NOFOLLOW, mask, &wider);
     check("statx", path, said, error, &wide, asked, errno, &wider, sizeof wide);
+    struct statx_timestamp born = wider.stx_btime;
+    said = statx(here, path, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &wide), error = errno;
+    check("birth", path, said, error, &wide.stx_btime, asked, errno, &born, sizeof born);
 #endif
 }
 

@@ -81,7 +81,9 @@ fn request(event: &Event) -> Result<Request, Errno> {
             directory: super::low(args[0]),
             path: memory.path(args[1])?,
             flags: super::low(args[2]),
-            mask: super::low(args[3]).cast_unsigned(),
+            // Some kernels leave out the times that nobody asks for, and by these it is known whose
+            // file it is.
+            mask: super::low(args[3]).cast_unsigned() | basic,
             layout: Layout::Statx,
             buffer: args[4],
         },

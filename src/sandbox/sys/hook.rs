@@ -41,6 +41,7 @@ core::arch::global_asm!(
     current = const libc::SEEK_CUR,
     end = const END,
     statx = const libc::SYS_statx,
+    basic = const libc::STATX_BASIC_STATS,
     fstatat = const libc::SYS_newfstatat,
     flags = const page::FLAGS,
     times = const page::SHOWS_TIMES,
