@@ -685,6 +685,9 @@ except OSError as e: print(e.errno)\"";
         said.ends_with(&["127.0.0.1", "10.99.0.7", "fd99::7", "101"].map(str::to_owned)),
         "{said:?}"
     );
+    let hardware = || says(&bench, &isolated, "cat /sys/class/net/wan7*/address");
+    assert!(hardware()[0].starts_with("02:"));
+    assert_eq!(hardware(), hardware());
 }
 
 #[test]

@@ -13,6 +13,7 @@ use nix::sys::socket::{
 // linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h and linux/veth.h.
 const RTM_NEWLINK: u16 = 16;
 const RTM_NEWADDR: u16 = 20;
+const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
@@ -27,6 +28,11 @@ const NLM_F_CREATE: u16 = 0x400;
 const IFF_UP: u32 = 1;
 /// No duplicate address detection: the address is usable at once.
 const IFA_F_NODAD: u8 = 2;
+
+/// The hardware addresses of the interface and of its peer: locally administered, and the same in
+/// every trial, where the kernel would draw lots. The addresses below `fe80::` follow them.
+const HARDWARE: [u8; 6] = [0x02, 0x7a, 0x6f, 0x71, 0x61, 0x00];
+const HARDWARE_OF_PEER: [u8; 6] = [0x02, 0x7a, 0x6f, 0x71, 0x61, 0x01];
 
 /// Sets `lo` going; it gets its addresses from the kernel.
 pub(super) fn loopback_up() -> Result<(), Errno> {
@@ -80,9 +86,15 @@ fn link_message(index: u32, up: u32) -> Vec<u8> {
     message
 }
 
-fn single_message(name: &str, kind: &str) -> Vec<u8> {
+fn new_link(name: &str, hardware: &[u8]) -> Vec<u8> {
     let mut message = link_message(0, 0);
     attribute(&mut message, IFLA_IFNAME, &c_string(name));
+    attribute(&mut message, IFLA_ADDRESS, hardware);
+    message
+}
+
+fn single_message(name: &str, kind: &str) -> Vec<u8> {
+    let mut message = new_link(name, &HARDWARE);
     attribute(
         &mut message,
         IFLA_LINKINFO,
@@ -92,12 +104,10 @@ fn single_message(name: &str, kind: &str) -> Vec<u8> {
 }
 
 fn pair_message(name: &str) -> Vec<u8> {
-    let mut peer = link_message(0, 0);
-    attribute(&mut peer, IFLA_IFNAME, &c_string(&peer_of(name)));
+    let peer = new_link(&peer_of(name), &HARDWARE_OF_PEER);
     let mut info = nested(IFLA_INFO_KIND, b"veth");
     attribute(&mut info, IFLA_INFO_DATA, &nested(VETH_INFO_PEER, &peer));
-    let mut message = link_message(0, 0);
-    attribute(&mut message, IFLA_IFNAME, &c_string(name));
+    let mut message = new_link(name, &HARDWARE);
     attribute(&mut message, IFLA_LINKINFO, &info);
     message
 }
