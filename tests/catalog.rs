@@ -272,12 +272,29 @@ fn the_levels_read_like_this() {
       fixed: fixed addresses
       random: random addresses
     pid
-      11000: pids after 11000
-      23000: pids after 23000
+      11003: pids after 11003
+      23460: pids after 23460
     network
       loopback: loopback alone
       interface: also varyzoqa0 with 192.0.2.77/24 and 2001:db8::7a6f:7161/64
     ");
+}
+
+/// Whatever a build takes of its process id, a digit, some bits or a remainder: the levels differ.
+#[test]
+fn the_levels_of_pid_differ_in_every_part_of_a_number() {
+    let text = include_str!("../variations/pid.toml");
+    let numbers = text.lines().filter_map(|line| {
+        let (_, number) = line.split_once("last-pid = ")?;
+        number.trim_end_matches([' ', '}']).parse().ok()
+    });
+    let numbers: Vec<u32> = numbers.collect();
+    let [control, varied] = numbers[..] else {
+        panic!("{numbers:?}");
+    };
+    for part in 2..=10_000 {
+        assert_ne!(control % part, varied % part, "modulo {part}");
+    }
 }
 
 #[test]
