@@ -337,7 +337,7 @@ mod tests {
         fs::create_dir(&from).unwrap();
         let make = |name: &str| File::create_new(from.join(name)).unwrap();
         make("hole").set_len(10 << 20).unwrap();
-        make("dense").write_all(&[0; 1 << 20]).unwrap();
+        make("dense").write_all(&vec![0; 1 << 20]).unwrap();
         make("room").write_all(b"begins").unwrap();
         let room = OpenOptions::new().write(true).open(from.join("room"));
         fallocate(room.unwrap(), FallocateFlags::empty(), 0, 1 << 20).unwrap();
