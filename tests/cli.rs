@@ -296,6 +296,7 @@ fn beside_something_unstable_nothing_is_cleared_and_its_two_trials_are_kept() {
         assert_eq!(record.unwrap()["status"], "unsettled");
     }
     assert!(!ran.err.contains("cleared"), "{}", ran.err);
+    assert!(ran.err.contains("time since boot"), "{}", ran.err);
     assert!(ran.err.contains("what is unstable would"), "{}", ran.err);
 }
 

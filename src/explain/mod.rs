@@ -12,7 +12,9 @@ mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{BuildInfo, Cause, Element, Findings, Host, SCHEMA, TrialId, TrialRecord};
+use crate::model::{
+    BuildInfo, Cause, Element, FindingState, Findings, Host, SCHEMA, TrialId, TrialRecord,
+};
 use crate::plan::{Hold, Plan};
 use crate::search;
 
@@ -73,6 +75,11 @@ pub fn programs<'c>(commands: impl IntoIterator<Item = &'c [String]>) -> BTreeSe
     commands.into_iter().flat_map(advice::programs).collect()
 }
 
+/// What is usually behind something unstable: what no build is held from.
+const OUT_OF_REACH: &str = "what is unstable often comes from the time since boot (names by mktemp \
+    and mkstemp), from jobs that race each other (try make -j1), or from random numbers that a \
+    program does not ask the kernel for (the order of Go's maps, of Java's Map.of)";
+
 /// The findings of a session. Their `tool_version` is this crate's.
 pub fn findings(case: Case<'_>, contents: Contents<'_>) -> Findings {
     let mut findings = element::findings(&case, contents);
@@ -81,6 +88,9 @@ pub fn findings(case: Case<'_>, contents: Contents<'_>) -> Findings {
     let variations = variation::records(&case);
     let (verdict, why) = verdict::decide(&case, &artifacts, &variations);
     let mut notes = case.notes;
+    if findings.iter().any(|f| f.state == FindingState::Unstable) {
+        notes.push(OUT_OF_REACH.into());
+    }
     notes.extend(verdict::unread(case.ledger));
     notes.extend(
         case.search
