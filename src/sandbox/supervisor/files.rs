@@ -92,18 +92,7 @@ fn request(event: &Event) -> Result<Request, Errno> {
 
 fn attempt(supervisor: &Supervisor, event: &Event, guise: &mut Guise) -> Result<Answer, Errno> {
     let request = request(event)?;
-    if request.flags & !KNOWN_FLAGS != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let empty = request.path.is_empty();
-    if empty && request.flags & libc::AT_EMPTY_PATH == 0 {
-        return Err(Errno::ENOENT);
-    }
-    let name = Name {
-        directory: request.directory,
-        path: &request.path,
-        follow: request.flags & libc::AT_SYMLINK_NOFOLLOW == 0,
-    };
+    let name = Name::new(request.directory, &request.path, request.flags, KNOWN_FLAGS)?;
     let (mut status, found) =
         view::status(supervisor, event, guise, &name, request.mask, request.flags)?;
     let stored = status;

@@ -95,16 +95,6 @@ fn find(
         Form::Descriptor => (low(first), CString::default(), libc::AT_EMPTY_PATH),
         Form::At => (low(first), memory.path(second)?, low(fifth)),
     };
-    if flags & !KNOWN_FLAGS != 0 {
-        return Err(Errno::EINVAL);
-    }
-    if path.is_empty() && flags & libc::AT_EMPTY_PATH == 0 {
-        return Err(Errno::ENOENT);
-    }
-    let name = Name {
-        directory,
-        path: &path,
-        follow: flags & libc::AT_SYMLINK_NOFOLLOW == 0,
-    };
+    let name = Name::new(directory, &path, flags, KNOWN_FLAGS)?;
     view::status(supervisor, event, guise, &name, libc::STATX_TYPE, 0).map(drop)
 }

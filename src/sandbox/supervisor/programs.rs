@@ -31,8 +31,20 @@ pub(super) struct Programs {
     native_change: Range<usize>,
     foreign: OnceLock<Option<Image>>,
     root: Mutex<Option<Root>>,
-    /// Where programs have their vDSO, by thread. What forks and begins no program is not here.
-    begun: Mutex<BTreeMap<u32, Option<u64>>>,
+    /// By thread. What forks and begins no program is not here.
+    begun: Mutex<BTreeMap<u32, Begun>>,
+}
+
+/// A program that has begun.
+#[derive(Debug, Default)]
+pub(super) struct Begun {
+    /// Where a 64-bit one has its vDSO, once that is known.
+    vdso: Option<u64>,
+    /// How many of its calls may have been led to the hook.
+    pub(super) calls: u32,
+    /// It reads directories from a place that is led. Such a place goes on asking for what a
+    /// directory holds.
+    pub(super) is_led: bool,
 }
 
 /// Which hooks of a program find the pages of the clock.
@@ -113,6 +125,11 @@ impl Programs {
         lock(&self.begun).contains_key(&tid)
     }
 
+    /// What is known of the program of a thread, to be read or changed.
+    pub(super) fn with_begun<T>(&self, tid: u32, look: impl FnOnce(&mut Begun) -> T) -> Option<T> {
+        lock(&self.begun).get_mut(&tid).map(look)
+    }
+
     /// A process ends.
     pub(super) fn forget(&self, tid: u32) {
         lock(&self.begun).remove(&tid);
@@ -123,7 +140,7 @@ impl Programs {
     pub(super) fn vdso(&self, tracees: &Tracees, tid: u32, memory: &OwnedFd) -> Option<u64> {
         let image = self.native.as_ref()?;
         let own = image.own.clone();
-        let known = lock(&self.begun).get(&tid).copied().flatten();
+        let known = self.with_begun(tid, |program| program.vdso).flatten();
         let asked = || {
             Auxiliary::of(tracees, &tid.to_string(), 8)
                 .ok()?
@@ -224,9 +241,7 @@ pub(super) fn begin(supervisor: &Supervisor, event: &Event) -> Answer {
     if let Some(clock) = &supervisor.clock {
         clock.begin(tracees, event.tid, start);
     }
-    if let Some(sites) = &supervisor.sites {
-        sites.begin(event.tid);
-    }
+    lock(&programs.begun).insert(event.tid, Begun::default());
     if let Err(errno) = patch(supervisor, programs, event) {
         supervisor.problem(format!("patching the vDSO of a program: {errno}"));
     }
@@ -234,8 +249,6 @@ pub(super) fn begin(supervisor: &Supervisor, event: &Event) -> Answer {
 }
 
 fn patch(supervisor: &Supervisor, programs: &Programs, event: &Event) -> Result<(), Errno> {
-    // Until it is known where the vDSO is.
-    lock(&programs.begun).insert(event.tid, None);
     let asked = supervisor.clock.is_some() || supervisor.seeds.is_some();
     if !asked && supervisor.directories.is_none() {
         return Ok(());
@@ -261,7 +274,9 @@ fn patch(supervisor: &Supervisor, programs: &Programs, event: &Event) -> Result<
         let place = base + u64::try_from(range.start).unwrap_or(0);
         let bytes = image.bytes.get(range).unwrap_or_default();
         write_at(&memory, place, bytes)?;
-        lock(&programs.begun).insert(event.tid, Some(base).filter(|_| event.abi.word == 8));
+        if event.abi.word == 8 {
+            programs.with_begun(event.tid, |program| program.vdso = Some(base));
+        }
     }
     if let Some((seeds, place)) = supervisor.seeds.zip(vector.get(AT_RANDOM))
         && let Some(caller) = supervisor.processes.caller(&supervisor.tracees, event.tid)

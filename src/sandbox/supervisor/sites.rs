@@ -7,16 +7,14 @@
 //! Only the `mov` is replaced, by a jump of the same length. The `syscall` behind it stays: whoever
 //! comes to it in another way, or waits in it at the moment, does not notice.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
 
 use super::arch::Call;
 use super::engine::{Event, Supervisor};
-use super::programs::{open_memory, read_at, write_at};
-use super::tracee::{Memory, lock};
+use super::programs::{Programs, open_memory, read_at, write_at};
+use super::tracee::Memory;
 use super::vdso::{CallHook, JUMP, JUMP_LENGTH, WAY};
 
 /// A program's calls before the first is looked at, which costs as much as two of them.
@@ -28,19 +26,9 @@ const CALL: usize = JUMP_LENGTH + 2;
 const MOVE: u8 = 0xb8;
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 
-/// A program whose calls are counted.
-#[derive(Debug, Default)]
-struct Program {
-    calls: u32,
-    /// It reads directories from a place that is led. Such a place goes on asking for what a
-    /// directory holds.
-    is_led: bool,
-}
-
-/// The programs of a trial, by thread.
+/// Which calls are led.
 #[derive(Debug)]
 pub(super) struct Sites {
-    programs: Mutex<BTreeMap<u32, Program>>,
     /// Whether the pages say all that calls of the stat family ask for.
     files: bool,
     led: AtomicU64,
@@ -50,20 +38,9 @@ impl Sites {
     /// With `files`, calls of the stat family are answered, too.
     pub(super) fn new(files: bool) -> Self {
         Self {
-            programs: Mutex::default(),
             files,
             led: AtomicU64::new(0),
         }
-    }
-
-    /// A program begins. What forks and does not begin shares its parent's code, and is left alone.
-    pub(super) fn begin(&self, tid: u32) {
-        lock(&self.programs).insert(tid, Program::default());
-    }
-
-    /// A process ends.
-    pub(super) fn forget(&self, tid: u32) {
-        lock(&self.programs).remove(&tid);
     }
 
     /// Whether programs answer calls of the stat family.
@@ -82,34 +59,35 @@ impl Sites {
         if event.abi.word != 8 || !(reads || self.files) {
             return;
         }
-        let is_due = lock(&self.programs)
-            .get_mut(&event.tid)
-            .filter(|program| !(reads && program.is_led))
-            .is_some_and(|program| {
-                program.calls = program.calls.saturating_add(1);
-                (BEFORE + 1..=BEFORE + LOOKS).contains(&program.calls)
-            });
-        if !is_due {
+        let Some(programs) = &supervisor.programs else {
+            return;
+        };
+        // What forks and does not begin shares its parent's code, and is left alone.
+        let is_due = programs.with_begun(event.tid, |program| {
+            if reads && program.is_led {
+                return false;
+            }
+            program.calls = program.calls.saturating_add(1);
+            (BEFORE + 1..=BEFORE + LOOKS).contains(&program.calls)
+        });
+        if is_due != Some(true) {
             return;
         }
-        let led = lead(supervisor, event);
+        let led = lead(supervisor, programs, event);
         if led == Ok(true) {
             self.led.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(program) = lock(&self.programs).get_mut(&event.tid) {
-            match led {
-                Ok(true) => program.is_led |= reads,
-                // Another place of the same program may do.
-                Ok(false) => {}
-                Err(_) => program.calls = u32::MAX,
-            }
-        }
+        programs.with_begun(event.tid, |program| match led {
+            Ok(true) => program.is_led |= reads,
+            // Another place of the same program may do.
+            Ok(false) => {}
+            Err(_) => program.calls = u32::MAX,
+        });
     }
 }
 
 /// Leads the place of a call to the hook; an error says that no place of this program will do.
-fn lead(supervisor: &Supervisor, event: &Event) -> Result<bool, Errno> {
-    let programs = supervisor.programs.as_ref().ok_or(Errno::ENOEXEC)?;
+fn lead(supervisor: &Supervisor, programs: &Programs, event: &Event) -> Result<bool, Errno> {
     let image = programs.native().ok_or(Errno::ENOEXEC)?;
     let hook = image.calls.as_ref().ok_or(Errno::ENOEXEC)?;
     if supervisor.tracees.threads(event.tid)? != 1 {

@@ -182,6 +182,28 @@ pub(super) struct Name<'a> {
     pub(super) follow: bool,
 }
 
+impl<'a> Name<'a> {
+    /// A file as a call names it that takes flags, of which the kernel knows these.
+    pub(super) fn new(
+        directory: i32,
+        path: &'a CStr,
+        flags: i32,
+        known: i32,
+    ) -> Result<Self, Errno> {
+        if flags & !known != 0 {
+            return Err(Errno::EINVAL);
+        }
+        if path.is_empty() && flags & libc::AT_EMPTY_PATH == 0 {
+            return Err(Errno::ENOENT);
+        }
+        Ok(Self {
+            directory,
+            path,
+            follow: flags & libc::AT_SYMLINK_NOFOLLOW == 0,
+        })
+    }
+}
+
 impl Views {
     /// The processes of the trial no longer share root, mounts and credentials.
     pub(super) fn diverge(&self) {

@@ -151,9 +151,6 @@ pub(super) fn exit(supervisor: &Supervisor, event: &Event) -> Answer {
     {
         end_of_step(supervisor, clockwork);
     }
-    if let Some(sites) = &supervisor.sites {
-        sites.forget(event.tid);
-    }
     programs.forget(event.tid);
     Answer::Continue
 }
