@@ -11,7 +11,7 @@ use super::exit::{Exit, Failure};
 use super::job::Job;
 use super::progress::Reporter;
 use super::screen::{Stream, say};
-use super::{clean, config, dry_run, inputs, preset, resume};
+use super::{clean, config, dry_run, inputs, preset, resume, signals};
 use crate::catalog::Catalog;
 use crate::model::{Capabilities, Element, Field, Findings, escape_bytes};
 use crate::plan::{self, Plan, Why, plan};
@@ -22,9 +22,7 @@ use crate::store::{self, Which};
 
 /// Runs the command. What goes wrong after a signal went wrong because of it.
 pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
-    let interrupt = Interrupt::catch()
-        .map_err(|errno| Failure::undecided(&format!("take over signals: {errno}")))?;
-    let interrupt = Arc::new(interrupt);
+    let interrupt = signals::catch()?;
     let outcome = check(args, &interrupt);
     match (interrupt.signal(), outcome) {
         // Findings that were shown before stand.

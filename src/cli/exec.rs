@@ -12,7 +12,7 @@ use super::args::ExecArgs;
 use super::destination::empty_directory;
 use super::exit::{Exit, Failure};
 use super::job::{given, shell};
-use super::{clean, config, inputs};
+use super::{clean, config, inputs, signals};
 use crate::model::{Build, OutputSelection};
 use crate::plan::{self, plan};
 use crate::sandbox::{Interrupt, Sandbox, TrialSpec};
@@ -21,19 +21,15 @@ use crate::snapshot::Keep;
 /// A person may look around for as long as he likes; the sandbox wants a number.
 const NO_LIMIT: Duration = Duration::from_hours(24 * 365);
 
-/// Runs the command. What goes wrong after a signal went wrong because of it.
+/// Runs the command.
 pub(super) fn run(args: &ExecArgs) -> Result<Exit, Failure> {
     // The terminal's signals are for the command; those that are sent end the trial.
-    let interrupt = SigSet::from(Signal::SIGQUIT)
+    SigSet::from(Signal::SIGQUIT)
         .thread_block()
-        .and_then(|()| Interrupt::catch())
         .map_err(|errno| Failure::undecided(&format!("take over signals: {errno}")))?;
-    let interrupt = Arc::new(interrupt);
-    let outcome = exec(args, &interrupt);
-    match (interrupt.signal_beside_command(), outcome) {
-        (Some(number), Err(_)) => Ok(Exit::Signal(number)),
-        (_, outcome) => outcome,
-    }
+    signals::until(Interrupt::signal_beside_command, |interrupt| {
+        exec(args, interrupt)
+    })
 }
 
 fn exec(args: &ExecArgs, interrupt: &Arc<Interrupt>) -> Result<Exit, Failure> {

@@ -17,6 +17,7 @@ mod progress;
 mod replay;
 mod resume;
 mod screen;
+mod signals;
 mod values;
 
 use std::ffi::OsString;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::args::ReplayArgs;
 use super::exit::{Exit, Failure};
 use super::screen::{Stream, say};
-use super::{clean, inputs};
+use super::{clean, inputs, signals};
 use crate::model::Element;
 use crate::sandbox::Interrupt;
 use crate::session::{self, Replayed};
@@ -16,14 +16,7 @@ const TOLD: usize = 20;
 
 /// Runs the command.
 pub(super) fn run(args: &ReplayArgs) -> Result<Exit, Failure> {
-    let interrupt = Interrupt::catch()
-        .map_err(|errno| Failure::undecided(&format!("take over signals: {errno}")))?;
-    let interrupt = Arc::new(interrupt);
-    let outcome = replay(args, &interrupt);
-    match (interrupt.signal(), outcome) {
-        (Some(number), Err(_)) => Ok(Exit::Signal(number)),
-        (_, outcome) => outcome,
-    }
+    signals::until(Interrupt::signal, |interrupt| replay(args, interrupt))
 }
 
 fn replay(args: &ReplayArgs, interrupt: &Arc<Interrupt>) -> Result<Exit, Failure> {
