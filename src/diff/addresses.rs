@@ -28,8 +28,8 @@ pub enum Addresses {
 const POINTER: usize = 8;
 
 /// The positions that differ between two trials with random addresses and agree between two of one
-/// environment with fixed ones, and hold numbers that are moved as addresses are. `None` where the four do not have the same shape, so that positions
-/// cannot be told, where there are no such positions, and where one of the random trials had the
+/// environment with fixed ones, and hold numbers that are moved as addresses are. `None` where the
+/// four do not have the same shape, so that positions cannot be told, where there are no such positions, and where one of the random trials had the
 /// fixed ones' values at all of them: addresses do not meet by chance, two-valued noise does.
 pub fn addresses(random: [&[u8]; 2], fixed: [&[u8]; 2]) -> Option<Addresses> {
     let all = random.into_iter().chain(fixed);

@@ -28,12 +28,14 @@ pub fn excerpt(control: &[u8], other: &[u8]) -> Option<String> {
 
 /// The offset of the first byte that is not the same.
 fn first_difference(control: &[u8], other: &[u8]) -> Option<usize> {
-    let common = control
-        .iter()
-        .zip(other)
-        .take_while(|(a, b)| a == b)
-        .count();
+    let common = common(control, other);
     (common < control.len().max(other.len())).then_some(common)
+}
+
+/// How many bytes two begin with that are the same.
+pub(super) fn common(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> usize {
+    let pairs = one.as_ref().iter().zip(other.as_ref());
+    pairs.take_while(|(a, b)| a == b).count()
 }
 
 /// Bytes that a person can read.
@@ -44,25 +46,15 @@ pub(super) fn text(bytes: &[u8]) -> Option<&str> {
 }
 
 fn lines(control: &str, other: &str, at: usize) -> String {
-    let common = control.as_bytes().get(..at).unwrap_or_default();
-    let before = common.split(|byte| *byte == b'\n').count() - 1;
-    let pairs = || control.lines().zip(other.lines()).enumerate().skip(before);
+    let alike = control.as_bytes().get(..at).unwrap_or_default();
+    let before = alike.split(|byte| *byte == b'\n').count() - 1;
+    let mut pairs = control.lines().zip(other.lines()).enumerate().skip(before);
     // Where lines beside each other hold checksums, the first that says more.
-    let number = pairs()
-        .take_while(|(_, (old, new))| without_digests(old) == without_digests(new))
-        .count();
-    let number = before
-        + if pairs().nth(number).is_some() {
-            number
-        } else {
-            0
-        };
+    let says_more =
+        |(_, (old, new)): &(usize, (&str, &str))| without_digests(old) != without_digests(new);
+    let number = pairs.find(says_more).map_or(before, |(number, _)| number);
     let (old, new) = (control.lines().nth(number), other.lines().nth(number));
-    let common = old
-        .unwrap_or_default()
-        .bytes()
-        .zip(new.unwrap_or_default().bytes());
-    let common = common.take_while(|(a, b)| a == b).count();
+    let common = common(old.unwrap_or_default(), new.unwrap_or_default());
     let shown = |line: Option<&str>| match line {
         Some(line) => format!("\"{}\"", window(line, common)),
         None => "nothing".to_owned(),

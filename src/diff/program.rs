@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::excerpt::{bytes, is_digest, window};
+use super::excerpt::{bytes, common, is_digest, window};
 use crate::formats::elf::{Section, sections};
 
 /// Shorter runs of printable bytes are chance.
@@ -36,8 +36,11 @@ pub(super) fn section(control: &[u8], other: &[u8]) -> Option<String> {
         }
     }
     let (section, [old, new]) = own.first().or(following.first())?;
-    let at = old.iter().zip(*new).take_while(|(a, b)| a == b).count();
-    Some(format!("{} {}", section.name, bytes(old, new, at)))
+    Some(format!(
+        "{} {}",
+        section.name,
+        bytes(old, new, common(old, new))
+    ))
 }
 
 /// The sections of one name that are not the same in both.
@@ -80,8 +83,7 @@ pub(super) fn reordered(control: &[u8], other: &[u8]) -> Option<String> {
 }
 
 fn parting(old: &str, new: &str) -> String {
-    let common = old.bytes().zip(new.bytes());
-    let common = common.take_while(|(a, b)| a == b).count();
+    let common = common(old, new);
     let (old, new) = (window(old, common), window(new, common));
     format!("\"{old}\" -> \"{new}\"")
 }
