@@ -7,8 +7,10 @@
     reason = "a test says why it fails"
 )]
 
-use std::collections::BTreeMap;
-use std::io::Write;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+use std::rc::Rc;
 
 use flate2::write::{DeflateEncoder, GzEncoder};
 use flate2::{Compression, Crc};
@@ -182,6 +184,34 @@ fn examine(bytes: &[u8]) -> Examined {
     formats::examine("x", &mut &*bytes)
 }
 
+/// Bytes that somebody else writes.
+#[derive(Clone, Default)]
+struct Taken(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Taken {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The bytes of members of at most `limit` bytes.
+fn taken_out(bytes: &[u8], wanted: BTreeSet<String>, limit: usize) -> BTreeMap<String, Vec<u8>> {
+    let taken = Taken::default();
+    let into = Box::new(taken.clone());
+    let places = formats::contents("x", &mut &*bytes, wanted, limit, into);
+    let taken = taken.0.borrow();
+    let bytes = |place: std::ops::Range<u64>| {
+        let [from, to] = [place.start, place.end].map(|end| usize::try_from(end).unwrap());
+        taken[from..to].to_vec()
+    };
+    let places = places.into_iter();
+    places.map(|(path, place)| (path, bytes(place))).collect()
+}
+
 /// Sizes of contents by path, and the texts of a field by path, in the order of the archive.
 fn found(examined: &Examined, name: &str) -> Vec<(String, u64, Option<String>)> {
     let elements: BTreeMap<_, _> = examined
@@ -333,20 +363,29 @@ proptest! {
     }
 
     #[test]
-    fn the_bytes_of_every_member_come_out_within_a_limit(bytes in archive()) {
-        for (element, observed) in &examine(&bytes).elements {
-            let Value::Digest { size, .. } = &observed.value else { continue };
-            if element.field != Field::CONTENT {
-                continue;
+    fn the_bytes_of_all_members_come_out_in_one_pass_within_a_limit(bytes in archive()) {
+        let examined = examine(&bytes);
+        let contents = examined.elements.iter().filter_map(|(element, observed)| {
+            match &observed.value {
+                Value::Digest { size, .. } if element.field == Field::CONTENT => {
+                    Some((element.path.to_string(), (usize::try_from(*size).unwrap(), observed)))
+                }
+                _ => None,
             }
-            let size = usize::try_from(*size).unwrap();
-            let content = |limit| formats::content(&element.path, &mut bytes.as_slice(), limit);
-            let whole = content(size).unwrap();
+        });
+        let contents: BTreeMap<String, _> = contents.collect();
+        let longest = contents.values().map(|(size, _)| *size).max().unwrap_or(0);
+        let missing = "x!/nothing".to_owned();
+        let wanted = contents.keys().cloned().chain([missing.clone()]);
+        let found = taken_out(&bytes, wanted.collect(), longest);
+        prop_assert!(found.keys().eq(contents.keys()));
+        for (path, (size, observed)) in &contents {
             // A member that is read on its own has the digest that it had inside.
-            prop_assert_eq!(&examine(&whole).digest, &observed.value);
-            prop_assert!(size == 0 || content(size - 1).is_none());
+            prop_assert_eq!(&examine(&found[path]).digest, &observed.value);
+            let alone = |limit| taken_out(&bytes, BTreeSet::from([path.clone()]), limit);
+            prop_assert_eq!(&alone(*size)[path], &found[path]);
+            prop_assert!(*size == 0 || alone(size - 1).is_empty());
         }
-        prop_assert!(formats::content("x!/nothing", &mut bytes.as_slice(), 1 << 20).is_none());
     }
 
     #[test]

@@ -18,10 +18,12 @@ mod xz;
 mod zip;
 mod zstd;
 
-use std::io::{self, Read};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read, Write};
+use std::ops::Range;
 
 use crate::model::{Element, Field, Observed, Value};
-use place::{Findings, Place};
+use place::{Findings, Place, Wanted};
 use stream::Stream;
 
 /// A format: how its first bytes look, and what reads it.
@@ -85,13 +87,22 @@ pub fn examine(path: &str, source: &mut dyn Read) -> Examined {
     }
 }
 
-/// The bytes of the member at `path`, an element's path inside the output that `source` holds;
-/// `None` where there is no such member, it cannot be read in full, or is longer than `limit`.
-pub fn content(path: &str, source: &mut dyn Read, limit: usize) -> Option<Vec<u8>> {
-    let output = path.split_once("!/").map_or(path, |(output, _)| output);
-    let mut findings = Findings::that_want(path, limit);
-    Place::new(&mut findings, output).look_inside(source, BUFFER);
-    findings.into_wanted()
+/// Writes the bytes of the members at `wanted`, elements' paths inside the output `path` that
+/// `source` holds, one behind the other, in one pass that ends with the last of them. Where each
+/// one stands in what was written; those that are not there, cannot be read in full or are longer
+/// than `limit` are left out.
+pub fn contents(
+    path: &str,
+    source: &mut dyn Read,
+    wanted: BTreeSet<String>,
+    limit: usize,
+    into: Box<dyn Write>,
+) -> BTreeMap<String, Range<u64>> {
+    let wanted = Wanted::new(wanted, limit, into);
+    let mut source = wanted.of(source);
+    let mut findings = Findings::that_want(wanted);
+    Place::new(&mut findings, path).look_inside(&mut source, BUFFER);
+    findings.into_places()
 }
 
 /// The SHA-256 and the length of bytes.

@@ -1,8 +1,11 @@
 //! Where a reader of a format stands in the tree of members, and what it has found so far. The
 //! limits on depth, members and unpacked bytes are kept here, and said as problems when reached.
 
-use std::collections::BTreeMap;
-use std::io::Read;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::ops::Range;
+use std::rc::Rc;
 
 use super::stream::{Hash, Stream, Whole, hexadecimal};
 use super::{Examined, recognise};
@@ -26,54 +29,109 @@ pub(super) struct Findings {
     members: u32,
     unpacked: u64,
     wanted: Option<Wanted>,
+    /// How many members are being taken down: the one that is read, and those around it.
+    around: u32,
 }
 
-/// A member whose bytes are asked for.
-struct Wanted {
-    path: String,
+/// Members whose bytes are asked for, and where they go.
+pub(super) struct Wanted {
+    /// Those that were not met yet.
+    paths: BTreeSet<String>,
+    /// Longer ones are left out.
+    limit: usize,
+    into: Box<dyn Write>,
+    end: u64,
+    /// Where each one stands in what was written.
+    places: BTreeMap<String, Range<u64>>,
+    /// Set when all were met: nothing more has to be read.
+    met: Rc<Cell<bool>>,
+}
+
+/// Passes a stream on, and takes down its bytes as long as they are not too many.
+struct Capture<'a> {
+    source: &'a mut dyn Read,
     bytes: Vec<u8>,
     limit: usize,
-    /// All of it was read, and it is not longer than the limit.
     whole: bool,
 }
 
-/// Passes a stream on, and takes its bytes down.
-struct Capture<'a> {
+/// Ends a source early, once nothing more of it is wanted.
+pub(super) struct UntilMet<'a> {
     source: &'a mut dyn Read,
-    wanted: &'a mut Wanted,
+    met: Rc<Cell<bool>>,
 }
 
 impl Read for Capture<'_> {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         let count = self.source.read(out)?;
-        let room = self.wanted.limit.saturating_sub(self.wanted.bytes.len());
-        self.wanted.whole &= count <= room;
-        let taken = out.get(..count.min(room)).unwrap_or_default();
-        self.wanted.bytes.extend_from_slice(taken);
+        self.whole &= count <= self.limit.saturating_sub(self.bytes.len());
+        if self.whole {
+            self.bytes
+                .extend_from_slice(out.get(..count).unwrap_or_default());
+        }
         Ok(count)
     }
 }
 
-impl Findings {
-    /// To take down the bytes of one member, if they are not more than `limit`.
-    pub(super) fn that_want(path: &str, limit: usize) -> Self {
-        let wanted = Wanted {
-            path: path.to_owned(),
-            bytes: Vec::new(),
+impl Read for UntilMet<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        if self.met.get() {
+            return Ok(0);
+        }
+        self.source.read(out)
+    }
+}
+
+impl Wanted {
+    /// Members by their paths; those of at most `limit` bytes are written to `into`.
+    pub(super) fn new(paths: BTreeSet<String>, limit: usize, into: Box<dyn Write>) -> Self {
+        Self {
+            met: Rc::new(Cell::new(paths.is_empty())),
+            paths,
             limit,
-            whole: false,
-        };
+            into,
+            end: 0,
+            places: BTreeMap::new(),
+        }
+    }
+
+    /// The source, read no further than is needed.
+    pub(super) fn of<'s>(&self, source: &'s mut dyn Read) -> UntilMet<'s> {
+        UntilMet {
+            source,
+            met: Rc::clone(&self.met),
+        }
+    }
+
+    /// Takes down a member that was read to its end.
+    fn take(&mut self, path: String, capture: Capture<'_>) {
+        if !capture.whole {
+            return;
+        }
+        if self.into.write_all(&capture.bytes).is_err() {
+            // Nobody knows how much of it was written, so that nothing can stand behind it.
+            self.paths.clear();
+            return;
+        }
+        let end = self.end + capture.bytes.len() as u64;
+        self.places.insert(path, self.end..end);
+        self.end = end;
+    }
+}
+
+impl Findings {
+    /// To take down the bytes of some members.
+    pub(super) fn that_want(wanted: Wanted) -> Self {
         Self {
             wanted: Some(wanted),
             ..Self::default()
         }
     }
 
-    /// The bytes of the member, if it was found and read in full.
-    pub(super) fn into_wanted(self) -> Option<Vec<u8>> {
+    /// Where the bytes of the members stand that were found and read in full.
+    pub(super) fn into_places(self) -> BTreeMap<String, Range<u64>> {
         self.wanted
-            .filter(|wanted| wanted.whole)
-            .map(|wanted| wanted.bytes)
+            .map_or_else(BTreeMap::new, |wanted| wanted.places)
     }
 }
 
@@ -181,20 +239,12 @@ impl<'f> Place<'f> {
     pub(super) fn content(&mut self, source: &mut dyn Read, offset: u64) -> Whole {
         let left = UNPACKED - self.findings.unpacked;
         let mut limited = source.take(left);
-        let asked = |wanted: &mut Wanted| wanted.path == self.path;
-        let whole = match self.findings.wanted.take_if(asked) {
+        let asked = self.findings.wanted.as_mut();
+        let asked =
+            asked.and_then(|wanted| wanted.paths.remove(&self.path).then_some(wanted.limit));
+        let whole = match asked {
             None => self.look_inside(&mut limited, BUFFER),
-            Some(mut wanted) => {
-                wanted.whole = true;
-                let mut capture = Capture {
-                    source: &mut limited,
-                    wanted: &mut wanted,
-                };
-                let whole = self.look_inside(&mut capture, BUFFER);
-                wanted.whole &= whole.error.is_none();
-                self.findings.wanted = Some(wanted);
-                whole
-            }
+            Some(limit) => self.taken_down(&mut limited, limit),
         };
         self.findings.unpacked += whole.size.min(UNPACKED - self.findings.unpacked);
         if whole.size >= left {
@@ -204,6 +254,28 @@ impl<'f> Place<'f> {
             ));
         }
         self.field(Field::CONTENT, whole.digest.clone(), offset);
+        whole
+    }
+
+    /// Reads a member whose bytes are asked for.
+    fn taken_down(&mut self, source: &mut dyn Read, limit: usize) -> Whole {
+        let mut capture = Capture {
+            source,
+            bytes: Vec::new(),
+            limit,
+            whole: true,
+        };
+        self.findings.around += 1;
+        let whole = self.look_inside(&mut capture, BUFFER);
+        self.findings.around -= 1;
+        capture.whole &= whole.error.is_none();
+        if let Some(wanted) = &mut self.findings.wanted {
+            wanted.take(self.path.clone(), capture);
+            // What is around it may be asked for as well, and is not read to its end yet.
+            wanted
+                .met
+                .set(wanted.paths.is_empty() && self.findings.around == 0);
+        }
         whole
     }
 

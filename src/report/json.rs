@@ -1,14 +1,119 @@
 //! The findings as one JSON object, schema `reprobe.findings/1`, for programs.
 
+use std::io::{self, Write};
+
+use serde::Serialize as _;
+use serde_json::ser::{Formatter, Serializer};
+
 use crate::model::Findings;
 
-/// The object, indented, with a line feed at its end.
+/// So deep everything stands in a line of its own: the object's fields, and the items of its lists.
+const LINES: usize = 2;
+
+/// The object, a line for each item of its lists, with a line feed at its end.
 pub fn render(findings: &Findings) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut serializer = Serializer::with_formatter(&mut bytes, Lines::default());
     // Serialisation fails only on maps whose keys are not strings, and the model has none: the
     // schema test writes every field.
-    let mut bytes = serde_json::to_vec_pretty(findings).unwrap_or_default();
+    let _ = findings.serialize(&mut serializer);
     bytes.push(b'\n');
     bytes
+}
+
+/// Begins lines as far as [`LINES`]: thousands of findings stay readable and take a quarter of the
+/// room that they would take with each of their fields in a line.
+#[derive(Default)]
+struct Lines {
+    depth: usize,
+    /// Something stands in the innermost list or object.
+    filled: bool,
+}
+
+impl Lines {
+    fn open(&mut self) {
+        self.depth += 1;
+        self.filled = false;
+    }
+
+    fn close(&mut self, writer: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        self.depth = self.depth.saturating_sub(1);
+        if self.filled && self.depth < LINES {
+            self.line(writer)?;
+        }
+        self.filled = true;
+        Ok(())
+    }
+
+    fn item(&mut self, writer: &mut (impl Write + ?Sized), first: bool) -> io::Result<()> {
+        if !first {
+            writer.write_all(b",")?;
+        }
+        if self.depth <= LINES {
+            return self.line(writer);
+        }
+        if first {
+            Ok(())
+        } else {
+            writer.write_all(b" ")
+        }
+    }
+
+    fn line(&self, writer: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        write!(writer, "\n{}", "  ".repeat(self.depth))
+    }
+}
+
+impl Formatter for Lines {
+    fn begin_array<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.open();
+        writer.write_all(b"[")
+    }
+
+    fn end_array<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.close(writer)?;
+        writer.write_all(b"]")
+    }
+
+    fn begin_array_value<W: Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.item(writer, first)
+    }
+
+    fn end_array_value<W: Write + ?Sized>(&mut self, _: &mut W) -> io::Result<()> {
+        self.filled = true;
+        Ok(())
+    }
+
+    fn begin_object<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.open();
+        writer.write_all(b"{")
+    }
+
+    fn end_object<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.close(writer)?;
+        writer.write_all(b"}")
+    }
+
+    fn begin_object_key<W: Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.item(writer, first)
+    }
+
+    fn begin_object_value<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
+
+    fn end_object_value<W: Write + ?Sized>(&mut self, _: &mut W) -> io::Result<()> {
+        self.filled = true;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +166,23 @@ mod tests {
             broken.as_object_mut().unwrap().remove(field);
             assert!(!schema.is_valid(&broken), "without {field}");
         }
+    }
+
+    #[test]
+    fn each_item_of_a_list_stands_in_a_line_of_its_own() {
+        let mut findings = samples::sdist();
+        findings.artifacts.clear();
+        let text = String::from_utf8(render(&findings)).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let items = findings.findings.len() + findings.trials.len();
+        let items = items + findings.variations.len() + findings.notes.len();
+        assert!((items + 20..items + 60).contains(&lines.len()), "{text}");
+        let one = lines
+            .iter()
+            .find(|line| line.contains("gzip.mtime"))
+            .unwrap();
+        assert!(serde_json::from_str::<serde_json::Value>(one.trim_end_matches(',')).is_ok());
+        assert!(text.contains("\"artifacts\": [],\n"), "{text}");
     }
 
     #[test]

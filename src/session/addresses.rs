@@ -17,7 +17,7 @@ use crate::search::{Certified, ElementVerdict, Observation, Try};
 pub(super) struct Known {
     /// The elements that trials with random addresses were run for, and the positions that hold
     /// addresses, where there are any.
-    positions: BTreeMap<Element, Option<Addresses>>,
+    pub(super) positions: BTreeMap<Element, Option<Addresses>>,
     /// The elements whose looks were judged.
     looked_at: BTreeSet<usize>,
     /// Those that look as if they held addresses.
@@ -298,17 +298,6 @@ impl Session<'_> {
                 Some((element.clone(), parts))
             })
             .collect()
-    }
-}
-
-impl Session<'_> {
-    /// The bytes of an element as they are shown: without addresses, where they were told apart.
-    pub(super) fn content(&self, trial: TrialId, element: &Element) -> Option<Vec<u8>> {
-        let bytes = self.contents.bytes(trial, &element.path)?;
-        Some(match self.addresses.positions.get(element) {
-            Some(Some(positions)) => positions.blank(&bytes),
-            _ => bytes,
-        })
     }
 }
 

@@ -1,12 +1,16 @@
 //! The bytes of outputs, kept while a session lives: to show where two of them part, and to tell
-//! addresses from what else moves. Outputs that are as the control's are kept once.
+//! addresses from what else moves. Outputs that are as the control's are kept once, and archives are
+//! unpacked once: the members that differ in some trial lie on a shelf then.
 
-use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read, Seek as _, SeekFrom, Write};
+use std::ops::Range;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::{Error, Options};
 use crate::formats;
@@ -24,6 +28,8 @@ const READ: u64 = 512 << 20;
 const LOOK: u64 = 64 << 10;
 /// Longer contents of one file or member are not looked into.
 const CONTENT: usize = 16 << 20;
+/// So many bytes of members lie on shelves.
+const UNPACKED: u64 = 1 << 30;
 
 /// The outputs of all trials, by trial.
 #[derive(Debug)]
@@ -35,8 +41,76 @@ pub(super) struct Contents {
     control: Option<(TrialId, Snapshot)>,
     /// Outputs that a trial made just as the control did.
     same: BTreeSet<(TrialId, String)>,
-    /// How much may still be read.
+    /// The members of each output that may be asked for.
+    members: BTreeMap<String, BTreeSet<String>>,
+    /// The members of archives that were unpacked, by trial and output.
+    shelves: RefCell<BTreeMap<(TrialId, String), Shelf>>,
+    /// How much may still be read, and be put on shelves.
     left: Cell<u64>,
+    room: Rc<Cell<u64>>,
+}
+
+/// Members of one archive, one behind the other in a file without a name.
+#[derive(Debug)]
+struct Shelf {
+    file: File,
+    end: u64,
+    places: BTreeMap<String, Range<u64>>,
+    /// What was looked for, found or not.
+    known: BTreeSet<String>,
+}
+
+/// Writes to a shelf as long as there is room.
+struct Filling {
+    file: File,
+    room: Rc<Cell<u64>>,
+}
+
+impl Write for Filling {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = self.room.get().checked_sub(bytes.len() as u64);
+        let room = room.ok_or(io::ErrorKind::StorageFull)?;
+        let written = self.file.write(bytes)?;
+        self.room.set(room);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Shelf {
+    /// Takes members out of the archive that stands in `output`.
+    fn fill(
+        &mut self,
+        output: &str,
+        archive: &mut File,
+        wanted: BTreeSet<String>,
+        room: &Rc<Cell<u64>>,
+    ) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.end))?;
+        let filling = Filling {
+            file: self.file.try_clone()?,
+            room: Rc::clone(room),
+        };
+        self.known.extend(wanted.iter().cloned());
+        let found = formats::contents(output, archive, wanted, CONTENT, Box::new(filling));
+        let begin = self.end;
+        for (path, place) in found {
+            let place = begin + place.start..begin + place.end;
+            self.end = self.end.max(place.end);
+            self.places.insert(path, place);
+        }
+        Ok(())
+    }
+
+    fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+        let place = self.places.get(path)?;
+        let mut bytes = vec![0; usize::try_from(place.end - place.start).ok()?];
+        self.file.read_exact_at(&mut bytes, place.start).ok()?;
+        Some(bytes)
+    }
 }
 
 impl Contents {
@@ -62,7 +136,10 @@ impl Contents {
             kept: 0,
             control: None,
             same: BTreeSet::new(),
+            members: BTreeMap::new(),
+            shelves: RefCell::default(),
             left: Cell::new(READ),
+            room: Rc::new(Cell::new(UNPACKED)),
         })
     }
 
@@ -124,30 +201,130 @@ impl Contents {
         self.kept += sizes.sum::<u64>();
     }
 
-    /// The bytes at an element's path as a trial made them, if they were kept. A member of an archive
-    /// is read through the archive, so that not everything is looked at in a large session.
+    /// Says of elements that their content may be asked for: members of one archive are then
+    /// unpacked together.
+    pub(super) fn expect<'e>(&mut self, elements: impl Iterator<Item = &'e Element>) {
+        for element in elements.filter(|element| element.field == Field::CONTENT) {
+            if element.path.contains("!/") {
+                let members = self.members.entry(element.output().to_owned());
+                members.or_default().insert(element.path.to_string());
+            }
+        }
+    }
+
+    /// The bytes at an element's path as a trial made them, if they were kept.
     pub(super) fn bytes(&self, id: TrialId, path: &str) -> Option<Vec<u8>> {
         let output = path.split_once("!/").map_or(path, |(output, _)| output);
-        let place = kept_as(Path::new(output));
         let trial = if self.same.contains(&(id, output.to_owned())) {
             self.control.as_ref()?.0
         } else {
             id
         };
-        let mut file = File::open(self.directory(trial).join(&place)).ok()?;
-        let cost = file.metadata().ok()?.len().max(LOOK);
-        self.left.set(self.left.get().checked_sub(cost)?);
         if path.contains("!/") {
-            return formats::content(path, &mut file, CONTENT);
+            return self.member(trial, output, path);
         }
         let mut bytes = Vec::new();
         let limit = u64::try_from(CONTENT).unwrap_or(u64::MAX);
+        let file = self.open(trial, output)?;
         file.take(limit + 1).read_to_end(&mut bytes).ok()?;
         (bytes.len() <= CONTENT).then_some(bytes)
+    }
+
+    /// An output as a trial made it, if it may still be read.
+    fn open(&self, trial: TrialId, output: &str) -> Option<File> {
+        let path = self.directory(trial).join(kept_as(Path::new(output)));
+        let file = File::open(path).ok()?;
+        let cost = file.metadata().ok()?.len().max(LOOK);
+        self.left.set(self.left.get().checked_sub(cost)?);
+        Some(file)
+    }
+
+    /// The trials whose archives of this output were unpacked.
+    pub(super) fn unpacked(&self, output: &str) -> Vec<TrialId> {
+        let shelves = self.shelves.borrow();
+        let own = shelves.keys().filter(|(_, other)| other == output);
+        own.map(|(trial, _)| *trial).collect()
+    }
+
+    /// The bytes of a member; takes all those that may be asked for out of the archive where this
+    /// one was not looked for before.
+    fn member(&self, trial: TrialId, output: &str, path: &str) -> Option<Vec<u8>> {
+        let mut shelves = self.shelves.borrow_mut();
+        let key = (trial, output.to_owned());
+        let known = shelves.get(&key).map(|shelf| &shelf.known);
+        if !known.is_some_and(|known| known.contains(path)) {
+            let mut archive = self.open(trial, output)?;
+            let mut wanted = BTreeSet::from([path.to_owned()]);
+            let others = self.members.get(output).into_iter().flatten();
+            let new = others.filter(|other| !known.is_some_and(|known| known.contains(*other)));
+            wanted.extend(new.cloned());
+            if !shelves.contains_key(&key) {
+                let shelf = Shelf {
+                    file: tempfile::tempfile_in(&self.directory).ok()?,
+                    end: 0,
+                    places: BTreeMap::new(),
+                    known: BTreeSet::new(),
+                };
+                shelves.insert(key.clone(), shelf);
+            }
+            let shelf = shelves.get_mut(&key)?;
+            shelf.fill(output, &mut archive, wanted, &self.room).ok()?;
+        }
+        shelves.get(&key)?.bytes(path)
     }
 }
 
 fn digest<'s>(snapshot: &'s Snapshot, output: &str) -> Option<&'s Value> {
     let content = Element::new(output, Field::CONTENT);
     Some(&snapshot.elements.get(&content)?.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An archive of members as ar(1) writes it, whose names are their contents.
+    fn archive(members: &[String]) -> Vec<u8> {
+        let mut bytes = b"!<arch>\n".to_vec();
+        for name in members {
+            let (own, size) = (format!("{name}/"), name.len());
+            let header = format!("{own:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n", 0, 0, 0, 644);
+            bytes.extend(header.into_bytes());
+            bytes.extend(name.bytes());
+            bytes.resize(bytes.len().next_multiple_of(2), b'\n');
+        }
+        bytes
+    }
+
+    #[test]
+    fn an_archive_is_unpacked_once_however_many_of_its_members_are_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..500).map(|number| format!("name{number}")).collect();
+        let trial = directory.path().join("7");
+        fs::create_dir(&trial).unwrap();
+        fs::write(trial.join("x.a"), archive(&names)).unwrap();
+        let mut contents = Contents {
+            directory: directory.path().to_owned(),
+            all: false,
+            kept: 0,
+            control: None,
+            same: BTreeSet::new(),
+            members: BTreeMap::new(),
+            shelves: RefCell::default(),
+            left: Cell::new(2 * LOOK),
+            room: Rc::new(Cell::new(UNPACKED)),
+        };
+        let element = |name: &String| Element::new(format!("x.a!/{name}"), Field::CONTENT);
+        let elements: Vec<Element> = names.iter().map(element).collect();
+        contents.expect(elements.iter());
+        for (element, name) in elements.iter().zip(&names) {
+            let bytes = contents.bytes(TrialId(7), &element.path);
+            assert_eq!(bytes.as_deref(), Some(name.as_bytes()));
+        }
+        assert_eq!(contents.left.get(), LOOK);
+        assert!(contents.bytes(TrialId(7), "x.a!/none").is_none());
+        assert_eq!(contents.left.get(), 0);
+        assert!(contents.bytes(TrialId(7), "x.a!/none").is_none());
+        assert_eq!(contents.unpacked("x.a"), [TrialId(7)]);
+    }
 }

@@ -14,6 +14,7 @@ mod prepare;
 mod replay;
 mod resume;
 mod run;
+mod shown;
 
 use std::collections::BTreeSet;
 use std::fs;

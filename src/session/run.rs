@@ -10,7 +10,9 @@ use super::addresses::{Known, When};
 use super::contents::Contents;
 use super::{Error, Options, Progress, control, keep};
 use crate::explain::{Ledger, PartFound};
-use crate::model::{Environment, Outcome, Row, TrialId, TrialKind, TrialRecord, TrialResult};
+use crate::model::{
+    Element, Environment, Outcome, Row, TrialId, TrialKind, TrialRecord, TrialResult,
+};
 use crate::plan::Plan;
 use crate::sandbox::{self, Sandbox, TrialReport, TrialSpec};
 use crate::search::{Observation, Search, Seen, Step, Try};
@@ -212,8 +214,12 @@ impl Session<'_> {
                 self.contents.sort_out(id, snapshot);
                 let split = self.known_addresses(id, one, snapshot);
                 let seen = self.ledger.observe(id, snapshot, &split);
+                self.contents.expect(differing(&self.ledger, &seen));
                 self.suspect_addresses(id, one);
                 self.look_for_marks(id, one, &seen);
+                if one.kind == TrialKind::Certificate {
+                    self.unpack(id);
+                }
                 let differing = seen.iter().filter(|seen| seen.differs()).count();
                 (TrialResult::Built, Observation::Built(seen), differing)
             }
@@ -295,6 +301,13 @@ impl Session<'_> {
         }
         Ok(())
     }
+}
+
+/// The elements that differ in what a trial showed.
+fn differing<'l>(ledger: &'l Ledger, seen: &'l [Seen]) -> impl Iterator<Item = &'l Element> {
+    let elements = ledger.elements().iter().zip(seen);
+    let differing = elements.filter(|(_, seen)| seen.differs());
+    differing.map(|(element, _)| element)
 }
 
 /// What is written down of a trial.
