@@ -8,6 +8,6 @@ mod compare;
 mod excerpt;
 mod program;
 
-pub use addresses::{Addresses, addresses, may_hold_addresses};
+pub use addresses::{Addresses, Moves, addresses, may_hold_addresses};
 pub use compare::{Comparison, Judged, Seen, compare, enclosing};
 pub use excerpt::excerpt;

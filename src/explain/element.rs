@@ -78,8 +78,8 @@ fn finding(
             case.ledger.first_difference(number)
         }
     };
-    if let Some(moved) = moved(case, number) {
-        finding.reason.get_or_insert(moved);
+    if let Some(folded) = folded(case, number) {
+        finding.reason.get_or_insert(folded);
     }
     let control = case.ledger.control();
     finding.offset = control.and_then(|control| control.elements.get(element)?.offset);
@@ -148,25 +148,22 @@ fn evidence(
     (!each.is_empty()).then(|| each.join("\n"))
 }
 
-/// What else moves an address: derived, and not to blame.
-fn moved(case: &Case<'_>, number: usize) -> Option<String> {
-    let trials: BTreeSet<TrialId> = case.ledger.moved(number).collect();
-    let records = case
-        .trials
-        .iter()
-        .filter(|record| trials.contains(&record.id));
-    let names: BTreeSet<&str> = records
-        .filter(|record| record.varied.len() == 1)
-        .flat_map(|record| record.varied.keys().map(String::as_str))
-        .collect();
-    let by = if names.is_empty() {
-        "other variations".to_owned()
-    } else {
-        names.into_iter().collect::<Vec<_>>().join(", ")
-    };
-    (!trials.is_empty()).then(|| {
-        format!("memory addresses; what {by} changes about the layout of memory moves them as well")
-    })
+/// What else moves an element by another culprit's means: derived, and not to blame.
+fn folded(case: &Case<'_>, number: usize) -> Option<String> {
+    let range = (number, 0)..=(number, usize::MAX);
+    let mut by: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for ((_, factor), folded) in case.folded.range(range) {
+        let into = factor_name(case, folded.into)?;
+        let name = factor_name(case, *factor)?;
+        let said = format!("{name} (trial {})", folded.trial.0);
+        by.entry(into).or_default().push(said);
+    }
+    let by = by.into_iter().map(|(into, names)| {
+        let names = names.join(", ");
+        format!("moved as well, by the means of {into} alone, by {names}")
+    });
+    let by: Vec<String> = by.collect();
+    (!by.is_empty()).then(|| by.join("; "))
 }
 
 fn blank(element: &Element) -> Finding {

@@ -2,7 +2,7 @@
 //! and this is where the integers come from and lead back to.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::diff::{self, Judged};
@@ -26,8 +26,6 @@ pub struct Ledger {
     differing: BTreeMap<String, TrialId>,
     /// Outputs that the control does not have: whether they decide.
     extra: BTreeMap<String, bool>,
-    /// Per element of addresses, the trials that moved them without making them random.
-    moved: BTreeMap<usize, BTreeSet<TrialId>>,
     /// Per element that was told apart, what it was in each trial whose bytes were at hand.
     parts: BTreeMap<usize, BTreeMap<TrialId, Parts>>,
 }
@@ -39,8 +37,8 @@ pub struct Parts {
     pub whole: Value,
     /// What is left of it without addresses.
     pub rest: Value,
-    /// The addresses.
-    pub addresses: Value,
+    /// The addresses; `None` where they cannot be told from the rest.
+    pub addresses: Option<Value>,
     /// Whether the trial's addresses were random.
     pub random: bool,
 }
@@ -49,12 +47,12 @@ fn separate(snapshot: &mut Snapshot, element: &Element, parts: &Parts) {
     let Some(observed) = snapshot.elements.get_mut(element) else {
         return;
     };
-    let addresses = Observed {
-        value: parts.addresses.clone(),
-        offset: observed.offset,
-    };
+    let offset = observed.offset;
     observed.value = parts.rest.clone();
-    snapshot.elements.insert(element.addresses(), addresses);
+    if let Some(value) = parts.addresses.clone() {
+        let addresses = Observed { value, offset };
+        snapshot.elements.insert(element.addresses(), addresses);
+    }
 }
 
 /// Whether a trial had an element.
@@ -83,14 +81,12 @@ impl Ledger {
             trials: BTreeMap::new(),
             differing: BTreeMap::new(),
             extra: BTreeMap::new(),
-            moved: BTreeMap::new(),
             parts: BTreeMap::new(),
         }
     }
 
     /// Tells an element apart into its addresses, a new element, and the rest, for all trials that
-    /// were observed. A trial without parts says nothing of either; a fixed address that another
-    /// variation moved counts as the control's.
+    /// were observed. A trial without parts says nothing of either.
     pub fn split(&mut self, number: usize, parts: BTreeMap<TrialId, Parts>) {
         let own = self.control_trial().and_then(|control| parts.get(&control));
         let (Some(own), Some(element)) = (own, self.elements.get(number).cloned()) else {
@@ -103,13 +99,16 @@ impl Ledger {
         let control = Arc::new(control);
         let addresses = self.number(&control, element.addresses());
         self.control = Some(control);
+        if let Some(own) = &own.addresses {
+            self.begin_again(addresses, own.clone());
+        }
         let old = self.begin_again(number, own.rest.clone());
         for (trial, had) in self.had(number, &old) {
             let (rest, address) = match (had, parts.get(&trial)) {
                 (Had::None, _) => (self.value(number, None), Seen::Unobserved),
                 (Had::Some, Some(parts)) => (
                     self.value(number, Some(parts.rest.clone())),
-                    self.address(trial, addresses, parts),
+                    self.address(addresses, parts),
                 ),
                 _ => (Seen::Unobserved, Seen::Unobserved),
             };
@@ -142,7 +141,6 @@ impl Ledger {
             observed.value = own.whole.clone();
         }
         self.control = Some(Arc::new(control));
-        self.moved.remove(&addresses);
         let old = self.begin_again(number, own.whole.clone());
         for (trial, had) in self.had(number, &old) {
             let whole = match (had, parts.get(&trial)) {
@@ -188,21 +186,12 @@ impl Ledger {
         }
     }
 
-    /// What an address was in a trial: the control's, where addresses were fixed.
-    fn address(&mut self, trial: TrialId, number: usize, parts: &Parts) -> Seen {
-        if parts.random {
-            return self.value(number, Some(parts.addresses.clone()));
+    /// What the addresses of an element were in a trial.
+    fn address(&mut self, number: usize, parts: &Parts) -> Seen {
+        match &parts.addresses {
+            Some(addresses) => self.value(number, Some(addresses.clone())),
+            None => Seen::Unobserved,
         }
-        let own = self.control_value(number);
-        if own != Some(&parts.addresses) {
-            self.moved.entry(number).or_default().insert(trial);
-        }
-        Seen::Value(0)
-    }
-
-    /// Trials in which addresses were fixed, and yet others than the control's.
-    pub fn moved(&self, element: usize) -> impl Iterator<Item = TrialId> {
-        self.moved.get(&element).into_iter().flatten().copied()
     }
 
     /// What each element was in a trial; elements beyond the end agreed with the control.
@@ -259,7 +248,7 @@ impl Ledger {
             let rest = self.number(&control, element.clone());
             let addresses = self.number(&control, element.addresses());
             if let Some(parts) = parts {
-                let address = self.address(trial, addresses, parts);
+                let address = self.address(addresses, parts);
                 set(&mut seen, addresses, address);
                 let known = self.parts.entry(rest).or_default();
                 known.insert(trial, parts.clone());
@@ -392,7 +381,7 @@ mod tests {
         Parts {
             whole: Value::Text(text.into()),
             rest: Value::Text(rest.into()),
-            addresses: Value::Text(addresses.into()),
+            addresses: Some(Value::Text(addresses.into())),
             random: false,
         }
     }

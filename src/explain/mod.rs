@@ -5,6 +5,7 @@
 mod advice;
 mod derived;
 mod element;
+mod folded;
 mod hints;
 mod ledger;
 mod variation;
@@ -18,6 +19,7 @@ use crate::model::{
 use crate::plan::{Hold, Plan};
 use crate::search;
 
+pub use folded::{Folded, FoldedCulprits, fold};
 pub use hints::Marks;
 pub use ledger::{Ledger, Parts};
 
@@ -46,6 +48,8 @@ pub struct Case<'a> {
     pub ledger: &'a Ledger,
     /// The parts of levels that suffice, by element and variation.
     pub parts: &'a BTreeMap<(usize, usize), PartFound>,
+    /// What `search` does not name, because it acts through another variation's means.
+    pub folded: &'a FoldedCulprits,
     /// What was built.
     pub build: BuildInfo,
     /// `SOURCE_DATE_EPOCH` as the build saw it.

@@ -102,7 +102,18 @@ fn remarks<'a>(
     } else {
         dropped(case, variation)
     };
-    broken.chain(dropped).chain(notes)
+    broken.chain(dropped).chain(notes).chain(folded(case, factor))
+}
+
+/// Through whose means alone it changes elements.
+fn folded(case: &Case<'_>, factor: usize) -> Option<String> {
+    let mut folded = case.folded.iter();
+    let (_, first) = folded.find(|((_, own), _)| *own == factor)?;
+    let into = case.plan.variations.get(first.into)?;
+    Some(format!(
+        "what it changes by the means of `{}` alone is told there",
+        into.name
+    ))
 }
 
 /// The levels that cannot act here, each reason once.

@@ -59,6 +59,10 @@ pub struct Environment {
     pub inodes: Inodes,
     /// Which network the build finds.
     pub network: Network,
+    /// By how many bytes the variables are longer than in other trials: the stack begins so much
+    /// lower. No setting fills it; it puts the stack back where something else has moved it.
+    #[serde(default)]
+    pub stack: i64,
 }
 
 /// What a setting fills. Two variations never own the same slot, so that applying a subset of them
@@ -93,6 +97,25 @@ pub enum Slot {
     Randomness,
     Inodes,
     Network,
+}
+
+impl Slot {
+    /// Whether it makes the variables, the arguments or the tables of programs longer, so that under
+    /// fixed addresses memory lies elsewhere.
+    pub fn moves_memory(self) -> bool {
+        matches!(
+            self,
+            Self::Timezone
+                | Self::Locale
+                | Self::BuildPath
+                | Self::User
+                | Self::Home
+                | Self::Variables
+                | Self::ExecPath
+                | Self::Shell
+                | Self::Terminal
+        )
+    }
 }
 
 /// One resolved value for one slot.
@@ -459,6 +482,7 @@ impl Default for Environment {
             randomness: Randomness::Host,
             inodes: Inodes::Host,
             network: Network::Loopback,
+            stack: 0,
         }
     }
 }

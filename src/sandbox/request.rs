@@ -150,7 +150,13 @@ impl Sandbox {
             Vec::new()
         };
         let given = &spec.build.variables;
-        let variables = variables::of_build(&self.host, &self.passed, &environment, given);
+        let variables = variables::of_build(
+            &self.host,
+            &self.passed,
+            &environment,
+            given,
+            &layout.directory,
+        );
         let interactive = streams == Streams::Caller;
         Ok(Request {
             ops: layout.ops,

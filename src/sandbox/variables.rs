@@ -15,6 +15,16 @@ use crate::model::{Environment, Network};
 /// Where a compiled locale stands in a trial.
 pub(super) const LOCALES: &str = "/reprobe/locale";
 
+/// Fills the variables of every trial up to one size, so that the stack, which the kernel puts below
+/// them, stays where it is when another variation makes them longer.
+const PADDING: &str = "REPROBE_PADDING";
+/// Makes their number even: the kernel rounds the stack after the pointers to them.
+const EVEN: &str = "REPROBE_PADDING_2";
+/// So many bytes are kept for the variables that trials may have in different lengths.
+const ROOM: usize = 3072;
+/// What a pointer to a variable takes.
+const POINTER: usize = 8;
+
 /// `PATH` where the caller has none.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -147,17 +157,19 @@ fn text(host: &Host, name: &str) -> Option<String> {
     Some(value.to_str()?.to_owned()).filter(|value| !value.is_empty())
 }
 
-/// All variables of a build; `given` are the user's, which win.
+/// All variables of a build that begins in `directory`; `given` are the user's, which win.
 pub(super) fn of_build(
     host: &Host,
     passed: &Passed,
     environment: &Environment,
     given: &BTreeMap<String, String>,
+    directory: &Path,
 ) -> BTreeMap<String, String> {
     let mut variables = passed.variables.clone();
     if environment.network == Network::Host {
         variables.extend(passed.of_the_network.clone());
     }
+    let common = size(&variables) + size(given);
     let account = identity::account(host, &environment.user);
     let locale = &environment.locale;
     let settings = [
@@ -191,7 +203,29 @@ pub(super) fn of_build(
     }
     variables.extend(environment.variables.clone());
     variables.extend(given.clone());
+    // A shell adds it for whatever it starts.
+    let directory = directory.as_os_str().len();
+    pad(&mut variables, common + ROOM, directory, environment.stack);
     variables
+}
+
+/// Fills the variables up to a size, to which `more` bytes of another one will come, and by so many
+/// bytes further. Where there is no room, they stay as they are.
+fn pad(variables: &mut BTreeMap<String, String>, to: usize, more: usize, further: i64) {
+    variables.insert(PADDING.into(), String::new());
+    if !variables.len().is_multiple_of(2) {
+        variables.insert(EVEN.into(), String::new());
+    }
+    let wanted = i64::try_from(to).unwrap_or(i64::MAX) + further;
+    let there = i64::try_from(size(variables) + more).unwrap_or(i64::MAX);
+    let missing = usize::try_from(wanted - there).unwrap_or(0);
+    variables.insert(PADDING.into(), "-".repeat(missing));
+}
+
+/// What variables take on the stack, with the pointers to them.
+fn size(variables: &BTreeMap<String, String>) -> usize {
+    let of = |(name, value): (&String, &String)| name.len() + value.len() + 2 + POINTER;
+    variables.iter().map(of).sum()
 }
 
 /// What of the caller's variables reached a trial: name to SHA-256 of the value, in hexadecimal.
@@ -217,6 +251,32 @@ pub fn fingerprint(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn variables(of: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let of = of.iter();
+        of.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn variables_of_any_length_and_number_take_the_same_room() {
+        for own in [
+            &[][..],
+            &[("TZ", "UTC")],
+            &[("TZ", "Pacific/Kiritimati")],
+            &[("TZ", "UTC"), ("LANGUAGE", "et")],
+        ] {
+            let mut padded = variables(own);
+            pad(&mut padded, 1000, 5, 0);
+            assert_eq!(size(&padded) + 5, 1000);
+            assert!(padded.len().is_multiple_of(2));
+            pad(&mut padded, 1000, 5, -32);
+            assert_eq!(size(&padded) + 5, 1000 - 32);
+        }
+        let mut long = variables(&[("A", &"x".repeat(2000))]);
+        pad(&mut long, 1000, 0, 0);
+        assert_eq!(long[PADDING], "");
+    }
 
     #[test]
     fn the_table_of_toolchains_is_well_formed_and_names_no_cache() {

@@ -1,13 +1,13 @@
-//! Telling memory addresses from what else moves. The stack lies elsewhere when the environment
-//! grows by a word, so that half of all variations move an address that was printed; they are not
-//! to blame for it, random addresses are. Where the search ends with addresses in question, the
-//! positions that hold them become an element of their own, and it goes on.
+//! Telling memory addresses from what else moves. The positions that hold them become an element of
+//! their own, so that what else is in an output has its own culprits. A position holds an address
+//! only as long as nothing that was seen under fixed addresses says otherwise: what another variation
+//! does to it must be what the layout of memory can do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Error;
 use super::run::Session;
-use crate::diff::{self, Addresses};
+use crate::diff::{self, Addresses, Moves};
 use crate::explain::Parts;
 use crate::model::{Element, Field, Row, Slot, Snapshot, TrialId, TrialKind, TrialResult, Value};
 use crate::search::{Certified, ElementVerdict, Observation, Try};
@@ -33,6 +33,15 @@ pub(super) enum When {
     Late,
 }
 
+/// What has turned out to be no address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    /// None of the positions holds one.
+    All,
+    /// Some of them hold none.
+    Some,
+}
+
 impl Known {
     /// Whether the element holds addresses, or what was left when they were taken out.
     pub(super) fn separated(&self, element: &Element) -> bool {
@@ -48,10 +57,10 @@ impl Session<'_> {
             return Ok(false);
         };
         let mut changed = self.join_what_holds_none();
-        let suspects = match when {
-            When::Early => std::mem::take(&mut self.addresses.suspected),
-            When::Late => self.suspects(factor),
-        };
+        let mut suspects = std::mem::take(&mut self.addresses.suspected);
+        if when == When::Late {
+            suspects.extend(self.suspects(factor));
+        }
         if !suspects.is_empty()
             && let Some(random) = self.two_of(Some(factor))?
             && let Some(fixed) = self.two_of(None)?
@@ -73,7 +82,12 @@ impl Session<'_> {
         };
         let bytes = |trial| self.bytes(number, &element, trial);
         let positions = match (random.map(bytes), fixed.map(bytes)) {
-            ([Some(a), Some(b)], [Some(c), Some(d)]) => diff::addresses([&a, &b], [&c, &d]),
+            ([Some(a), Some(b)], [Some(c), Some(d)]) => {
+                let others = self.trials.iter().map(|record| record.id);
+                let others = others.filter(|trial| !self.are_random(*trial));
+                let others: Vec<Vec<u8>> = others.filter_map(bytes).collect();
+                diff::addresses([&a, &b], [&c, &d], &others)
+            }
             _ => None,
         };
         if let Some(positions) = &positions {
@@ -84,43 +98,67 @@ impl Session<'_> {
         found
     }
 
-    /// Takes back what was told apart and has turned out to be no address: it differs between two
-    /// trials of one environment with fixed addresses, or is with random ones what it was in the
-    /// control. Whether anything was.
+    /// Takes back what was told apart and has turned out to be no address. Whether anything was.
     fn join_what_holds_none(&mut self) -> bool {
         let told_apart = self.addresses.positions.iter();
-        let told_apart = told_apart.filter(|(_, positions)| positions.is_some());
-        let none: Vec<(Element, usize)> = told_apart
-            .filter_map(|(element, _)| Some((element.clone(), self.ledger.number_of(element)?)))
-            .filter(|(_, number)| self.is_refuted(*number))
-            .collect();
-        for (element, number) in &none {
+        let told_apart = told_apart.filter_map(|(element, positions)| {
+            let positions = positions.as_ref()?;
+            let number = self.ledger.number_of(element)?;
+            Some((element.clone(), number, self.doubt(number, element, positions)?))
+        });
+        let doubted: Vec<(Element, usize, Doubt)> = told_apart.collect();
+        for (element, number, doubt) in &doubted {
             self.ledger.join(*number);
-            self.addresses.positions.insert(element.clone(), None);
+            match doubt {
+                Doubt::All => {
+                    self.addresses.positions.insert(element.clone(), None);
+                }
+                // What is left of the positions is looked for once more.
+                Doubt::Some => {
+                    self.addresses.positions.remove(element);
+                    self.addresses.suspected.insert(*number);
+                }
+            }
         }
-        !none.is_empty()
+        !doubted.is_empty()
     }
 
-    fn is_refuted(&self, number: usize) -> bool {
-        let (Some(parts), Some(control)) = (self.ledger.parts(number), self.ledger.control_trial())
-        else {
-            return false;
-        };
-        let own = parts.get(&control).map(|parts| &parts.addresses);
+    /// Whether what was told apart may be no address: it differs between two trials of one
+    /// environment with fixed addresses, is with random ones what it was in the control, or is in
+    /// some trial with fixed ones what no layout of memory makes of it.
+    fn doubt(&self, number: usize, element: &Element, positions: &Addresses) -> Option<Doubt> {
+        let control = self.ledger.control_trial()?;
+        let parts = self.ledger.parts(number)?;
+        let own = parts.get(&control)?.addresses.as_ref();
+        let own_bytes = self.bytes(number, element, control);
         let mut fixed = BTreeMap::new();
-        self.trials.iter().any(|record| {
+        let mut doubt = None;
+        for record in &self.trials {
             let Some(seen) = parts.get(&record.id) else {
-                return false;
+                continue;
             };
+            let addresses = seen.addresses.as_ref();
             if seen.random {
-                return Some(&seen.addresses) == own;
+                if addresses == own {
+                    return Some(Doubt::All);
+                }
+                continue;
             }
-            *fixed.entry(&record.varied).or_insert(&seen.addresses) != &seen.addresses
-        })
+            if *fixed.entry(&record.varied).or_insert(addresses) != addresses {
+                return Some(Doubt::All);
+            }
+            if addresses != own && doubt.is_none() {
+                let bytes = self.bytes(number, element, record.id);
+                let pair = own_bytes.as_ref().zip(bytes);
+                let explained = pair.is_none_or(|(own, bytes)| positions.explain(own, &bytes, Moves::PagesOrStack));
+                doubt = (!explained).then_some(Doubt::Some);
+            }
+        }
+        doubt
     }
 
     /// The variation that makes addresses random.
-    fn random_addresses(&self) -> Option<usize> {
+    pub(super) fn random_addresses(&self) -> Option<usize> {
         self.plan.filling(Slot::RandomAddresses)
     }
 
@@ -197,7 +235,9 @@ impl Session<'_> {
         if element.field == Field::CONTENT {
             return self.contents.bytes(trial, &element.path);
         }
-        match self.ledger.value_in(number, trial)? {
+        let parts = self.ledger.parts(number).and_then(|parts| parts.get(&trial));
+        let whole = parts.map(|parts| &parts.whole);
+        match whole.or_else(|| self.ledger.value_in(number, trial))? {
             Value::Text(text) => Some(text.clone().into_bytes()),
             Value::Digest { .. } | Value::Order(_) => None,
         }
@@ -215,6 +255,26 @@ impl Session<'_> {
         let parts: BTreeMap<TrialId, Parts> = trials.filter_map(parts).collect();
         self.ledger.split(number, parts);
         self.introduce_elements();
+    }
+
+    /// Whether the element is made of addresses, and differs between the control and a trial as they
+    /// do that lie some pages further on.
+    pub(super) fn pages_explain(&self, number: usize, trial: TrialId) -> bool {
+        let (Some(element), Some(control)) =
+            (self.ledger.elements().get(number), self.ledger.control_trial())
+        else {
+            return false;
+        };
+        let told_apart = self.addresses.positions.iter();
+        let mut told_apart = told_apart.filter(|(whole, _)| whole.addresses() == *element);
+        told_apart.any(|(whole, positions)| {
+            let number = self.ledger.number_of(whole);
+            let bytes = |trial| self.bytes(number?, whole, trial);
+            let pair = bytes(control).zip(bytes(trial));
+            let positions = positions.as_ref();
+            let explained = pair.zip(positions);
+            explained.is_some_and(|((own, other), at)| at.explain(&own, &other, Moves::Pages))
+        })
     }
 
     /// Records all trials anew: what some elements were has changed.
@@ -318,7 +378,7 @@ fn parts(
     };
     Parts {
         whole,
-        addresses: crate::formats::short(&positions.only(bytes)),
+        addresses: positions.only(bytes).map(|only| crate::formats::short(&only)),
         rest: value(rest),
         random,
     }

@@ -152,6 +152,7 @@ fn session<'a>(
         contents,
         addresses: Known::default(),
         parts: BTreeMap::new(),
+        folded: BTreeMap::new(),
         hinted: BTreeSet::new(),
         notes: start.notes,
         failures: Vec::new(),

@@ -8,6 +8,7 @@ mod contents;
 mod control;
 mod hints;
 mod keep;
+mod layout;
 mod locate;
 mod parts;
 mod prepare;
@@ -190,7 +191,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
     }
     let failures = session.failure_notes();
     session.notes.extend(failures);
-    let verdict = session.search.verdict();
+    let verdict = session.verdict();
     let commands = located.commands.iter().map(Vec::as_slice);
     let commands = commands.chain([options.build.command.as_slice()]);
     let case = explain::Case {
@@ -198,6 +199,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
         search: &verdict,
         ledger: &session.ledger,
         parts: &session.parts,
+        folded: &session.folded,
         build: build_info(options),
         source_date_epoch: options.build.variables.get("SOURCE_DATE_EPOCH").cloned(),
         host: host(&options.host),

@@ -16,7 +16,7 @@ use crate::store::{Event, PartOf, TrialEvent};
 impl Session<'_> {
     /// Names the parts behind all certified culprits of one variation.
     pub(super) fn name_parts(&mut self) -> Result<(), Error> {
-        let verdict = self.search.verdict();
+        let verdict = self.verdict();
         for factor in 0..self.plan.variations.len() {
             let mut elements = BTreeSet::new();
             let mut used = None;
@@ -90,7 +90,7 @@ impl Session<'_> {
     }
 
     /// Whether an element differs in a trial.
-    fn shows(&self, trial: TrialId, number: usize) -> Option<bool> {
+    pub(super) fn shows(&self, trial: TrialId, number: usize) -> Option<bool> {
         match self.ledger.seen(trial)?.get(number).copied() {
             Some(Seen::Unobserved) => None,
             Some(seen) => Some(seen.differs()),
@@ -100,7 +100,7 @@ impl Session<'_> {
 
     /// Runs a trial of one environment, unless it was run before; nothing where it does not build
     /// or the budget is used up.
-    fn try_part(
+    pub(super) fn try_part(
         &mut self,
         factor: usize,
         level: u8,

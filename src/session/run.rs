@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use super::addresses::{Known, When};
 use super::contents::Contents;
 use super::{Error, Options, Progress, control, keep};
-use crate::explain::{Ledger, PartFound};
+use crate::explain::{self, FoldedCulprits, Ledger, PartFound};
 use crate::model::{
     Element, Environment, Outcome, Row, TrialId, TrialKind, TrialRecord, TrialResult,
 };
 use crate::plan::Plan;
 use crate::sandbox::{self, Sandbox, TrialReport, TrialSpec};
-use crate::search::{Observation, Search, Seen, Step, Try};
+use crate::search::{Observation, Search, Seen, Step, Try, Verdict};
 use crate::store::{Event, Journal, TrialEvent};
 
 /// So many failed trials are told of one by one.
@@ -45,6 +45,8 @@ pub(super) struct Session<'a> {
     pub(super) addresses: Known,
     /// The parts of levels that suffice, by element and variation.
     pub(super) parts: BTreeMap<(usize, usize), PartFound>,
+    /// Culprits that act through another one's means.
+    pub(super) folded: FoldedCulprits,
     /// Elements that were looked into for values of levels.
     pub(super) hinted: BTreeSet<usize>,
     pub(super) notes: Vec<String>,
@@ -80,9 +82,17 @@ impl Session<'_> {
             self.separate_addresses(When::Early)?;
         }
         if self.spoiled.is_none() {
+            self.fold_layout()?;
             self.name_parts()?;
         }
         Ok(())
+    }
+
+    /// What the search says, without culprits that act through another one's means.
+    pub(super) fn verdict(&self) -> Verdict {
+        let mut verdict = self.search.verdict();
+        explain::fold(&mut verdict, &self.folded);
+        verdict
     }
 
     /// Runs trials at the same time, and records them in their order.

@@ -147,7 +147,7 @@ impl Supervisor {
             sites,
             loans: Loans::default(),
             views: Views::default(),
-            processes: Processes::new(places.clone(), scope),
+            processes: Processes::new(places.clone(), scope, log.is_some()),
             numbers,
             words: config.words.clone(),
             seeds,

@@ -34,6 +34,9 @@ pub struct Process {
     pub executable: String,
     /// The argument vector; bytes that are no UTF-8 are replaced.
     pub arguments: Vec<String>,
+    /// The address at which its stack began, where that was asked for.
+    #[serde(default)]
+    pub stack: Option<u64>,
 }
 
 /// All processes that were met.
@@ -42,6 +45,8 @@ pub(super) struct Processes {
     places: Places,
     /// For whom levels act.
     scope: Option<Scope>,
+    /// Whether it is taken down where stacks begin.
+    stacks: bool,
     table: Mutex<Table>,
 }
 
@@ -100,10 +105,11 @@ pub(super) struct Caller {
 }
 
 impl Processes {
-    pub(super) fn new(places: Places, scope: Option<Scope>) -> Self {
+    pub(super) fn new(places: Places, scope: Option<Scope>, stacks: bool) -> Self {
         Self {
             places,
             scope,
+            stacks,
             table: Mutex::default(),
         }
     }
@@ -234,6 +240,9 @@ impl Table {
                     name: counted(&mut self.occurrences, above, &called),
                     executable: executable.to_string_lossy().into_owned(),
                     arguments: words(&arguments),
+                    stack: begins
+                        .filter(|processes| processes.stacks)
+                        .and_then(|_| stack(tracees, tid)),
                 };
                 (known.number, known.name) = (process.number, process.name);
                 let scope = begins.and_then(|processes| processes.scope.as_ref());
@@ -258,6 +267,14 @@ fn counted(occurrences: &mut BTreeMap<u64, u64>, above: u64, called: &[u8]) -> u
     let occurrence = occurrences.entry(kind).or_default();
     *occurrence += 1;
     keyed_hash(kind, &occurrence.to_le_bytes())
+}
+
+/// Where the stack of a program began: field 28 of `proc_pid_stat(5)`.
+fn stack(tracees: &Tracees, tid: u32) -> Option<u64> {
+    let text = tracees.read_proc(&format!("{tid}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
+    fields.nth(25)?.parse().ok().filter(|stack| *stack != 0)
 }
 
 fn words(arguments: &[u8]) -> Vec<String> {

@@ -190,6 +190,7 @@ mod tests {
             name,
             executable: executable.into(),
             arguments: Vec::new(),
+            stack: None,
         }
     }
 

@@ -32,12 +32,23 @@ const TRIALS: u32 = 40;
 /// The causes of each element for which one was found, by variation.
 pub(super) type Causes = BTreeMap<Element, BTreeMap<usize, Cause>>;
 
+/// Where the levels of a trial act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Acting {
+    /// The trial is the control's.
+    Nowhere,
+    /// In a scope alone.
+    Within(Scope),
+    /// As in any other trial.
+    Everywhere,
+}
+
 /// What a trial showed in which levels acted in a scope alone.
-struct Glimpse {
+pub(super) struct Glimpse {
     trial: TrialId,
     /// The elements that differ from the control's, and what they are.
     seen: BTreeMap<Element, Seen>,
-    lines: Vec<Line>,
+    pub(super) lines: Vec<Line>,
     /// Where the build ran.
     directory: PathBuf,
 }
@@ -127,7 +138,7 @@ impl Session<'_> {
         let Some(factor) = self.plan.filling(slot) else {
             return Vec::new();
         };
-        let verdict = self.search.verdict();
+        let verdict = self.verdict();
         let elements = self
             .ledger
             .elements()
@@ -294,7 +305,8 @@ impl Looking<'_, '_> {
             return Ok(None);
         }
         self.left -= 1;
-        let glimpse = self.session.glimpse(&key.0, key.1.clone(), self.left)?;
+        let acting = key.1.clone().map_or(Acting::Nowhere, Acting::Within);
+        let glimpse = self.session.glimpse(&key.0, acting, self.left)?;
         let glimpse = glimpse.map(Rc::new);
         self.run.insert(key, glimpse.clone());
         Ok(glimpse)
@@ -302,11 +314,12 @@ impl Looking<'_, '_> {
 }
 
 impl Session<'_> {
-    /// Runs a trial in which the levels of a row act in a scope alone.
-    fn glimpse(
+    /// Runs a trial that says nothing about variations, in which the levels of a row act where it
+    /// is said. Readings are written down unless they act in a scope.
+    pub(super) fn glimpse(
         &mut self,
         row: &Row,
-        scope: Option<Scope>,
+        acting: Acting,
         left: u32,
     ) -> Result<Option<Glimpse>, Error> {
         let attempt = Try {
@@ -319,12 +332,18 @@ impl Session<'_> {
         let mut spec = self.spec(id, &attempt);
         // Only what differs is asked.
         spec.keep_outputs = None;
+        let within = match &acting {
+            Acting::Within(scope) => Some(Within::new(scope.clone(), &spec.environment)),
+            Acting::Nowhere | Acting::Everywhere => None,
+        };
         spec.focus = Some(Focus {
-            witness: scope.is_none(),
-            within: scope.map(|scope| Within::new(scope, &spec.environment)),
+            witness: within.is_none(),
+            within,
         });
-        // Nothing outside of the scope may be another.
-        spec.environment = self.plan.environment(&Row::control(row.0.len()));
+        if acting != Acting::Everywhere {
+            // Nothing outside of the scope may be another.
+            spec.environment = self.plan.environment(&Row::control(row.0.len()));
+        }
         let report = self.sandbox.run(&spec)?;
         let seen = self.differing(&report.outcome);
         let result = report.outcome.result();

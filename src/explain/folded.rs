@@ -1,0 +1,42 @@
+//! Culprits that act on an element through another one's means alone: what they do is told of that
+//! one, and they are not named beside it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::TrialId;
+use crate::search::{ElementVerdict, FactorVerdict, Verdict};
+
+/// A variation that changes an element only by what another one changes, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Folded {
+    /// The other one.
+    pub into: usize,
+    /// The trial that shows it.
+    pub trial: TrialId,
+}
+
+/// By element and variation.
+pub type FoldedCulprits = BTreeMap<(usize, usize), Folded>;
+
+/// Takes the folded culprits out. A variation that was none but such is cleared.
+pub fn fold(verdict: &mut Verdict, folded: &FoldedCulprits) {
+    for (number, element) in verdict.elements.iter_mut().enumerate() {
+        if let ElementVerdict::Certified { culprits } = element {
+            culprits.retain(|culprit| match culprit.set.as_slice() {
+                [factor] => !folded.contains_key(&(number, *factor)),
+                _ => true,
+            });
+        }
+    }
+    let named = verdict.elements.iter().flat_map(|element| match element {
+        ElementVerdict::Certified { culprits } => culprits.as_slice(),
+        _ => &[],
+    });
+    let named: BTreeSet<usize> = named.flat_map(|culprit| culprit.set.clone()).collect();
+    let factors: BTreeSet<usize> = folded.keys().map(|(_, factor)| *factor).collect();
+    for factor in factors.difference(&named) {
+        if let Some(said @ FactorVerdict::Culprit) = verdict.factors.get_mut(*factor) {
+            *said = FactorVerdict::Cleared;
+        }
+    }
+}

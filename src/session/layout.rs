@@ -1,0 +1,153 @@
+//! Which variations change an element only by where memory lies. An address that goes into an output
+//! is what random addresses vary. Under fixed ones the stack stands below the variables and the
+//! arguments of a program, so that whoever makes these longer moves it, and is not to blame: where the
+//! stack is put back, the element is the control's.
+
+use std::collections::BTreeMap;
+
+use super::Error;
+use super::locate::Acting;
+use super::run::Session;
+use crate::explain::Folded;
+use crate::model::{Expect, Row, Slot, TrialId};
+use crate::sandbox::supervisor::Line;
+use crate::search::{Certified, ElementVerdict};
+
+/// So many places to which the stack was moved are tried for one level: programs that are called by
+/// other names have it in other places.
+const SHIFTS: usize = 3;
+
+/// An element that random addresses change, and another variation as well.
+struct Moved {
+    element: usize,
+    /// The trial in which the other one alone varied.
+    alone: TrialId,
+}
+
+impl Session<'_> {
+    /// Folds into random addresses what acts by the layout of memory alone.
+    pub(super) fn fold_layout(&mut self) -> Result<(), Error> {
+        let Some(aslr) = self.random_addresses() else {
+            return Ok(());
+        };
+        for ((factor, level), moved) in self.moved(aslr) {
+            let mut open = Vec::new();
+            for one in moved {
+                if self.pages_explain(one.element, one.alone) {
+                    self.fold(&[one.element], factor, aslr, one.alone);
+                } else {
+                    open.push(one.element);
+                }
+            }
+            self.put_back(factor, level, aslr, open)?;
+        }
+        Ok(())
+    }
+
+    /// What random addresses change and another level that can move memory changes, too, by that
+    /// level.
+    fn moved(&self, aslr: usize) -> BTreeMap<(usize, u8), Vec<Moved>> {
+        let mut all: BTreeMap<_, Vec<Moved>> = BTreeMap::new();
+        for (element, said) in self.search.verdict().elements.iter().enumerate() {
+            let ElementVerdict::Certified { culprits } = said else {
+                continue;
+            };
+            let alone = |culprit: &Certified| culprit.set == [aslr];
+            if !self.ledger.decides(element) || !culprits.iter().any(alone) {
+                continue;
+            }
+            for culprit in culprits {
+                let ([factor], [level]) = (culprit.set.as_slice(), culprit.levels.as_slice())
+                else {
+                    continue;
+                };
+                let mut proof = culprit.certificate.iter();
+                let differs = proof.find(|(_, expect)| *expect == Expect::Differs);
+                if let Some((alone, _)) = differs.filter(|_| self.may_move_memory(*factor)) {
+                    let alone = *alone;
+                    let moved = all.entry((*factor, *level)).or_default();
+                    moved.push(Moved { element, alone });
+                }
+            }
+        }
+        all
+    }
+
+    fn may_move_memory(&self, factor: usize) -> bool {
+        let variation = self.plan.variations.get(factor);
+        let slots = variation.iter().flat_map(|v| &v.control.settings);
+        slots.map(|setting| setting.slot()).any(Slot::moves_memory)
+    }
+
+    /// Runs the level with the stack where the control has it, and folds what is the control's then.
+    fn put_back(
+        &mut self,
+        factor: usize,
+        level: u8,
+        aslr: usize,
+        mut open: Vec<usize>,
+    ) -> Result<(), Error> {
+        if open.is_empty() {
+            return Ok(());
+        }
+        let mut row = Row::control(self.plan.variations.len());
+        if let Some(slot) = row.0.get_mut(factor) {
+            *slot = level;
+        }
+        for by in self.stack_moved_by(&row)? {
+            let mut environment = self.plan.environment(&row);
+            environment.stack += by;
+            let way = if by < 0 { "higher" } else { "lower" };
+            let said = format!("the stack {} bytes {way}", by.unsigned_abs());
+            let Some(trial) = self.try_part(factor, level, &said, &environment)? else {
+                continue;
+            };
+            let is_back = |number: &usize| self.shows(trial, *number) == Some(false);
+            let (back, rest) = open.into_iter().partition::<Vec<_>, _>(is_back);
+            self.fold(&back, factor, aslr, trial);
+            open = rest;
+            if open.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self, elements: &[usize], factor: usize, into: usize, trial: TrialId) {
+        for element in elements {
+            let folded = Folded { into, trial };
+            self.folded.insert((*element, factor), folded);
+        }
+    }
+
+    /// By how many bytes the stacks of programs begin higher under a row than in the control, the
+    /// commonest first.
+    fn stack_moved_by(&mut self, row: &Row) -> Result<Vec<i64>, Error> {
+        let own = self.stacks(&Row::control(row.0.len()))?;
+        let other = self.stacks(row)?;
+        let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+        for (name, stack) in &other {
+            if let Some(own) = own.get(name).filter(|own| *own != stack) {
+                *counts.entry(stack.wrapping_sub(*own).cast_signed()).or_default() += 1;
+            }
+        }
+        let mut counts: Vec<(i64, usize)> = counts.into_iter().collect();
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let shifts = counts.into_iter().map(|(by, _)| by);
+        Ok(shifts.take(SHIFTS).collect())
+    }
+
+    /// Where the stack of each program of the build begins, by the name of its process.
+    fn stacks(&mut self, row: &Row) -> Result<BTreeMap<u64, u64>, Error> {
+        if !self.has_room() {
+            return Ok(BTreeMap::new());
+        }
+        let glimpse = self.glimpse(row, Acting::Everywhere, 0)?;
+        let lines = glimpse.map(|glimpse| glimpse.lines).unwrap_or_default();
+        let stacks = lines.into_iter().filter_map(|line| match line {
+            Line::Process(process) => Some((process.name, process.stack?)),
+            Line::Read { .. } => None,
+        });
+        Ok(stacks.collect())
+    }
+}
