@@ -37,11 +37,7 @@ const POINTER: usize = 8;
 ///
 /// `others` are of other environments with fixed addresses. What is no address in one of them (a
 /// number that is mixed with one) is none; those of another shape say nothing.
-pub fn addresses(
-    random: [&[u8]; 2],
-    fixed: [&[u8]; 2],
-    others: &[Vec<u8>],
-) -> Option<Addresses> {
+pub fn addresses(random: [&[u8]; 2], fixed: [&[u8]; 2], others: &[Vec<u8>]) -> Option<Addresses> {
     let all = random.into_iter().chain(fixed).map(units);
     let [a, b, c, d] = <[_; 4]>::try_from(all.collect::<Vec<_>>()).ok()?;
     if [&a.0, &b.0, &d.0].into_iter().any(|shape| *shape != c.0) {
@@ -87,7 +83,9 @@ fn positions([first, second, fixed, again]: [&[&[u8]]; 4]) -> Vec<usize> {
     let fixed = fixed.iter().zip(again);
     let pairs = random.zip(fixed).enumerate();
     pairs
-        .filter(|(_, ((a, b), (c, d)))| a != b && c == d && is_moved(&[a, b, c], Moves::PagesOrStack))
+        .filter(|(_, ((a, b), (c, d)))| {
+            a != b && c == d && is_moved(&[a, b, c], Moves::PagesOrStack)
+        })
         .map(|(index, _)| index)
         .collect()
 }
@@ -228,7 +226,11 @@ impl Addresses {
         if let Shape::Binary(_) = shape {
             return Vec::new();
         }
-        let is_one = |word: &[u8]| self.own.iter().any(|own| is_moved(&[own, word], Moves::PagesOrStack));
+        let is_one = |word: &[u8]| {
+            self.own
+                .iter()
+                .any(|own| is_moved(&[own, word], Moves::PagesOrStack))
+        };
         let units = units.into_iter().enumerate();
         units
             .filter(|(_, word)| is_one(word))

@@ -102,7 +102,10 @@ fn remarks<'a>(
     } else {
         dropped(case, variation)
     };
-    broken.chain(dropped).chain(notes).chain(folded(case, factor))
+    broken
+        .chain(dropped)
+        .chain(notes)
+        .chain(folded(case, factor))
 }
 
 /// Through whose means alone it changes elements.

@@ -104,7 +104,11 @@ impl Session<'_> {
         let told_apart = told_apart.filter_map(|(element, positions)| {
             let positions = positions.as_ref()?;
             let number = self.ledger.number_of(element)?;
-            Some((element.clone(), number, self.doubt(number, element, positions)?))
+            Some((
+                element.clone(),
+                number,
+                self.doubt(number, element, positions)?,
+            ))
         });
         let doubted: Vec<(Element, usize, Doubt)> = told_apart.collect();
         for (element, number, doubt) in &doubted {
@@ -150,7 +154,8 @@ impl Session<'_> {
             if addresses != own && doubt.is_none() {
                 let bytes = self.bytes(number, element, record.id);
                 let pair = own_bytes.as_ref().zip(bytes);
-                let explained = pair.is_none_or(|(own, bytes)| positions.explain(own, &bytes, Moves::PagesOrStack));
+                let explained = pair
+                    .is_none_or(|(own, bytes)| positions.explain(own, &bytes, Moves::PagesOrStack));
                 doubt = (!explained).then_some(Doubt::Some);
             }
         }
@@ -235,7 +240,10 @@ impl Session<'_> {
         if element.field == Field::CONTENT {
             return self.contents.bytes(trial, &element.path);
         }
-        let parts = self.ledger.parts(number).and_then(|parts| parts.get(&trial));
+        let parts = self
+            .ledger
+            .parts(number)
+            .and_then(|parts| parts.get(&trial));
         let whole = parts.map(|parts| &parts.whole);
         match whole.or_else(|| self.ledger.value_in(number, trial))? {
             Value::Text(text) => Some(text.clone().into_bytes()),
@@ -260,9 +268,10 @@ impl Session<'_> {
     /// Whether the element is made of addresses, and differs between the control and a trial as they
     /// do that lie some pages further on.
     pub(super) fn pages_explain(&self, number: usize, trial: TrialId) -> bool {
-        let (Some(element), Some(control)) =
-            (self.ledger.elements().get(number), self.ledger.control_trial())
-        else {
+        let (Some(element), Some(control)) = (
+            self.ledger.elements().get(number),
+            self.ledger.control_trial(),
+        ) else {
             return false;
         };
         let told_apart = self.addresses.positions.iter();
@@ -378,7 +387,9 @@ fn parts(
     };
     Parts {
         whole,
-        addresses: positions.only(bytes).map(|only| crate::formats::short(&only)),
+        addresses: positions
+            .only(bytes)
+            .map(|only| crate::formats::short(&only)),
         rest: value(rest),
         random,
     }

@@ -9,7 +9,7 @@ use super::Error;
 use super::locate::Acting;
 use super::run::Session;
 use crate::explain::Folded;
-use crate::model::{Expect, Row, Slot, TrialId};
+use crate::model::{Expect, Row, Setting, Slot, TrialId};
 use crate::sandbox::supervisor::Line;
 use crate::search::{Certified, ElementVerdict};
 
@@ -76,7 +76,7 @@ impl Session<'_> {
     fn may_move_memory(&self, factor: usize) -> bool {
         let variation = self.plan.variations.get(factor);
         let slots = variation.iter().flat_map(|v| &v.control.settings);
-        slots.map(|setting| setting.slot()).any(Slot::moves_memory)
+        slots.map(Setting::slot).any(Slot::moves_memory)
     }
 
     /// Runs the level with the stack where the control has it, and folds what is the control's then.
@@ -128,7 +128,9 @@ impl Session<'_> {
         let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
         for (name, stack) in &other {
             if let Some(own) = own.get(name).filter(|own| *own != stack) {
-                *counts.entry(stack.wrapping_sub(*own).cast_signed()).or_default() += 1;
+                *counts
+                    .entry(stack.wrapping_sub(*own).cast_signed())
+                    .or_default() += 1;
             }
         }
         let mut counts: Vec<(i64, usize)> = counts.into_iter().collect();
@@ -142,7 +144,7 @@ impl Session<'_> {
         if !self.has_room() {
             return Ok(BTreeMap::new());
         }
-        let glimpse = self.glimpse(row, Acting::Everywhere, 0)?;
+        let glimpse = self.glimpse(row, &Acting::Everywhere, 0)?;
         let lines = glimpse.map(|glimpse| glimpse.lines).unwrap_or_default();
         let stacks = lines.into_iter().filter_map(|line| match line {
             Line::Process(process) => Some((process.name, process.stack?)),

@@ -306,7 +306,7 @@ impl Looking<'_, '_> {
         }
         self.left -= 1;
         let acting = key.1.clone().map_or(Acting::Nowhere, Acting::Within);
-        let glimpse = self.session.glimpse(&key.0, acting, self.left)?;
+        let glimpse = self.session.glimpse(&key.0, &acting, self.left)?;
         let glimpse = glimpse.map(Rc::new);
         self.run.insert(key, glimpse.clone());
         Ok(glimpse)
@@ -319,7 +319,7 @@ impl Session<'_> {
     pub(super) fn glimpse(
         &mut self,
         row: &Row,
-        acting: Acting,
+        acting: &Acting,
         left: u32,
     ) -> Result<Option<Glimpse>, Error> {
         let attempt = Try {
@@ -332,7 +332,7 @@ impl Session<'_> {
         let mut spec = self.spec(id, &attempt);
         // Only what differs is asked.
         spec.keep_outputs = None;
-        let within = match &acting {
+        let within = match acting {
             Acting::Within(scope) => Some(Within::new(scope.clone(), &spec.environment)),
             Acting::Nowhere | Acting::Everywhere => None,
         };
@@ -340,7 +340,7 @@ impl Session<'_> {
             witness: within.is_none(),
             within,
         });
-        if acting != Acting::Everywhere {
+        if *acting != Acting::Everywhere {
             // Nothing outside of the scope may be another.
             spec.environment = self.plan.environment(&Row::control(row.0.len()));
         }

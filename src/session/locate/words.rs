@@ -132,6 +132,7 @@ pub(super) mod tests {
             name: number as u64,
             executable: format!("/usr/bin/{}", arguments[0]),
             arguments: arguments.iter().map(ToString::to_string).collect(),
+            stack: None,
         })
     }
 
