@@ -54,6 +54,8 @@ fn under_filter(
 }
 
 fn supervise(config: &str, report: &str, command: &[String]) -> Result<ExitCode, Box<dyn Error>> {
+    // Whoever is left behind stays below the supervisor, as in a trial.
+    nix::sys::prctl::set_child_subreaper(true)?;
     let (ours, theirs) = socketpair(
         AddressFamily::Unix,
         SockType::Stream,

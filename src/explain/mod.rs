@@ -70,6 +70,8 @@ pub struct Case<'a> {
     pub rounds: u32,
     /// Where a variation comes in, by element and variation, where that was found out.
     pub causes: &'a BTreeMap<Element, BTreeMap<usize, Cause>>,
+    /// What moved the held clock differently in two builds alike, where anything did.
+    pub clock_moved: Option<String>,
     /// The programs of the build, as far as they are known.
     pub programs: BTreeSet<String>,
 }
@@ -92,8 +94,14 @@ pub fn findings(case: Case<'_>, contents: Contents<'_>) -> Findings {
     let variations = variation::records(&case);
     let (verdict, why) = verdict::decide(&case, &artifacts, &variations);
     let mut notes = case.notes;
-    if findings.iter().any(|f| f.state == FindingState::Unstable) {
-        notes.push(OUT_OF_REACH.into());
+    let is_unstable = findings.iter().any(|f| f.state == FindingState::Unstable);
+    match &case.clock_moved {
+        Some(moved) if is_unstable => notes.push(format!(
+            "{moved}; what is unstable may be this tool's clock, and not the build"
+        )),
+        Some(moved) => notes.push(moved.clone()),
+        None if is_unstable => notes.push(OUT_OF_REACH.into()),
+        None => {}
     }
     notes.extend(verdict::unread(case.ledger));
     notes.extend(
@@ -110,6 +118,7 @@ pub fn findings(case: Case<'_>, contents: Contents<'_>) -> Findings {
         build: case.build,
         source_date_epoch: case.source_date_epoch,
         clock: clock(case.plan).into(),
+        clock_moved: case.clock_moved,
         host: case.host,
         seed: case.plan.seed.to_string(),
         seconds: case.seconds,

@@ -29,6 +29,9 @@ pub struct Findings {
     pub source_date_epoch: Option<String>,
     /// How the control's clock was held: `stepped`, `creeping` or `running`.
     pub clock: String,
+    /// What moved a held clock differently in two builds alike; left out where they agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_moved: Option<String>,
     /// Where it ran.
     pub host: Host,
     /// The seed, in decimal.

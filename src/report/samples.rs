@@ -120,6 +120,7 @@ pub(super) fn reproducible() -> Findings {
         },
         source_date_epoch: Some("1700000000".to_owned()),
         clock: "running".to_owned(),
+        clock_moved: None,
         host: Host {
             kernel: "Linux 6.1.0-18-amd64 x86_64".to_owned(),
             user: "ordinary".to_owned(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::addresses::Known;
 use super::contents::Contents;
 use super::run::{self, Session};
-use super::{Error, Options, Progress, advice, keep};
+use super::{Error, Options, Progress, advice, clock, keep};
 use crate::diff::Judged;
 use crate::explain::Ledger;
 
@@ -58,7 +58,7 @@ pub(super) fn open<'a>(
         session.take_in(recorded)?;
         return Ok(session);
     }
-    let (plan, started, report) = hold_clocks(options, sandbox, &contents, progress, &mut notes)?;
+    let (plan, started, report) = hold_alike(options, sandbox, &contents, progress, &mut notes)?;
     notes.extend(report.notes.iter().cloned());
     let by_control = Duration::from_secs_f64(report.seconds).saturating_mul(FACTOR);
     let limit = options
@@ -155,6 +155,8 @@ fn session<'a>(
         folded: BTreeMap::new(),
         hinted: BTreeSet::new(),
         notes: start.notes,
+        course: None,
+        clock_moved: None,
         failures: Vec::new(),
         rounds: 0,
         introduced: 0,
@@ -181,6 +183,70 @@ fn at_once(processors: usize, busy: f64) -> usize {
     fits.last().unwrap_or(1)
 }
 
+/// The control, how it is planned, and when it was started.
+type Control = (Plan, Instant, TrialReport);
+
+/// Builds the control with one way of holding clocks.
+fn attempt(
+    options: &Options,
+    sandbox: &Sandbox,
+    contents: &Contents,
+    progress: &mut dyn FnMut(&Progress),
+    (hold, notes): (Hold, &mut Vec<String>),
+) -> Result<Control, Error> {
+    let request = plan::Request {
+        clock: hold,
+        ..options.request.clone()
+    };
+    let plan = plan::plan(&options.catalog, &options.host, &request)?;
+    progress(&Progress::Planned {
+        plan: Box::new(plan.clone()),
+    });
+    let (started, report) = build_control(options, sandbox, contents, &plan, notes)?;
+    Ok((plan, started, report))
+}
+
+/// As [`hold_clocks`]; where naps moved the clock, the control is built once more, to see whether
+/// they move it the same way, and if not with the next way, until two builds agree.
+fn hold_alike(
+    options: &Options,
+    sandbox: &Sandbox,
+    contents: &Contents,
+    progress: &mut dyn FnMut(&Progress),
+    notes: &mut Vec<String>,
+) -> Result<Control, Error> {
+    let mut found = hold_clocks(options, sandbox, contents, progress, notes)?;
+    loop {
+        let next = match found.0.clock {
+            Hold::Stepped => Hold::Creeping,
+            Hold::Creeping => Hold::Running,
+            Hold::Running => return Ok(found),
+        };
+        let Some(course) = clock::course(&found.2).filter(|course| clock::has_naps(course)) else {
+            return Ok(found);
+        };
+        let again = sandbox.run(&control_spec(options, &found.0))?;
+        let Some(again) = clock::course(&again) else {
+            return Ok(found);
+        };
+        let Some(moved) = clock::difference(course, again) else {
+            return Ok(found);
+        };
+        contents.forget_others(|_| false);
+        let other = attempt(options, sandbox, contents, progress, (next, notes))?;
+        if !other.2.outcome.is_built() {
+            notes.push(format!("{moved}; with another clock it does not build"));
+            return hold_clocks(options, sandbox, contents, progress, notes);
+        }
+        let way = match next {
+            Hold::Running => "in all trials it runs",
+            _ => "in all trials the times of files creep",
+        };
+        notes.push(format!("{moved}; {way}"));
+        found = other;
+    }
+}
+
 /// Tries the ways of holding clocks, the best first, until the build gets along with one.
 fn hold_clocks(
     options: &Options,
@@ -188,18 +254,9 @@ fn hold_clocks(
     contents: &Contents,
     progress: &mut dyn FnMut(&Progress),
     notes: &mut Vec<String>,
-) -> Result<(Plan, Instant, TrialReport), Error> {
+) -> Result<Control, Error> {
     let mut attempt = |hold, notes: &mut Vec<String>| {
-        let request = plan::Request {
-            clock: hold,
-            ..options.request.clone()
-        };
-        let plan = plan::plan(&options.catalog, &options.host, &request)?;
-        progress(&Progress::Planned {
-            plan: Box::new(plan.clone()),
-        });
-        let (started, report) = build_control(options, sandbox, contents, &plan, notes)?;
-        Ok::<_, Error>((plan, started, report))
+        attempt(options, sandbox, contents, progress, (hold, notes))
     };
     let own = options.request.clock;
     let first = attempt(own, notes)?;
@@ -248,12 +305,8 @@ fn build_control(
     loop {
         let started = Instant::now();
         let report = sandbox.run(&TrialSpec {
-            environment: plan.environment(&plan.control_row()),
-            build: options.build.clone(),
-            timeout: options.timeout.unwrap_or(CONTROL_LIMIT),
             keep_outputs: contents.keep(TrialId(0)),
-            log: None,
-            focus: None,
+            ..control_spec(options, plan)
         })?;
         let why = sandbox.copy_may_help(&report);
         let Some(why) = why.filter(|_| !report.outcome.is_built()) else {
@@ -263,6 +316,17 @@ fn build_control(
         notes.push(format!(
             "the build failed, and {why} in an overlay; all trials use copies of the source"
         ));
+    }
+}
+
+fn control_spec(options: &Options, plan: &Plan) -> TrialSpec {
+    TrialSpec {
+        environment: plan.environment(&plan.control_row()),
+        build: options.build.clone(),
+        timeout: options.timeout.unwrap_or(CONTROL_LIMIT),
+        keep_outputs: None,
+        log: None,
+        focus: None,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod advice;
+mod clock;
 mod contents;
 mod control;
 mod hints;
@@ -210,6 +211,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
         seconds: began.elapsed().as_secs_f64(),
         rounds: session.rounds,
         causes: &located.causes,
+        clock_moved: session.clock_moved.take(),
         programs: explain::programs(commands),
     };
     let findings = explain::findings(case, &|trial, element| session.content(trial, element));

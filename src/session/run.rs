@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use super::addresses::{Known, When};
 use super::contents::Contents;
-use super::{Error, Options, Progress, control, keep};
+use super::{Error, Options, Progress, clock, control, keep};
 use crate::explain::{self, FoldedCulprits, Ledger, PartFound};
 use crate::model::{
     Element, Environment, Outcome, Row, TrialId, TrialKind, TrialRecord, TrialResult,
 };
 use crate::plan::Plan;
+use crate::sandbox::supervisor::Course;
 use crate::sandbox::{self, Sandbox, TrialReport, TrialSpec};
 use crate::search::{Observation, Search, Seen, Step, Try, Verdict};
 use crate::store::{Event, Journal, TrialEvent};
@@ -50,6 +51,10 @@ pub(super) struct Session<'a> {
     /// Elements that were looked into for values of levels.
     pub(super) hinted: BTreeSet<usize>,
     pub(super) notes: Vec<String>,
+    /// How the held clock of the first control went.
+    pub(super) course: Option<Course>,
+    /// What moved it differently in a later one.
+    pub(super) clock_moved: Option<String>,
     /// What to say of each failed trial, with the number of variations in it.
     pub(super) failures: Vec<(usize, TrialId, String)>,
     pub(super) rounds: u32,
@@ -222,6 +227,9 @@ impl Session<'_> {
                     self.spoiled = Some(control::no_outputs(self.options, snapshot));
                 }
                 self.contents.sort_out(id, snapshot);
+                if one.row.is_control() {
+                    self.compare_clocks(report);
+                }
                 let split = self.known_addresses(id, one, snapshot);
                 let seen = self.ledger.observe(id, snapshot, &split);
                 self.contents.expect(differing(&self.ledger, &seen));
@@ -253,6 +261,20 @@ impl Session<'_> {
             seconds: report.seconds,
         });
         (result, differing)
+    }
+
+    /// Builds of the control are alike: their clocks should have gone the same way.
+    fn compare_clocks(&mut self, report: &TrialReport) {
+        let Some(course) = clock::course(report) else {
+            return;
+        };
+        match &self.course {
+            None => self.course = Some(course.clone()),
+            Some(first) if self.clock_moved.is_none() => {
+                self.clock_moved = clock::difference(first, course);
+            }
+            Some(_) => {}
+        }
     }
 
     fn note_failure(&mut self, id: TrialId, one: &Try, how: &str, report: &TrialReport) {

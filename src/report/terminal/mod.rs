@@ -96,6 +96,9 @@ fn build(page: &mut Page, findings: &Findings) {
 fn clock(findings: &Findings) -> &str {
     match findings.clock.as_str() {
         "running" => "running as usual",
+        "stepped" | "creeping" if findings.clock_moved.is_some() => {
+            "held, but it was not the same in all builds (see the notes)"
+        }
         "stepped" => "held, and the same for every build",
         "creeping" => "held, and crept on with the build",
         other => other,

@@ -1,33 +1,23 @@
-//! Answers clock reads, and keeps the page from which programs read a held clock themselves. The
-//! arithmetic is in `timeline`; here it meets the host's time and the threads that wait.
+//! The clock of a trial at work: the arithmetic is in `timeline`; here it meets the host's time, the
+//! threads that wait, and the page from which programs read a held clock themselves.
 
-use std::collections::BTreeMap;
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::fcntl::OFlag;
-
-use super::arch::{Call, Width};
-use super::engine::{Answer, Event, Supervisor};
+use super::engine::Event;
+use super::movers::{self, Course, Movers};
+use super::naps::{Effect, Naps};
+use super::offers::Offers;
 use super::polling::{self, Polling};
 use super::processes::Start;
-use super::programs::PageSlots;
 use super::spinning::{LOOK, PERIOD, Spinning};
-use super::timeline::{Length, SECOND, Sight, Timeline, Wait};
-use super::tracee::{Memory, Tracees, lock};
+use super::timeline::{Length, MILLISECOND, SECOND, Sight, Timeline, Wait};
+use super::tracee::{Tracees, lock};
 use super::witness::Source;
 use super::{Config, Error};
-use crate::sandbox::sys::hook::{MAPPED, MAPPED_FOR_FILES, READ, WANTED};
 use crate::sandbox::sys::page::SharedPages;
 use crate::sandbox::sys::tracee::clock;
-
-/// After this many reads by one thread, its program gets the page.
-const READS_BEFORE_MAPPING: u32 = 16;
-/// How often a program is offered the page; one that cannot map it keeps asking.
-const OFFERS: u32 = 4;
 
 /// The clock of a trial at work.
 #[derive(Debug)]
@@ -37,10 +27,12 @@ pub(super) struct Clockwork {
     page: SharedPages,
     /// How the clock is ahead for chosen processes, and the page from which they read it.
     chosen: Option<(Ahead, SharedPages)>,
-    /// Reads since a program began, and when the latest bundle of them did, by thread.
-    reads: Mutex<BTreeMap<u32, (u32, i64)>>,
+    /// To whom the pages are offered.
+    pub(super) offers: Offers,
     spinning: Spinning,
     polling: Polling,
+    naps: Naps,
+    movers: Movers,
     /// At the moment every read is a call.
     looking: AtomicBool,
 }
@@ -82,9 +74,11 @@ impl Clockwork {
             changed: Condvar::new(),
             page: SharedPages::new().map_err(Error::Page)?,
             chosen: chosen.transpose()?,
-            reads: Mutex::default(),
+            offers: Offers::default(),
             spinning: Spinning::default(),
             polling: Polling::default(),
+            naps: Naps::default(),
+            movers: Movers::default(),
             looking: AtomicBool::new(false),
         };
         clockwork.publish(&lock(&clockwork.timeline), host_now());
@@ -158,8 +152,43 @@ impl Clockwork {
         read(Sight { timeline, ahead }, now)
     }
 
+    /// How far a held clock came, and what moved it.
+    pub(super) fn course(&self) -> Option<Course> {
+        let timeline = lock(&self.timeline);
+        timeline.is_held().then(|| Course {
+            nanoseconds: timeline.advanced(),
+            movers: self.movers.all(),
+        })
+    }
+
+    /// A sleep begins; whether it counts depends on what it goes on beside.
+    pub(super) fn nap(
+        &self,
+        tracees: &Tracees,
+        event: &Event,
+        length: Length,
+        takes_long: impl Fn(),
+    ) {
+        let times = (host_now(), self.now(tracees));
+        let effect = self
+            .naps
+            .begins(tracees, event.tid, length.meant, times, takes_long);
+        match effect {
+            Effect::Counts => return self.sleep(tracees, event, length),
+            Effect::Waits => self.waited(tracees),
+            Effect::Nothing => {}
+        }
+        lock(&self.timeline).forget(event.tid);
+    }
+
     /// A wait begins.
     pub(super) fn sleep(&self, tracees: &Tracees, event: &Event, length: impl Into<Length>) {
+        let length = length.into();
+        if length.left > 0 {
+            let what = movers::what(event.trap.call);
+            self.movers
+                .count(called(tracees, event.tid), what, length.meant);
+        }
         let now = host_now();
         let mut timeline = self.current(tracees, now);
         timeline.sleep(now, length, event.tid, call_of(event));
@@ -179,6 +208,14 @@ impl Clockwork {
         self.changed.notify_one();
     }
 
+    /// A thread reads the clock by a call.
+    pub(super) fn is_read(&self, tracees: &Tracees, tid: u32) {
+        self.look(tracees, tid);
+        self.spinning.count(tid);
+        self.polling.reads(tid);
+        self.naps.reads(tracees, tid);
+    }
+
     /// A thread looks at a time: what it has waited for before has passed.
     pub(super) fn look(&self, tracees: &Tracees, tid: u32) {
         // There, waits for something else do not count.
@@ -196,6 +233,8 @@ impl Clockwork {
     pub(super) fn tick(&self, tracees: &Tracees, real: i64) {
         let now = host_now();
         let mut timeline = self.current(tracees, now);
+        self.movers
+            .count(String::new(), "the end of a command", MILLISECOND);
         timeline.tick(real);
         self.publish(&timeline, now);
     }
@@ -245,6 +284,8 @@ impl Clockwork {
     fn waited(&self, tracees: &Tracees) {
         let now = host_now();
         let mut timeline = self.current(tracees, now);
+        self.movers
+            .count(String::new(), "a wait for the clock", SECOND);
         timeline.waited(now);
         self.publish(&timeline, now);
     }
@@ -257,38 +298,30 @@ impl Clockwork {
     /// A program begins in this thread; if its parent waits for the clock by starting it over and
     /// over, the clock moves.
     pub(super) fn begin(&self, tracees: &Tracees, tid: u32, start: Option<Start>) {
-        lock(&self.reads).remove(&tid);
+        self.offers.forget(tid);
         let Some(start) = start.filter(|_| self.is_held()) else {
             return;
         };
+        self.naps.starts(&start);
         let written = || polling::written(tracees, start.leader);
         if self.polling.begins(tid, start, self.now(tracees), written) {
             self.waited(tracees);
         }
     }
 
+    /// How the clock is ahead for chosen processes.
+    pub(super) fn ahead(&self) -> Option<Ahead> {
+        self.chosen.as_ref().map(|(ahead, _)| *ahead)
+    }
+
+    /// The pages from which they read.
+    pub(super) fn chosen_pages(&self) -> Option<&SharedPages> {
+        self.chosen.as_ref().map(|(_, pages)| pages)
+    }
+
     /// The pages from which everybody reads who is not ahead.
     pub(super) fn pages(&self) -> &SharedPages {
         &self.page
-    }
-
-    /// A program wants the pages for file times; one that cannot map them is offered them no more.
-    fn wants_files(&self, tid: u32) -> bool {
-        let mut reads = lock(&self.reads);
-        let (count, _) = reads.entry(tid).or_insert((0, 0));
-        *count = count.saturating_add(READS_BEFORE_MAPPING);
-        *count <= READS_BEFORE_MAPPING * OFFERS
-    }
-
-    fn wants_page(&self, tid: u32) -> bool {
-        let mut reads = lock(&self.reads);
-        let now = clock(libc::CLOCK_MONOTONIC);
-        let (count, since) = reads.entry(tid).or_insert((0, now));
-        *count = count.saturating_add(1);
-        let full = count.is_multiple_of(READS_BEFORE_MAPPING);
-        // One that reads it now and then may wait for it, which must be seen.
-        let often = full && now - std::mem::replace(since, now) < SECOND / 10;
-        often && *count <= READS_BEFORE_MAPPING * OFFERS
     }
 }
 
@@ -320,176 +353,15 @@ fn lasted(tracees: &Tracees, wait: &Wait, now: i64) -> bool {
     (number.parse(), argument, fourth) == (Ok(wait.call.0), Some(wait.call.1), Some(wait.call.2))
 }
 
+/// The name of a thread's program.
+fn called(tracees: &Tracees, tid: u32) -> String {
+    let name = tracees
+        .read_proc(&format!("{tid}/comm"))
+        .unwrap_or_default();
+    String::from_utf8_lossy(&name).trim_end().to_owned()
+}
+
 /// How a waiting call is known again.
 fn call_of(event: &Event) -> (u32, u64, u64) {
     (event.trap.nr, event.args[0], event.args[3])
-}
-
-/// Answers `clock_gettime`, `gettimeofday` and `time`.
-pub(super) fn answer(supervisor: &Supervisor, event: &Event) -> Answer {
-    let Some(clockwork) = &supervisor.clock else {
-        return Answer::Continue;
-    };
-    let ahead = supervisor.ahead(event.tid).clock;
-    if is_read(event) {
-        clockwork.look(&supervisor.tracees, event.tid);
-        clockwork.spinning.count(event.tid);
-        clockwork.polling.reads(event.tid);
-        supervisor.witness(event, Source::Clock, || None);
-    }
-    let now = clockwork.now(&supervisor.tracees).saturating_add(ahead);
-    if !supervisor.is_valid(event) {
-        return Answer::Gone;
-    }
-    let written = match event.trap.call {
-        Call::ClockGettime(width) => {
-            let memory = Memory(event.tid);
-            write_time(memory, event.args[1], now, width)
-                .and_then(|()| hand_page_out(supervisor, clockwork, event))
-        }
-        Call::Gettimeofday => gettimeofday(event, now),
-        _ => time(event, now),
-    };
-    written.map_or_else(Answer::Errno, Answer::Value)
-}
-
-/// Whether the program asks for the time, and not its hooks for the pages.
-fn is_read(event: &Event) -> bool {
-    let is_clock = matches!(event.trap.call, Call::ClockGettime(_));
-    !(is_clock && matches!(event.args[2], WANTED | MAPPED | MAPPED_FOR_FILES))
-}
-
-/// A read by the hook asks for the pages when there were many, or for file times, and tells where
-/// they were mapped.
-fn hand_page_out(
-    supervisor: &Supervisor,
-    clockwork: &Clockwork,
-    event: &Event,
-) -> Result<i64, Errno> {
-    let wants = match event.args[2] {
-        READ => clockwork.is_held() && clockwork.wants_page(event.tid),
-        WANTED => clockwork.is_held() && clockwork.wants_files(event.tid),
-        MAPPED => {
-            lock(&clockwork.reads).insert(event.tid, (u32::MAX, 0));
-            supervisor.set_pages(event.tid, event.args[3], PageSlots::All);
-            false
-        }
-        MAPPED_FOR_FILES => {
-            supervisor.set_pages(event.tid, event.args[3], PageSlots::Files);
-            false
-        }
-        _ => false,
-    };
-    if !wants {
-        return Ok(0);
-    }
-    let page = match &clockwork.chosen {
-        Some((_, page)) if supervisor.is_chosen(event.tid) => page,
-        _ => &clockwork.page,
-    };
-    let own = format!("self/fd/{}", raw(page.file()));
-    let file = supervisor.tracees.open_proc(&own, OFlag::O_RDONLY)?;
-    let number = supervisor.add_descriptor(event, file.as_fd());
-    // Where no descriptor is free the program goes on asking.
-    Ok(number.map_or(0, |number| i64::from(number) + 1))
-}
-
-impl Supervisor {
-    /// How the clock is ahead for this caller.
-    pub(super) fn ahead(&self, tid: u32) -> Ahead {
-        let chosen = self.clock.as_ref().and_then(|clock| clock.chosen.as_ref());
-        match chosen {
-            Some((ahead, _)) if self.is_chosen(tid) => *ahead,
-            _ => Ahead::default(),
-        }
-    }
-}
-
-fn raw(file: impl AsFd) -> i32 {
-    use std::os::fd::AsRawFd;
-    file.as_fd().as_raw_fd()
-}
-
-fn gettimeofday(event: &Event, now: i64) -> Result<i64, Errno> {
-    let memory = Memory(event.tid);
-    let [value, zone, ..] = event.args;
-    if value != 0 {
-        let bytes = pair(now / SECOND, now % SECOND / 1000, event.abi.word);
-        memory.write(value, &bytes)?;
-    }
-    if zone != 0 {
-        memory.write(zone, &[0; 8])?;
-    }
-    Ok(0)
-}
-
-fn time(event: &Event, now: i64) -> Result<i64, Errno> {
-    let seconds = now / SECOND;
-    if event.args[0] != 0 {
-        let bytes = pair(seconds, 0, event.abi.word);
-        let first = bytes.get(..event.abi.word).unwrap_or_default();
-        Memory(event.tid).write(event.args[0], first)?;
-    }
-    Ok(seconds)
-}
-
-/// Two numbers as a structure of two words.
-fn pair(first: i64, second: i64, word: usize) -> Vec<u8> {
-    let [first, second] = [first, second].map(i64::to_le_bytes);
-    let low = |bytes: [u8; 8]| bytes.into_iter().take(word);
-    low(first).chain(low(second)).collect()
-}
-
-/// Bytes of a number in a time structure.
-pub(super) fn word_of(width: Width) -> usize {
-    match width {
-        Width::Wide => 8,
-        Width::Narrow => 4,
-    }
-}
-
-/// A time as a `timespec`.
-pub(super) fn encode(time: i64, width: Width) -> Vec<u8> {
-    pair(
-        time.div_euclid(SECOND),
-        time.rem_euclid(SECOND),
-        word_of(width),
-    )
-}
-
-/// Writes a time as a `timespec`.
-pub(super) fn write_time(
-    memory: Memory,
-    address: u64,
-    time: i64,
-    width: Width,
-) -> Result<(), Errno> {
-    memory.write(address, &encode(time, width))
-}
-
-/// Reads two numbers, for example a `timespec`.
-pub(super) fn read_pair(memory: Memory, address: u64, word: usize) -> Result<(i64, i64), Errno> {
-    let mut bytes = [0; 16];
-    let bytes = bytes.get_mut(..2 * word).ok_or(Errno::EINVAL)?;
-    memory.read(address, bytes)?;
-    let number = |at: usize| match word {
-        4 => bytes
-            .get(at..)
-            .and_then(|rest| rest.first_chunk())
-            .map(|chunk| i64::from(i32::from_le_bytes(*chunk))),
-        _ => bytes
-            .get(at..)
-            .and_then(|rest| rest.first_chunk())
-            .map(|chunk| i64::from_le_bytes(*chunk)),
-    };
-    number(0).zip(number(word)).ok_or(Errno::EFAULT)
-}
-
-/// Reads a `timespec` as nanoseconds; `EINVAL` where the kernel would say so.
-pub(super) fn read_time(memory: Memory, address: u64, width: Width) -> Result<i64, Errno> {
-    let (seconds, nanoseconds) = read_pair(memory, address, word_of(width))?;
-    if seconds < 0 || !(0..SECOND).contains(&nanoseconds) {
-        return Err(Errno::EINVAL);
-    }
-    Ok(seconds.saturating_mul(SECOND).saturating_add(nanoseconds))
 }

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::arch::{Abi, Call, Purpose, Trap, identify};
-use super::clock::{self, Ahead, Clockwork, host_now};
+use super::clock::{Ahead, Clockwork, host_now};
 use super::deadlines::{self, Loans};
 use super::directory::{self, Directories};
 use super::numbers::Numbers;
@@ -29,7 +29,7 @@ use super::turn::Turn;
 use super::view::{Guise, Views};
 use super::witness::{Log, Source};
 use super::{Config, Error, Report};
-use super::{files, names, names::Words, owners, randomness, waits};
+use super::{files, names, names::Words, owners, randomness, reads, waits};
 use crate::sandbox::sys::{notify, tracee::clock};
 
 /// A trapped call of one thread.
@@ -282,7 +282,7 @@ impl Supervisor {
             Call::Getdents64 => directory::answer(self, event, Records::Modern),
             Call::Getdents => directory::answer(self, event, Records::Legacy(event.abi.word)),
             Call::Begin => programs::begin(self, event),
-            Call::ClockGettime(_) | Call::Gettimeofday | Call::Time => clock::answer(self, event),
+            Call::ClockGettime(_) | Call::Gettimeofday | Call::Time => reads::answer(self, event),
             Call::ClockNanosleep(_) if waits::is_deadline(event) => deadlines::answer(self, event),
             Call::Nanosleep(_)
             | Call::ClockNanosleep(_)
@@ -379,6 +379,7 @@ impl Running {
         self.shared.loans.wake();
         let clock = self.shared.clock.as_ref();
         let unread = clock.and_then(Clockwork::unread);
+        let course = clock.and_then(Clockwork::course);
         if let Some(clock) = clock {
             clock.wake();
         }
@@ -400,6 +401,7 @@ impl Running {
             continued: self.shared.continued.load(Ordering::Relaxed),
             led: self.shared.sites.as_ref().map_or(0, Sites::led),
             unread,
+            course,
         }
     }
 }

@@ -9,7 +9,9 @@
 //! `ENOSYS`), which is the sandbox's part.
 
 mod arch;
+mod blocked;
 mod clock;
+mod crowd;
 mod deadlines;
 mod directory;
 mod engine;
@@ -17,8 +19,11 @@ mod files;
 mod filter;
 mod identifiers;
 mod layout;
+mod movers;
 mod names;
+mod naps;
 mod numbers;
+mod offers;
 mod order;
 mod owners;
 mod places;
@@ -26,9 +31,11 @@ mod polling;
 mod processes;
 mod programs;
 mod randomness;
+mod reads;
 mod sites;
 mod spinning;
 mod timeline;
+mod times;
 mod tracee;
 mod turn;
 mod vdso;
@@ -48,6 +55,7 @@ use crate::model::{Clock, DirectoryOrder, Environment, Inodes, Randomness};
 use crate::sandbox::sys::notify;
 use arch::Purpose;
 pub use engine::Running;
+pub use movers::{Course, Mover};
 pub use names::Words;
 pub use processes::Process;
 pub use witness::{Chosen, Line, Scope, Source, Within};
@@ -161,6 +169,9 @@ pub struct Report {
     pub led: u64,
     /// How long before the end somebody was last seen to read the clock; `None` where nobody was.
     pub unread: Option<Duration>,
+    /// How far a held clock came, and what moved it; `None` where it ran.
+    #[serde(default)]
+    pub course: Option<Course>,
 }
 
 /// A supervisor that cannot start.

@@ -182,6 +182,13 @@ impl Timeline {
         }
     }
 
+    /// How far it has come by steps.
+    pub(super) fn advanced(&self) -> i64 {
+        self.steps
+            .last()
+            .map_or(0, |step| step.reached - self.start)
+    }
+
     /// Whether it moves in steps alone, files' times included.
     pub(super) fn is_stepped(&self) -> bool {
         self.pace == Pace::Stepped

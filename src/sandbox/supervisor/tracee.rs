@@ -111,6 +111,20 @@ impl Tracees {
         Ok(status.st_nlink.saturating_sub(2))
     }
 
+    /// The threads of a process.
+    pub(super) fn list_threads(&self, process: u32) -> Result<Vec<u32>, Errno> {
+        use std::os::fd::AsRawFd as _;
+        let own = self.proc.as_raw_fd();
+        let entries = std::fs::read_dir(format!("/proc/self/fd/{own}/{process}/task"));
+        let entries = entries.map_err(|_| Errno::ESRCH)?;
+        let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
+        let mut numbers: Vec<u32> = names
+            .filter_map(|name| name.to_str()?.parse().ok())
+            .collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
     /// Whether a thread belongs to a process.
     pub(super) fn has_thread(&self, process: u32, tid: u32) -> bool {
         let path = format!("{process}/task/{tid}");

@@ -8,10 +8,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::arch::{Call, REAL_CLOCKS, Width};
-use super::clock::{Clockwork, read_pair, read_time};
+use super::clock::Clockwork;
 use super::engine::{Answer, Event, Supervisor};
 use super::programs::Programs;
 use super::timeline::{Length, MILLISECOND, SECOND};
+use super::times::{read_pair, read_time};
 use super::tracee::{Memory, Tracees};
 use crate::sandbox::sys::tracee::{clock, resolution};
 
@@ -41,7 +42,12 @@ pub(super) fn sleep(supervisor: &Supervisor, event: &Event) -> Answer {
             clockwork.wait(&supervisor.tracees, event, length);
         }
         Ok(Some(length)) if length.meant > NAP || is_alone(supervisor, event) => {
-            clockwork.sleep(&supervisor.tracees, event, length);
+            let tracees = &supervisor.tracees;
+            if length.left > 0 {
+                clockwork.nap(tracees, event, length, || supervisor.takes_long());
+            } else {
+                clockwork.sleep(tracees, event, length);
+            }
         }
         _ => {}
     }
