@@ -179,7 +179,7 @@ fn the_same_outputs_exit_with_0_and_different_ones_with_1() {
         tree.path(),
         &["check", "--only", "umask,timezone", "--", "echo hi > x"],
     )
-    .expect(0, "REPRODUCIBLE:");
+    .expect(0, "REPRODUCIBLE under 2 of ");
     let differing = run(
         tree.path(),
         &[
@@ -335,7 +335,13 @@ fn outputs_are_kept_by_trial_and_findings_written_to_their_file() {
 fn intermediate_files_that_differ_are_listed_and_do_not_decide() {
     let tree = tree();
     let words = ["check", "--only", "umask", "--", "umask >x.o; echo >x"];
-    let ran = run(tree.path(), &words).expect(0, "REPRODUCIBLE: 1 output");
+    let ran = run(tree.path(), &words).expect(0, "REPRODUCIBLE under 1 of ");
+    assert!(
+        ran.out.contains("variations: 1 output is identical"),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains("were left out"), "{}", ran.out);
     let said = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains("(-o '**' judges all) x.o"), "{said}");
 }

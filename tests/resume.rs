@@ -299,3 +299,106 @@ fn a_journal_that_cannot_grow_ends_the_session_with_125_and_it_goes_on_later() {
     let (code, text) = place.run(&["check", "--resume"]);
     assert_eq!(code, Some(1), "{text}");
 }
+
+/// A build of a while whose outputs depend on the umask and on the user.
+const SLOW: &str = "sleep 0.3; umask > mask; id -un > who; echo > same";
+
+fn slow(place: &Place, more: &[&str]) -> Command {
+    let mut words = vec!["check", "--only", "umask,user,home,terminal", "-j", "1"];
+    words.extend(["-o", "mask", "-o", "who", "-o", "same"]);
+    words.extend(more);
+    words.extend(["--seed", "5", "--", SLOW]);
+    place.reprobe(&words)
+}
+
+fn read(json: &Path) -> Value {
+    serde_json::from_slice(&fs::read(json).unwrap()).unwrap()
+}
+
+fn statuses(found: &Value) -> Vec<&str> {
+    let variations = found["variations"].as_array().unwrap().iter();
+    let tried = variations.filter(|one| one["status"] != "not-tested");
+    tried.map(|one| one["status"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_session_that_is_stopped_says_what_it_knows_and_goes_on_to_the_same_findings() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    let whole = {
+        let place = Place::new();
+        let json = place.state.path().join("found.json");
+        let (code, text) = said(
+            &slow(&place, &["--json", json.to_str().unwrap()])
+                .output()
+                .unwrap(),
+        );
+        assert_eq!(code, Some(1), "{text}");
+        assert_eq!(read(&json)["complete"], true);
+        culprits(&json)
+    };
+    for (signal, trials) in [(Signal::SIGINT, 2), (Signal::SIGTERM, 5)] {
+        let place = Place::new();
+        let json = place.state.path().join("found.json");
+        let path = json.to_str().unwrap();
+        let child = slow(&place, &["--json", path])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        let ended = || place.recorded(1).map_or(0, |session| session.trials.len());
+        while ended() < trials && began.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let pid = Pid::from_raw(child.id().cast_signed());
+        kill(pid, signal).unwrap();
+        let (code, text) = said(&child.wait_with_output().unwrap());
+        assert_eq!(code, Some(128 + signal as i32), "{text}");
+        assert!(text.contains("mask, who differ"), "{text}");
+        assert!(text.contains(&format!("stopped by {signal}")), "{text}");
+        assert!(text.contains("reprobe check --resume 1"), "{text}");
+        let found = read(&json);
+        assert_eq!(found["complete"], false);
+        assert_eq!(found["verdict"], "not-reproducible");
+        let statuses = statuses(&found);
+        assert!(!statuses.contains(&"cleared"), "{statuses:?}");
+
+        let (code, text) = place.run(&["check", "--resume", "1", "--json", path]);
+        assert_eq!(code, Some(1), "{text}");
+        assert_eq!(culprits(&json), whole);
+        assert_eq!(read(&json)["complete"], true);
+    }
+}
+
+#[test]
+fn at_the_end_of_its_time_nothing_is_reproducible_and_nothing_cleared() {
+    let place = Place::new();
+    let json = place.state.path().join("found.json");
+    let path = json.to_str().unwrap();
+    let check = |build: &str, limit: &str| {
+        let mut words = vec!["check", "--only", "umask,user", "-j", "1", "-o", "same"];
+        words.extend(["--json", path, "--repeat", "100", "--time-limit", limit]);
+        words.extend(["--", build]);
+        place.run(&words)
+    };
+    for (build, limit, why) in [
+        // In the middle of the control, and after some trials.
+        ("sleep 60; echo > same", "2s", "before the unvaried build"),
+        ("sleep 0.3; echo > same", "20s", "nothing differs so far"),
+    ] {
+        let (code, text) = check(build, limit);
+        assert_eq!(code, Some(125), "{text}");
+        let found = read(&json);
+        assert_eq!(found["complete"], false);
+        assert_eq!(found["verdict"], "inconclusive");
+        assert!(found["why"].as_str().unwrap().contains(why), "{found}");
+        let statuses = statuses(&found);
+        assert!(!statuses.contains(&"cleared"), "{statuses:?}");
+    }
+    assert!(!place.recorded(2).unwrap().finished);
+    let (code, text) = check("sleep 0.3; umask > same", "20s");
+    assert_eq!(code, Some(1), "{text}");
+    assert_eq!(read(&json)["verdict"], "not-reproducible");
+}

@@ -161,6 +161,12 @@ pub struct CheckArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..), help_heading = "Search")]
     pub budget: Option<u32>,
 
+    /// The longest time for everything, for example 30m: what is known by then is reported
+    ///
+    /// As after Ctrl-C: exit code 1 where something differs, else 125, and --resume goes on.
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Search")]
+    pub time_limit: Option<Duration>,
+
     /// Call outputs reproducible only after N builds unvaried and N with everything varied
     ///
     /// For outputs that differ rarely, whatever is varied: what differs in one build of two goes
@@ -184,9 +190,10 @@ pub struct CheckArgs {
 
     /// Go on with a session that was interrupted: the one with this number, or the latest of DIR
     ///
-    /// Everything but -j, --budget, --json and -v is as it was when the session began. Builds that
-    /// had ended are not run again. The source tree must be as it was. The last 20 sessions are
-    /// kept, of all source trees together.
+    /// Everything but -j, --budget, --time-limit, --json and -v is as it was when the session began.
+    /// Builds that had ended are not run again. The source tree must be as it was. Of each source tree
+    /// the last sessions are kept; the oldest go first, and before those that were interrupted go
+    /// finished ones.
     #[arg(
         long,
         value_name = "ID",

@@ -16,7 +16,7 @@ use crate::catalog::Catalog;
 use crate::model::{Capabilities, Element, Field, Findings, escape_bytes};
 use crate::plan::{self, Plan, Why, plan};
 use crate::report;
-use crate::sandbox::Interrupt;
+use crate::sandbox::{Interrupt, Stop};
 use crate::session;
 use crate::store::{self, Which};
 
@@ -41,6 +41,9 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
 }
 
 fn check(args: &CheckArgs, interrupt: &Arc<Interrupt>) -> Result<Exit, Failure> {
+    if let Some(limit) = args.time_limit {
+        interrupt.limit(limit);
+    }
     let json = args.json.as_deref().map(Destination::open).transpose()?;
     match args.resume {
         Some(Some(_)) if args.directory != Path::new(".") => {
@@ -103,11 +106,19 @@ pub(super) fn conclude(
         reporter.event(event);
     });
     reporter.clear();
-    let mut findings = found.map_err(|error| {
+    let resume = || {
+        let number = number.as_ref().filter(|_| can_go_on(options))?;
+        Some(format!(
+            "to go on from here: reprobe check --resume {number}"
+        ))
+    };
+    let session::Checked {
+        mut findings,
+        stopped,
+    } = found.map_err(|error| {
         let mut failure = Failure::undecided(&error);
-        if let Some(number) = number.filter(|_| can_go_on(options)) {
-            let hint = format!("\nto go on from here: reprobe check --resume {number}");
-            failure.message.push_str(&hint);
+        if let Some(resume) = resume() {
+            failure.message = format!("{}\n{resume}", failure.message);
         }
         failure
     })?;
@@ -115,6 +126,15 @@ pub(super) fn conclude(
     findings.build.source = escape_bytes(source.as_encoded_bytes());
     findings.notes.extend(known_limits(known, &findings));
     show(options, json, &findings)?;
+    if let Some(stop) = stopped {
+        if let Some(resume) = resume() {
+            say(&format!("reprobe: {resume}"));
+        }
+        return Ok(match stop {
+            Stop::Signal(number) => Exit::Signal(number),
+            Stop::TimeLimit(_) => findings.verdict.into(),
+        });
+    }
     if let Some(journal) = &options.journal {
         session::finish(journal).map_err(|error| Failure::undecided(&error))?;
     }

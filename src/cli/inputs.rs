@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::config;
 use super::exit::Failure;
+use super::screen::say;
 use crate::catalog::Catalog;
 use crate::model::{Build, Capabilities, escape_bytes};
 use crate::plan;
@@ -78,7 +79,11 @@ pub(super) fn session_directory(source: &Path) -> Option<PathBuf> {
     if root.starts_with(source) {
         return None;
     }
-    store::create(&root).ok()
+    let (directory, pruned) = store::create(&root, now()).ok()?;
+    if !pruned.is_empty() {
+        say(&format!("reprobe: {pruned}"));
+    }
+    Some(directory)
 }
 
 /// An earlier session: its number, its directory, and what its journal tells.

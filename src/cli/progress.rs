@@ -17,6 +17,9 @@ pub(super) enum Manner {
     Lines,
 }
 
+/// So many outputs are named.
+const NAMED: usize = 3;
+
 /// Says what happens.
 #[derive(Debug)]
 pub(super) struct Reporter {
@@ -40,6 +43,15 @@ impl Reporter {
 
     /// Takes note of one event.
     pub(super) fn event(&mut self, event: &Progress) {
+        if let Progress::Differs {
+            trial,
+            varied,
+            outputs,
+        } = event
+        {
+            self.clear();
+            say(&differs(*trial, varied, outputs));
+        }
         match self.manner {
             Manner::Silent => {}
             Manner::Lines => line(event).iter().for_each(|line| say(line)),
@@ -110,10 +122,35 @@ fn started(trial: TrialId, kind: TrialKind, varied: &[String]) -> String {
     format!("trial {}, {kind}: {varied}", trial.0)
 }
 
+/// The first difference, which decides the verdict.
+fn differs(trial: TrialId, varied: &[String], outputs: &[String]) -> String {
+    let more = match outputs.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let named: Vec<&str> = outputs.iter().take(NAMED).map(String::as_str).collect();
+    let differ = if outputs.len() == 1 {
+        "differs"
+    } else {
+        "differ"
+    };
+    let when = match varied.len() {
+        0 => "with nothing varied".to_owned(),
+        1..=4 => format!("with {}", varied.join(" ")),
+        several => format!("with {several} variations at once"),
+    };
+    format!(
+        "reprobe: not reproducible: {}{more} {differ} {when} (trial {}); looking for the reasons",
+        named.join(", "),
+        trial.0
+    )
+}
+
 /// What `-v` says of an event.
 fn line(event: &Progress) -> Option<String> {
     match event {
-        Progress::Planned { .. } => None,
+        // A difference is said at once, whatever the manner.
+        Progress::Planned { .. } | Progress::Differs { .. } => None,
         Progress::Resumed { trials } => Some(format!("{trials} trials had ended before")),
         Progress::Started {
             trial,
@@ -150,6 +187,21 @@ mod tests {
     fn a_live_line_fits_the_terminal() {
         assert_eq!(cut("short", 20), "short");
         assert_eq!(cut("0123456789", 8), "012345…");
+    }
+
+    #[test]
+    fn the_first_difference_names_the_outputs_and_what_was_varied() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(
+            differs(TrialId(1), &words("umask=077"), &words("a b c d e")),
+            "reprobe: not reproducible: a, b, c and 2 more differ with umask=077 (trial 1); looking \
+             for the reasons"
+        );
+        assert_eq!(
+            differs(TrialId(1), &words("a=1 b=1 c=1 d=1 e=1"), &words("out")),
+            "reprobe: not reproducible: out differs with 5 variations at once (trial 1); looking \
+             for the reasons"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::advice::{self, Maker};
-use super::{Case, Contents};
+use super::{Case, Contents, variation};
 use crate::diff;
 use crate::model::{
     Artifact, ArtifactVerdict, CertificateStep, Culprit, CulpritPart, Element, Expect, Field,
@@ -74,6 +74,12 @@ fn finding(
             shows_difference(culprits).or_else(|| case.ledger.first_difference(number))
         }
         ElementVerdict::Unsettled { reason, possible } => {
+            // What is possible is known of a search that ended.
+            let possible = if variation::is_unfinished(case) {
+                &[]
+            } else {
+                possible.as_slice()
+            };
             finding.reason = Some(unsettled(case, &reason.to_string(), possible));
             case.ledger.first_difference(number)
         }

@@ -62,6 +62,10 @@ pub struct Case<'a> {
     pub required: BTreeSet<String>,
     /// What makes any verdict impossible, for example that the source changed meanwhile.
     pub spoiled: Option<String>,
+    /// Why the session ended before everything was known, in words, if it did.
+    pub stopped: Option<String>,
+    /// Whether the search had come to its end by then.
+    pub searched: bool,
     /// What a reader should know besides.
     pub notes: Vec<String>,
     /// Wall time of the session.
@@ -92,7 +96,8 @@ pub fn findings(case: Case<'_>, contents: Contents<'_>) -> Findings {
     derived::mark(&case, contents, &mut findings);
     let artifacts = element::artifacts(&case, &findings);
     let variations = variation::records(&case);
-    let (verdict, why) = verdict::decide(&case, &artifacts, &variations);
+    let tested = verdict::tested(&case, &variations);
+    let (verdict, why) = verdict::decide(&case, &artifacts, &variations, &tested);
     let mut notes = case.notes;
     let is_unstable = findings.iter().any(|f| f.state == FindingState::Unstable);
     match &case.clock_moved {
@@ -115,6 +120,8 @@ pub fn findings(case: Case<'_>, contents: Contents<'_>) -> Findings {
         tool_version: env!("CARGO_PKG_VERSION").into(),
         verdict,
         why,
+        complete: case.stopped.is_none(),
+        tested,
         build: case.build,
         source_date_epoch: case.source_date_epoch,
         clock: clock(case.plan).into(),

@@ -41,6 +41,10 @@ fn record(
             VariationStatus::NotTested,
             Some("nothing was compared".to_owned()),
         ),
+        FactorVerdict::Cleared | FactorVerdict::Unsettled if is_unfinished(case) => {
+            let reason = "the search ended before it was known";
+            (VariationStatus::Unsettled, Some(reason.to_owned()))
+        }
         FactorVerdict::Cleared if something_is_unstable(case) => {
             let reason = "no effect was seen; one on what is unstable would not show";
             (VariationStatus::Unsettled, Some(reason.to_owned()))
@@ -51,10 +55,14 @@ fn record(
             (VariationStatus::Unsettled, Some(reason.to_owned()))
         }
         FactorVerdict::Breaks => (VariationStatus::BreaksBuild, None),
-        FactorVerdict::NotTried => (
-            VariationStatus::NotTested,
-            Some("no trial with it built".to_owned()),
-        ),
+        FactorVerdict::NotTried => {
+            let reason = if is_unfinished(case) {
+                "no trial with it ended"
+            } else {
+                "no trial with it built"
+            };
+            (VariationStatus::NotTested, Some(reason.to_owned()))
+        }
     };
     let said = reason.into_iter().chain(remarks(case, factor, variation));
     let reason = said.collect::<Vec<_>>().join("; ");
@@ -69,6 +77,13 @@ fn record(
             Some(reason)
         },
     }
+}
+
+/// Whether the search ended before it was done: what had no effect so far may only not have been
+/// tried where it has one.
+pub(super) fn is_unfinished(case: &Case<'_>) -> bool {
+    let stopped = case.stopped.is_some() && !case.searched;
+    stopped || case.search.notes.contains(&Note::BudgetUsed)
 }
 
 /// Whether something that decides differs between trials of one environment: what else makes a

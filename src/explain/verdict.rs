@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Case, Ledger};
-use crate::model::{Artifact, ArtifactVerdict, VariationRecord, VariationStatus, Verdict};
+use crate::model::{Artifact, ArtifactVerdict, Tested, VariationRecord, VariationStatus, Verdict};
+use crate::plan::Why;
 use crate::search::Control;
 
 /// So many places that could not be read in full are named.
@@ -15,6 +16,7 @@ pub(super) fn decide(
     case: &Case<'_>,
     artifacts: &[Artifact],
     variations: &[VariationRecord],
+    tested: &Tested,
 ) -> (Verdict, String) {
     if let Some(reason) = no_ground(case) {
         return (Verdict::Inconclusive, reason);
@@ -28,7 +30,15 @@ pub(super) fn decide(
         .filter(|a| a.verdict != ArtifactVerdict::Same)
         .count();
     if differing > 0 {
-        return (Verdict::NotReproducible, why_not(differing, &judged));
+        return (Verdict::NotReproducible, why_not(case, differing, &judged));
+    }
+    if let Some(stopped) = stopped(case) {
+        let so_far = if case.trials.len() < 2 {
+            "nothing was compared yet"
+        } else {
+            "nothing differs so far"
+        };
+        return (Verdict::Inconclusive, format!("{stopped}; {so_far}"));
     }
     if judged.is_empty() {
         return (
@@ -44,16 +54,7 @@ pub(super) fn decide(
             format!("asked for, and not tested: {names}"),
         );
     }
-    let varied = variations
-        .iter()
-        .filter(|v| {
-            matches!(
-                v.status,
-                VariationStatus::Cleared | VariationStatus::Culprit | VariationStatus::Unsettled
-            )
-        })
-        .count();
-    if varied == 0 {
+    if tested.variations == 0 {
         return (Verdict::Inconclusive, "nothing could be varied".into());
     }
     let (controls, all) = case.search.repeats;
@@ -69,7 +70,54 @@ pub(super) fn decide(
         ),
         None => why,
     };
+    let why = match not_tested(tested) {
+        Some(not_tested) => format!("{why}; {not_tested}"),
+        None => why,
+    };
     (Verdict::Reproducible, why)
+}
+
+/// How much of what can vary was varied.
+pub(super) fn tested(case: &Case<'_>, variations: &[VariationRecord]) -> Tested {
+    let left_out = case.plan.left_out.iter();
+    let left_out = left_out.filter(|left| matches!(left.why, Why::Chosen | Why::Overruled));
+    let left_out: Vec<String> = left_out.map(|left| left.name.clone()).collect();
+    let (tested, not): (Vec<_>, Vec<_>) = variations.iter().partition(|v| was_tested(v));
+    let untestable = not.into_iter().map(|v| v.name.clone());
+    Tested {
+        variations: tested.len(),
+        of: variations.len(),
+        untestable: untestable.filter(|name| !left_out.contains(name)).collect(),
+        left_out,
+    }
+}
+
+fn was_tested(variation: &VariationRecord) -> bool {
+    matches!(
+        variation.status,
+        VariationStatus::Cleared | VariationStatus::Culprit | VariationStatus::Unsettled
+    )
+}
+
+/// What was not tested, in words, and how that is asked for.
+fn not_tested(tested: &Tested) -> Option<String> {
+    let mut said = Vec::new();
+    if !tested.untestable.is_empty() {
+        let names = tested.untestable.join(", ");
+        let count = tested.untestable.len();
+        said.push(format!(
+            "{count} could not be tested here: {names} (with --require all that is no verdict)"
+        ));
+    }
+    if !tested.left_out.is_empty() {
+        let were = if tested.left_out.len() == 1 {
+            "was"
+        } else {
+            "were"
+        };
+        said.push(format!("{} {were} left out", tested.left_out.len()));
+    }
+    (!said.is_empty()).then(|| said.join("; "))
 }
 
 /// How often something must differ by chance, in percent rounded up, to go unnoticed in so many
@@ -89,13 +137,23 @@ pub(super) fn no_ground(case: &Case<'_>) -> Option<String> {
         return Some(reason.clone());
     }
     match case.search.control {
-        Control::NotRun => Some("the unvaried build was not run".into()),
+        Control::NotRun => Some(match &case.stopped {
+            Some(stopped) => format!("{stopped}, before the unvaried build had ended"),
+            None => "the unvaried build was not run".into(),
+        }),
         Control::Fails => Some("the unvaried build fails".into()),
         Control::Builds | Control::Flaky => None,
     }
 }
 
-fn why_not(differing: usize, judged: &[&Artifact]) -> String {
+/// Why the search ended before it was done, and when.
+fn stopped(case: &Case<'_>) -> Option<String> {
+    let stopped = case.stopped.as_ref().filter(|_| !case.searched)?;
+    let trials = plural(case.trials.len(), "trial");
+    Some(format!("{stopped} after {trials}"))
+}
+
+fn why_not(case: &Case<'_>, differing: usize, judged: &[&Artifact]) -> String {
     let sets: BTreeSet<&Vec<String>> = judged.iter().flat_map(|a| &a.culprits).collect();
     let alone = sets.iter().all(|set| set.len() == 1);
     let names: Vec<String> = sets.into_iter().map(|set| together(set)).collect();
@@ -113,14 +171,22 @@ fn why_not(differing: usize, judged: &[&Artifact]) -> String {
     if unstable {
         reasons.push("between builds of the same environment".to_owned());
     }
+    let stopped = stopped(case);
     if unsettled {
-        reasons.push("for reasons that could not be settled".to_owned());
+        let reasons_are = match stopped {
+            Some(_) => "for reasons that are not known yet",
+            None => "for reasons that could not be settled",
+        };
+        reasons.push(reasons_are.to_owned());
     }
     let outputs = plural(judged.len(), "output");
     let verb = if differing == 1 { "differs" } else { "differ" };
-    format!("{differing} of {outputs} {verb} {}", reasons.join(", and "))
-        .trim_end()
-        .to_owned()
+    let why = format!("{differing} of {outputs} {verb} {}", reasons.join(", and "));
+    let why = why.trim_end();
+    match stopped {
+        Some(stopped) => format!("{why}; {stopped}"),
+        None => why.to_owned(),
+    }
 }
 
 fn together(set: &[String]) -> String {
@@ -134,12 +200,7 @@ fn untested(case: &Case<'_>, variations: &[VariationRecord]) -> Vec<String> {
     let asked = case.plan.left_out.iter().filter(|left_out| left_out.asked);
     let mut asked: BTreeSet<&String> = asked.map(|left_out| &left_out.name).collect();
     asked.extend(&case.required);
-    let tested = [
-        VariationStatus::Culprit,
-        VariationStatus::Cleared,
-        VariationStatus::Unsettled,
-    ];
-    let missing = variations.iter().filter(|v| !tested.contains(&v.status));
+    let missing = variations.iter().filter(|v| !was_tested(v));
     missing
         .filter(|v| asked.contains(&v.name))
         .map(|v| match &v.reason {

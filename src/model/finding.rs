@@ -23,6 +23,13 @@ pub struct Findings {
     pub verdict: Verdict,
     /// One sentence: why this verdict.
     pub why: String,
+    /// Whether everything was tried that there was to try. What is not known is unsettled otherwise,
+    /// and nothing is cleared.
+    #[serde(default = "yes")]
+    pub complete: bool,
+    /// How much of what can vary was varied.
+    #[serde(default)]
+    pub tested: Tested,
     /// What was built.
     pub build: BuildInfo,
     /// `SOURCE_DATE_EPOCH` as the build saw it.
@@ -50,6 +57,24 @@ pub struct Findings {
     pub findings: Vec<Finding>,
     /// What a reader should know besides.
     pub notes: Vec<String>,
+}
+
+/// Findings from before there was the field were of sessions that had come to their end.
+fn yes() -> bool {
+    true
+}
+
+/// How much of what can vary was varied.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tested {
+    /// So many variations, ...
+    pub variations: usize,
+    /// ... of so many.
+    pub of: usize,
+    /// Those that could not be tested here, or under which the build fails.
+    pub untestable: Vec<String>,
+    /// Those that nobody asked for: `--only` or `--skip` left them out, or another option did.
+    pub left_out: Vec<String>,
 }
 
 /// The answer of a session.

@@ -17,7 +17,7 @@ pub use environment::{
 };
 pub use finding::{
     Artifact, ArtifactVerdict, BuildInfo, Cause, CertificateStep, Culprit, CulpritPart, Expect,
-    Finding, FindingState, Findings, Host, OutputsFrom, Rate, Remedy, SCHEMA, TrialRecord,
+    Finding, FindingState, Findings, Host, OutputsFrom, Rate, Remedy, SCHEMA, Tested, TrialRecord,
     TrialResult, Values, VariationRecord, VariationStatus, Verdict,
 };
 pub use trial::{Build, Outcome, OutputSelection, Row, TrialId, TrialKind};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::model::{
     Artifact, ArtifactVerdict, BuildInfo, CertificateStep, Culprit, Expect, Finding, FindingState,
-    Findings, Host, Missing, OutputsFrom, Rate, Remedy, SCHEMA, TrialId, TrialKind, TrialRecord,
-    TrialResult, Values, VariationRecord, VariationStatus, Verdict,
+    Findings, Host, Missing, OutputsFrom, Rate, Remedy, SCHEMA, Tested, TrialId, TrialKind,
+    TrialRecord, TrialResult, Values, VariationRecord, VariationStatus, Verdict,
 };
 
 const SDIST: &str = "dist/six-1.16.0.tar.gz";
@@ -112,6 +112,8 @@ pub(super) fn reproducible() -> Findings {
         tool_version: "0.1.0".to_owned(),
         verdict: Verdict::Reproducible,
         why: "both outputs are identical under the 4 variations tested".to_owned(),
+        complete: true,
+        tested: Tested::default(),
         build: BuildInfo {
             command: owned(&["sh", "-ec", "make dist"]),
             source: "/home/ada/hello".to_owned(),

@@ -7,6 +7,7 @@ use std::process::ExitStatus;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::interrupt::Stop;
 use super::supervisor;
 
 /// A step of the set-up that the host refused.
@@ -92,9 +93,9 @@ pub enum Error {
     /// Outputs could not be read.
     #[error("outputs: {0}")]
     Outputs(String),
-    /// A signal asked for an end.
-    #[error("interrupted by signal {0}")]
-    Interrupted(i32),
+    /// It was to end before it was done.
+    #[error("{0}")]
+    Stopped(Stop),
 }
 
 impl Error {

@@ -35,7 +35,7 @@ mod trial;
 mod variables;
 
 pub use error::{Error, StepError};
-pub use interrupt::Interrupt;
+pub use interrupt::{Interrupt, Stop};
 pub use op::{Backing, Limits, SetupOp};
 pub use probe::probe;
 pub use protocol::Focus;

@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use super::apply::MAP_STEP;
 use super::error::Error;
 use super::host::{Host, refuses_uppers, sorted_names};
-use super::interrupt::Interrupt;
+use super::interrupt::{Interrupt, Stop};
 use super::layout::{POOL, ROOT};
 use super::locales::Locales;
 use super::op::{Backing, Limits, SetupOp};
@@ -332,8 +332,8 @@ impl Sandbox {
             serde_json::to_vec(request).map_err(|error| Error::Unusable(error.to_string()))?;
         fs::write(&path, text).map_err(Error::file("write", &path))?;
         let interrupt = self.options.interrupt.as_ref();
-        if let Some(signal) = interrupt.and_then(|interrupt| interrupt.signal()) {
-            return Err(Error::Interrupted(signal));
+        if let Some(stop) = interrupt.and_then(|interrupt| interrupt.stop()) {
+            return Err(Error::Stopped(stop));
         }
         let mut child = self.spawn(dir, request.streams)?;
         let status = self.wait(&mut child, dir, request.streams == Streams::Caller)?;
@@ -344,7 +344,7 @@ impl Sandbox {
         })
     }
 
-    /// Waits for the supervisor; ends it when a signal asks for it.
+    /// Waits for the supervisor; ends it when a signal asks for it or the session's time is up.
     fn wait(&self, child: &mut Child, dir: &Path, interactive: bool) -> Result<ExitStatus, Error> {
         let failed = || Error::file("wait for the supervisor of", dir);
         if let Some(interrupt) = &self.options.interrupt {
@@ -355,16 +355,16 @@ impl Sandbox {
                 ))
             })?;
             while !poll_either(&ended, interrupt).map_err(|errno| failed()(errno.into()))? {
-                let signal = if interactive {
-                    interrupt.signal_beside_command()
+                let stop = if interactive {
+                    interrupt.signal_beside_command().map(Stop::Signal)
                 } else {
-                    interrupt.signal()
+                    interrupt.stop()
                 };
-                if let Some(signal) = signal {
+                if let Some(stop) = stop {
                     // It ends the whole trial before itself.
                     kill(pid, Signal::SIGTERM).map_err(|errno| failed()(errno.into()))?;
                     child.wait().map_err(failed())?;
-                    return Err(Error::Interrupted(signal));
+                    return Err(Error::Stopped(stop));
                 }
             }
         }

@@ -202,6 +202,20 @@ impl Session<'_> {
             .collect()
     }
 
+    /// The elements that hold addresses, and those of which it is not known whether they do, where
+    /// that makes a difference.
+    pub(super) fn may_be_addresses(&self) -> BTreeSet<usize> {
+        let Some(factor) = self.random_addresses() else {
+            return BTreeSet::new();
+        };
+        let elements = self.ledger.elements().iter().enumerate();
+        let known = elements.filter(|(_, element)| element.field.is_addresses());
+        let suspected = self.addresses.suspected.iter().copied();
+        let mut all = self.suspects(factor);
+        all.extend(known.map(|(number, _)| number).chain(suspected));
+        all
+    }
+
     /// Two trials of one environment, the control or it with one variation more; runs what is
     /// missing.
     fn two_of(&mut self, factor: Option<usize>) -> Result<Option<[TrialId; 2]>, Error> {

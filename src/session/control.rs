@@ -31,7 +31,8 @@ const TAIL: usize = 15;
 /// The same, of a build that a variation broke.
 const SHORT_TAIL: usize = 5;
 
-/// Opens a session: plans and runs the control, or goes on with what was recorded.
+/// Opens a session: plans and runs the control, or goes on with what was recorded. One that is
+/// stopped before its control has ended knows its plan and nothing else.
 pub(super) fn open<'a>(
     options: &'a Options,
     sandbox: &'a Sandbox,
@@ -39,7 +40,10 @@ pub(super) fn open<'a>(
 ) -> Result<Session<'a>, Error> {
     let mut journal = options.journal.as_deref().map(Journal::open).transpose()?;
     let mut notes = options.notes.clone();
-    notes.extend(super::prepare::run(options, sandbox)?);
+    let prepared = super::prepare::run(options, sandbox);
+    if !prepared.as_ref().is_err_and(Error::is_stop) {
+        notes.extend(prepared?);
+    }
     let contents = Contents::new(options, sandbox)?;
     if let Some(recorded) = &options.resume {
         if recorded.start.copies {
@@ -55,16 +59,26 @@ pub(super) fn open<'a>(
         if let Some(first) = began {
             sandbox.same_caller(&first.passed)?;
         }
-        session.take_in(recorded)?;
+        session.take_in(recorded);
         return Ok(session);
     }
-    let (plan, started, report) = hold_alike(options, sandbox, &contents, progress, &mut notes)?;
+    let held = hold_alike(options, sandbox, &contents, progress, &mut notes);
+    if held.as_ref().is_err_and(Error::is_stop) {
+        let plan = plan::plan(&options.catalog, &options.host, &options.request)?;
+        let limit = CONTROL_LIMIT;
+        let start = start(options, sandbox, plan, notes, limit, 1);
+        return Ok(session(
+            options, sandbox, progress, start, limit, contents, journal,
+        ));
+    }
+    let (plan, started, report) = held?;
     notes.extend(report.notes.iter().cloned());
     let by_control = Duration::from_secs_f64(report.seconds).saturating_mul(FACTOR);
     let limit = options
         .timeout
         .unwrap_or_else(|| by_control.max(SHORTEST_LIMIT));
-    let start = start(options, sandbox, plan, notes, limit, &report);
+    let workers = options.workers.unwrap_or_else(|| fitting(&report));
+    let start = start(options, sandbox, plan, notes, limit, workers);
     if let Some(journal) = &mut journal {
         journal.append(&Event::Started(Box::new(start.clone())))?;
         let control = Row::control(start.plan.variations.len());
@@ -91,7 +105,7 @@ fn start(
     plan: Plan,
     notes: Vec<String>,
     limit: Duration,
-    report: &TrialReport,
+    workers: usize,
 ) -> Start {
     let origin = &options.origin;
     let mut build = options.build.clone();
@@ -114,7 +128,7 @@ fn start(
         metadata: options.metadata,
         copies: sandbox.lower_source() == LowerSource::Copy,
         required: options.required.clone(),
-        workers: options.workers.unwrap_or_else(|| fitting(report)),
+        workers,
         budget: options.budget,
         repeats: options.repeats,
         thorough: options.thorough,
@@ -161,6 +175,7 @@ fn session<'a>(
         rounds: 0,
         introduced: 0,
         spoiled: None,
+        searched: false,
         plan: start.plan,
     }
 }

@@ -17,6 +17,7 @@ mod replay;
 mod resume;
 mod run;
 mod shown;
+mod stopped;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -30,9 +31,11 @@ use crate::model::{
     TrialKind, TrialResult,
 };
 use crate::plan::{self, Plan};
-use crate::sandbox::{self, Sandbox};
+use crate::sandbox::{self, Sandbox, Stop};
 use crate::search::Search;
 use crate::store::{self, Event, Journal, Recorded};
+
+use locate::Located;
 
 pub use replay::{Replayed, replay};
 
@@ -132,6 +135,15 @@ pub enum Progress {
         /// How many judged elements differ from the control's.
         differing: usize,
     },
+    /// For the first time something that decides differs: not reproducible, whatever comes.
+    Differs {
+        /// The trial that shows it.
+        trial: TrialId,
+        /// What it varied, as `name=level`.
+        varied: Vec<String>,
+        /// The outputs, by path.
+        outputs: Vec<String>,
+    },
     /// Something a person should know at once.
     Note {
         /// In words.
@@ -172,17 +184,37 @@ pub enum Error {
     Thread,
 }
 
+impl Error {
+    /// Whether a session was to end before it was done.
+    fn is_stop(&self) -> bool {
+        matches!(self, Self::Sandbox(sandbox::Error::Stopped(_)))
+    }
+}
+
+/// What a check found out.
+#[derive(Debug)]
+pub struct Checked {
+    /// What is known.
+    pub findings: Findings,
+    /// Why it ended before everything was known.
+    pub stopped: Option<Stop>,
+}
+
 /// Checks a build: runs trials until every difference is explained or the budget is used up.
 ///
-/// A signal ends it, between trials or in the middle of one, where `options.sandbox.interrupt`
-/// listens to any.
-pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<Findings, Error> {
+/// A signal or the end of its time stops it, between trials or in the middle of one, where
+/// `options.sandbox.interrupt` listens to any: what is known by then are its findings.
+pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<Checked, Error> {
     let began = Instant::now();
     let sandbox = Sandbox::new(options.sandbox.clone())?;
     let before = sandbox.source_fingerprint()?;
     let mut session = control::open(options, &sandbox, progress)?;
-    session.run()?;
-    let located = session.locate()?;
+    let mut located = Located::default();
+    let ended = session.run().and_then(|()| session.locate(&mut located));
+    let stopped = match ended {
+        Err(Error::Sandbox(sandbox::Error::Stopped(stop))) => Some(stop),
+        ended => ended.map(|()| None)?,
+    };
     if let Some(path) = before.first_change(&sandbox.source_fingerprint()?) {
         let text = format!(
             "{} was changed while the build ran; leave the source tree alone and run reprobe again",
@@ -192,7 +224,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
     }
     let failures = session.failure_notes();
     session.notes.extend(failures);
-    let verdict = session.verdict();
+    let verdict = session.conclusion();
     let commands = located.commands.iter().map(Vec::as_slice);
     let commands = commands.chain([options.build.command.as_slice()]);
     let case = explain::Case {
@@ -207,6 +239,8 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
         trials: std::mem::take(&mut session.trials),
         required: options.required.clone(),
         spoiled: session.spoiled.take(),
+        stopped: stopped.map(|stop| stop.to_string()),
+        searched: session.searched,
         notes: std::mem::take(&mut session.notes),
         seconds: began.elapsed().as_secs_f64(),
         rounds: session.rounds,
@@ -220,7 +254,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
     }
     drop(session);
     sandbox.close()?;
-    Ok(findings)
+    Ok(Checked { findings, stopped })
 }
 
 /// Closes the books of a session whose findings were shown: it cannot be resumed any more.

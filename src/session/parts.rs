@@ -175,7 +175,7 @@ impl Session<'_> {
             seconds: report.seconds,
             differing,
         });
-        self.not_interrupted()?;
+        self.not_stopped()?;
         Ok((result == TrialResult::Built).then_some(id))
     }
 

@@ -3,16 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::addresses::When;
+use super::Progress;
 use super::run::Session;
-use super::{Error, Progress};
 use crate::sandbox::TrialReport;
 use crate::search::Try;
 use crate::store::{Recorded, TrialEvent};
 
 impl Session<'_> {
     /// Takes in what was recorded.
-    pub(super) fn take_in(&mut self, recorded: &Recorded) -> Result<(), Error> {
+    pub(super) fn take_in(&mut self, recorded: &Recorded) {
         self.contents
             .forget_others(|id| recorded.trials.contains_key(&id));
         for trial in recorded.trials.values() {
@@ -31,7 +30,6 @@ impl Session<'_> {
         (self.progress)(&Progress::Resumed {
             trials: u32::try_from(recorded.trials.len()).unwrap_or(u32::MAX),
         });
-        self.separate_addresses(When::Early).map(drop)
     }
 
     fn report(&self, trial: &TrialEvent) -> TrialReport {

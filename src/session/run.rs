@@ -62,12 +62,16 @@ pub(super) struct Session<'a> {
     pub(super) introduced: usize,
     /// What makes a verdict impossible.
     pub(super) spoiled: Option<String>,
+    /// Whether the search came to its end.
+    pub(super) searched: bool,
 }
 
 impl Session<'_> {
     /// Runs trials until the search is done.
     pub(super) fn run(&mut self) -> Result<(), Error> {
+        self.not_stopped()?;
         while self.spoiled.is_none() {
+            self.separate_addresses(When::Early)?;
             let tries = match self.search.next() {
                 Step::Done if self.separate_addresses(When::Late)? => continue,
                 Step::Done => break,
@@ -84,10 +88,12 @@ impl Session<'_> {
                 }
                 self.batch(batch)?;
             }
-            self.separate_addresses(When::Early)?;
         }
         if self.spoiled.is_none() {
             self.fold_layout()?;
+        }
+        self.searched = true;
+        if self.spoiled.is_none() {
             self.name_parts()?;
         }
         Ok(())
@@ -100,7 +106,8 @@ impl Session<'_> {
         verdict
     }
 
-    /// Runs trials at the same time, and records them in their order.
+    /// Runs trials at the same time, and records them in their order; where some of them do not end,
+    /// those that did.
     pub(super) fn batch(&mut self, tries: &[Try]) -> Result<(), Error> {
         let first = self.next_id();
         let numbered: Vec<(TrialId, &Try)> = (first..).map(TrialId).zip(tries).collect();
@@ -110,14 +117,21 @@ impl Session<'_> {
             left = left.saturating_sub(1);
             self.announce(*id, one, left);
         }
-        let reports = self.run_all(&numbered)?;
-        for ((id, one), (started, report)) in numbered.into_iter().zip(reports) {
-            if one.row.is_control() {
-                self.control_started = Some(started);
+        let ran = self.run_all(&numbered);
+        let mut failed = Ok(());
+        for ((id, one), ran) in numbered.into_iter().zip(ran) {
+            match ran {
+                Ok((started, report)) => {
+                    if one.row.is_control() {
+                        self.control_started = Some(started);
+                    }
+                    self.record(id, one, &report);
+                }
+                Err(error) => failed = failed.and(Err(error)),
             }
-            self.record(id, one, &report);
         }
-        self.not_interrupted()
+        failed?;
+        self.not_stopped()
     }
 
     /// Whether the budget allows one more trial.
@@ -126,10 +140,10 @@ impl Session<'_> {
         self.options.budget.is_none_or(|budget| spent < budget)
     }
 
-    pub(super) fn not_interrupted(&self) -> Result<(), Error> {
+    pub(super) fn not_stopped(&self) -> Result<(), Error> {
         let interrupt = self.options.sandbox.interrupt.as_ref();
-        match interrupt.and_then(|interrupt| interrupt.signal()) {
-            Some(signal) => Err(sandbox::Error::Interrupted(signal).into()),
+        match interrupt.and_then(|interrupt| interrupt.stop()) {
+            Some(stop) => Err(sandbox::Error::Stopped(stop).into()),
             None => Ok(()),
         }
     }
@@ -143,20 +157,15 @@ impl Session<'_> {
         let started = Progress::Started {
             trial: id,
             kind: one.kind,
-            varied: self
-                .plan
-                .varied(&one.row)
-                .into_iter()
-                .map(|(name, level)| format!("{name}={level}"))
-                .collect(),
+            varied: self.said(&one.row),
             left,
         };
         (self.progress)(&started);
     }
 
     /// Runs trials at the same time, and writes each down when it ends. The control was run already.
-    fn run_all(&mut self, tries: &[(TrialId, &Try)]) -> Result<Vec<(Instant, TrialReport)>, Error> {
-        let mut done: Vec<(Instant, TrialReport)> = self.control.take().into_iter().collect();
+    fn run_all(&mut self, tries: &[(TrialId, &Try)]) -> Vec<Result<(Instant, TrialReport), Error>> {
+        let mut done: Vec<_> = self.control.take().into_iter().map(Ok).collect();
         let rest = tries.iter().skip(done.len());
         let specs: Vec<(TrialId, &Try, TrialSpec)> = rest
             .map(|(id, one)| (*id, *one, self.spec(*id, one)))
@@ -175,20 +184,15 @@ impl Session<'_> {
             Ok::<_, Error>((started, report))
         };
         if let [spec] = specs.as_slice() {
-            done.push(run(spec)?);
-            return Ok(done);
+            done.push(run(spec));
+            return done;
         }
-        let ran: Vec<_> = thread::scope(|scope| {
+        thread::scope(|scope| {
             let threads: Vec<_> = specs.iter().map(|spec| scope.spawn(|| run(spec))).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or(Err(Error::Thread)))
-                .collect()
+            let ended = threads.into_iter();
+            done.extend(ended.map(|thread| thread.join().unwrap_or(Err(Error::Thread))));
         });
-        for trial in ran {
-            done.push(trial?);
-        }
-        Ok(done)
+        done
     }
 
     pub(super) fn spec(&self, id: TrialId, one: &Try) -> TrialSpec {
@@ -204,6 +208,7 @@ impl Session<'_> {
 
     /// Takes down what became of a trial.
     fn record(&mut self, id: TrialId, one: &Try, report: &TrialReport) {
+        let before = self.first_difference();
         let (result, differing) = self.take_down(id, one, report);
         (self.progress)(&Progress::Ended {
             trial: id,
@@ -211,6 +216,32 @@ impl Session<'_> {
             seconds: report.seconds,
             differing,
         });
+        if before.is_none()
+            && let Some(outputs) = self.first_difference()
+        {
+            let varied = self.said(&one.row);
+            (self.progress)(&Progress::Differs {
+                trial: id,
+                varied,
+                outputs,
+            });
+        }
+    }
+
+    /// The outputs that decide and differ, once some do.
+    fn first_difference(&self) -> Option<Vec<String>> {
+        let outputs = self.ledger.outputs().into_iter();
+        let differing = outputs.filter(|(_, (decides, trial))| *decides && trial.is_some());
+        let paths: Vec<String> = differing.map(|(path, _)| path.to_owned()).collect();
+        (!paths.is_empty()).then_some(paths)
+    }
+
+    /// What a row varies, as `name=level`.
+    fn said(&self, row: &Row) -> Vec<String> {
+        let varied = self.plan.varied(row).into_iter();
+        varied
+            .map(|(name, level)| format!("{name}={level}"))
+            .collect()
     }
 
     /// Takes down what became of a trial, without a word to the user; its result, and how many
@@ -328,7 +359,7 @@ impl Session<'_> {
         };
         let until = control + Duration::from_secs_f64(after.max(0.0));
         while let Some(left) = until.checked_duration_since(Instant::now()) {
-            self.not_interrupted()?;
+            self.not_stopped()?;
             thread::sleep(left.min(Duration::from_millis(50)));
         }
         Ok(())

@@ -1,18 +1,13 @@
 //! One numbered directory for each session: its journal, the logs of its failed builds, and while it
-//! is not finished, what its trials made. The latest few are kept.
+//! is not finished, what its trials made.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::journal::{Error, Event, Journal, is_running, read};
+use super::prune::{self, Pruned};
 use crate::snapshot::walk;
-
-/// So many sessions are kept.
-const KEPT: usize = 20;
-
-/// The name of the directory for what trials made.
-const OUTPUTS: &str = "outputs";
 
 /// Which session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +16,6 @@ pub enum Which<'a> {
     Number(u64),
     /// The latest of this source tree that was interrupted.
     InterruptedOf(&'a Path),
-}
-
-/// Where a session keeps what its trials made, until it is finished.
-pub fn outputs(session: &Path) -> PathBuf {
-    session.join(OUTPUTS)
 }
 
 /// The directory of a session below `root`, with its number.
@@ -39,9 +29,9 @@ pub fn find(root: &Path, which: Which<'_>) -> Result<(u64, PathBuf), Error> {
     found.cloned().ok_or_else(|| Error::NoSession {
         id: wanted,
         root: root.to_owned(),
-        known: match (sessions.first(), sessions.last()) {
-            (Some((first, _)), Some((last, _))) => format!("{first} to {last}"),
-            _ => "none".to_owned(),
+        known: match prune::ranges(&sessions.iter().map(|(number, _)| *number).collect()) {
+            none if none.is_empty() => "none".to_owned(),
+            some => some,
         },
     })
 }
@@ -82,21 +72,9 @@ fn source_of_interrupted(journal: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Removes what the trials of interrupted sessions made; only of the latest is it worth its room.
-fn make_room(sessions: &[(u64, PathBuf)]) {
-    for (_, path) in sessions.iter().rev().skip(1) {
-        let outputs = outputs(path);
-        let journal = path.join("journal");
-        if outputs.exists() && !is_running(&journal) {
-            // What cannot be removed only takes room.
-            let _ = fs::remove_dir_all(outputs);
-        }
-    }
-}
-
-/// Makes the directory of the next session below `root`, and removes the oldest where there are
-/// too many; those that still run stay.
-pub fn create(root: &Path) -> Result<PathBuf, Error> {
+/// Makes the directory of the next session below `root`, and removes older ones where there are too
+/// many; those that still run stay. `now` is in seconds since 1970.
+pub fn create(root: &Path, now: i64) -> Result<(PathBuf, Pruned), Error> {
     let fail = |step| {
         move |source| Error::Io {
             step,
@@ -105,19 +83,16 @@ pub fn create(root: &Path) -> Result<PathBuf, Error> {
         }
     };
     fs::create_dir_all(root).map_err(fail("make"))?;
+    let pruned = prune::prune(numbered(root).map_err(fail("read"))?, now);
     loop {
         let sessions = numbered(root).map_err(fail("read"))?;
         let next = sessions.last().map_or(1, |(number, _)| number + 1);
-        make_room(&sessions);
-        let old = sessions.iter().rev().skip(KEPT - 1);
-        for (_, old) in old.filter(|(_, path)| !is_running(&path.join("journal"))) {
-            // Another reprobe may be removing the same one.
-            let _ = fs::remove_dir_all(old);
-        }
         let path = root.join(next.to_string());
         match fs::create_dir(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => return made.map(|()| path).map_err(fail("write to")),
+            made => {
+                return made.map(|()| (path, pruned)).map_err(fail("write to"));
+            }
         }
     }
 }
@@ -136,33 +111,46 @@ fn numbered(root: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 mod tests {
     use super::*;
 
+    fn make(root: &Path) -> PathBuf {
+        create(root, 0).unwrap().0
+    }
+
     #[test]
-    fn sessions_are_numbered_and_the_oldest_go() {
+    fn sessions_are_numbered_and_those_there_are_can_be_found() {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("notes"), "mine").unwrap();
-        let made: Vec<PathBuf> = (0..25).map(|_| create(root.path()).unwrap()).collect();
+        let made: Vec<PathBuf> = (0..25).map(|_| make(root.path())).collect();
         assert_eq!(made[24], root.path().join("25"));
-        let left = numbered(root.path()).unwrap();
-        assert_eq!(left.len(), KEPT);
-        assert_eq!(left[0].0, 6);
+        fs::remove_dir(&made[0]).unwrap();
+        fs::remove_dir(&made[9]).unwrap();
+        assert_eq!(make(root.path()), root.path().join("26"));
         assert!(root.path().join("notes").exists());
         assert_eq!(find(root.path(), Which::Number(7)).unwrap().0, 7);
         let unknown = find(root.path(), Which::Number(99)).unwrap_err();
-        assert!(unknown.to_string().contains("6 to 25"), "{unknown}");
+        assert!(
+            unknown.to_string().contains("2 to 9, 11 to 26"),
+            "{unknown}"
+        );
         assert!(find(root.path(), Which::InterruptedOf(Path::new("/src"))).is_err());
     }
 
     #[test]
-    fn a_session_that_still_runs_is_not_removed_however_many_begin() {
+    fn a_session_that_began_long_ago_and_has_no_trial_goes_unless_it_runs() {
         let root = tempfile::tempdir().unwrap();
-        let long = create(root.path()).unwrap();
-        let journal = Journal::open(&long.join("journal")).unwrap();
-        for _ in 0..KEPT + 5 {
-            create(root.path()).unwrap();
+        let [gone, runs, young] = [(); 3].map(|()| make(root.path()));
+        let journal = Journal::open(&runs.join("journal")).unwrap();
+        let now = fs::metadata(&young).unwrap().modified().unwrap();
+        for old in [&gone, &runs] {
+            let directory = fs::File::open(old).unwrap();
+            let long_ago = now - std::time::Duration::from_hours(30);
+            directory.set_modified(long_ago).unwrap();
         }
-        assert!(long.exists());
+        let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
+        let now = i64::try_from(now.as_secs()).unwrap();
+        let pruned = || create(root.path(), now).unwrap().1;
+        assert_eq!(pruned().finished, [1].into());
+        assert!(!gone.exists() && runs.exists() && young.exists());
         drop(journal);
-        create(root.path()).unwrap();
-        assert!(!long.exists());
+        assert_eq!(pruned().finished, [2].into());
     }
 }

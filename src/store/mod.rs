@@ -4,8 +4,17 @@
 
 mod directory;
 mod journal;
+mod prune;
 
-pub use directory::{Which, create, find, outputs};
+use std::path::{Path, PathBuf};
+
+pub use directory::{Which, create, find};
 pub use journal::{
     Error, Event, JOURNAL, Journal, PartOf, Recorded, Start, TrialEvent, read, recorded,
 };
+pub use prune::Pruned;
+
+/// Where a session keeps what its trials made, until it is finished.
+pub fn outputs(session: &Path) -> PathBuf {
+    session.join("outputs")
+}

@@ -31,7 +31,7 @@ pub fn render(findings: &Findings, layout: Layout) -> String {
         notes(&mut page, findings);
     }
     build(&mut page, findings);
-    outputs(&mut page, &artifacts);
+    outputs(&mut page, findings, &artifacts);
     differences::write(&mut page, findings, &artifacts);
     variations::write(&mut page, findings);
     if findings.verdict != Verdict::Inconclusive {
@@ -43,7 +43,16 @@ pub fn render(findings: &Findings, layout: Layout) -> String {
 }
 
 fn verdict(page: &mut Page, findings: &Findings) {
+    let tested = &findings.tested;
+    let in_part = format!(
+        "REPRODUCIBLE under {} of {} variations:",
+        tested.variations, tested.of
+    );
     let (look, word) = match findings.verdict {
+        // What was not tested is no good news.
+        Verdict::Reproducible if tested.variations < tested.of => {
+            (Look::Doubtful, in_part.as_str())
+        }
         Verdict::Reproducible => (Look::Good, "REPRODUCIBLE:"),
         Verdict::NotReproducible => (Look::Bad, "NOT REPRODUCIBLE:"),
         Verdict::Inconclusive => (Look::Doubtful, "COULD NOT DECIDE:"),
@@ -106,7 +115,7 @@ fn clock(findings: &Findings) -> &str {
 }
 
 /// The table of outputs and their culprits, what differs first.
-fn outputs(page: &mut Page, artifacts: &Artifacts<'_>) {
+fn outputs(page: &mut Page, findings: &Findings, artifacts: &Artifacts<'_>) {
     let deciding = || artifacts.values().filter(|artifact| artifact.decides);
     if deciding().next().is_none() {
         return;
@@ -134,7 +143,7 @@ fn outputs(page: &mut Page, artifacts: &Artifacts<'_>) {
             2,
             (Look::Plain, &printable(&artifact.path)),
             column,
-            &because(artifact),
+            &because(artifact, findings),
         );
     }
     for (rest, what) in [(differing.len(), "differ"), (same.len(), "are the same")] {
@@ -149,8 +158,14 @@ fn outputs(page: &mut Page, artifacts: &Artifacts<'_>) {
 }
 
 /// What the table says of one output.
-fn because(artifact: &Artifact) -> Text {
+fn because(artifact: &Artifact, findings: &Findings) -> Text {
     let (look, word) = match artifact.verdict {
+        ArtifactVerdict::Same if findings.trials.len() < 2 => {
+            return Text::new(Look::Doubtful, "not compared yet");
+        }
+        ArtifactVerdict::Same if !findings.complete => {
+            return Text::new(Look::Doubtful, "same so far");
+        }
         ArtifactVerdict::Same => return Text::new(Look::Good, "same"),
         ArtifactVerdict::Differs => (Look::Bad, "differs:"),
         ArtifactVerdict::Unstable => (Look::Doubtful, "unstable:"),

@@ -106,11 +106,10 @@ struct Looking<'l, 's> {
 
 impl Session<'_> {
     /// Finds what is behind each difference that one of the variations causes alone for which a
-    /// place can be told.
-    pub(super) fn locate(&mut self) -> Result<Located, Error> {
-        let mut causes = Causes::new();
+    /// place can be told. What was found before an error counts.
+    pub(super) fn locate(&mut self, located: &mut Located) -> Result<(), Error> {
         if !self.options.locate {
-            return Ok(Located::default());
+            return Ok(());
         }
         let targets = SLOTS.map(|slot| self.caused_by(slot));
         let mut looking = Looking {
@@ -118,19 +117,16 @@ impl Session<'_> {
             left: TRIALS,
             run: BTreeMap::new(),
         };
-        for targets in targets {
-            looking.places(targets, &mut causes)?;
-        }
+        let mut targets = targets.into_iter();
+        let found = targets.try_for_each(|targets| looking.places(targets, &mut located.causes));
         let lines = looking.run.values().flatten();
         let commands = lines.flat_map(|glimpse| &glimpse.lines);
         let commands = commands.filter_map(|line| match line {
             Line::Process(process) => Some(process.arguments.clone()),
             Line::Read { .. } => None,
         });
-        Ok(Located {
-            commands: commands.collect(),
-            causes,
-        })
+        located.commands = commands.collect();
+        found
     }
 
     /// The elements that the variation of a slot changes alone.
@@ -360,7 +356,7 @@ impl Session<'_> {
             seconds: report.seconds,
             differing: seen.as_ref().map_or(0, BTreeMap::len),
         });
-        self.not_interrupted()?;
+        self.not_stopped()?;
         Ok(seen.map(|seen| Glimpse {
             trial: id,
             seen,
