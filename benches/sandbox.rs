@@ -15,7 +15,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use reprobe::model::{
-    Build, Clock, DirectoryOrder, Environment, Inodes, Outcome, OutputSelection, Randomness,
+    Accounting, Build, Clock, DirectoryOrder, Environment, Inodes, Outcome, OutputSelection,
+    Randomness,
 };
 use reprobe::sandbox::{self, Limits, Sandbox, SessionOptions, TrialSpec};
 
@@ -63,7 +64,10 @@ fn environments() -> [(&'static str, Environment); 2] {
             reverse: false,
         },
         randomness: Randomness::Seeded { seed: 1 },
-        inodes: Inodes::Numbered { key: 1 },
+        inodes: Inodes::Numbered {
+            key: 1,
+            accounting: Accounting::default(),
+        },
         ..Environment::default()
     };
     [

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use criterion::Criterion;
-use reprobe::model::{Clock, DirectoryOrder, Environment, Inodes, Kernel, Randomness};
+use reprobe::model::{Accounting, Clock, DirectoryOrder, Environment, Inodes, Kernel, Randomness};
 use reprobe::sandbox::supervisor::Config;
 
 /// What is called: the word for `tests/supervisor/calls.c`, and its meaning.
@@ -85,7 +85,10 @@ fn configs() -> [(&'static str, Config); 2] {
             reverse: false,
         },
         randomness: Randomness::Seeded { seed: 1 },
-        inodes: Inodes::Numbered { key: 1 },
+        inodes: Inodes::Numbered {
+            key: 1,
+            accounting: Accounting::default(),
+        },
         kernel: Kernel::Named {
             release: "9.9.9".into(),
             version: "#1".into(),

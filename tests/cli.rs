@@ -332,6 +332,25 @@ fn outputs_are_kept_by_trial_and_findings_written_to_their_file() {
 }
 
 #[test]
+fn what_the_build_asks_of_the_machine_and_no_trial_varies_is_noted() {
+    let tree = tree();
+    let notes = |build: &str| {
+        let words = [
+            "check", "--only", "umask", "--json", "-", "-o", "x", "--", build,
+        ];
+        let ran = run(tree.path(), &words).expect(0, "REPRODUCIBLE under 1 of ");
+        let found: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        found["notes"].to_string()
+    };
+    let none = notes("echo >x");
+    assert!(!none.contains("processor"), "{none}");
+    let reads = notes("cat /proc/meminfo >/dev/null; echo >x");
+    assert!(reads.contains("reads /proc/meminfo:"), "{reads}");
+    let native = notes("ln -s /bin/true cc; ./cc -march=native; echo >x");
+    assert!(native.contains("(`cc -march=native`)"), "{native}");
+}
+
+#[test]
 fn intermediate_files_that_differ_are_listed_and_do_not_decide() {
     let tree = tree();
     let words = ["check", "--only", "umask", "--", "umask >x.o; echo >x"];

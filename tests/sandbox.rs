@@ -15,9 +15,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use reprobe::model::{
-    Build, BuildPath, Capabilities, Clock, Cpus, DirectoryOrder, Environment, Inodes, Kernel,
-    Locale, Need, Network, Outcome, OutputSelection, Randomness, Shell, Snapshot, SourceMode,
-    SourceMtime, Terminal, UserIdentity,
+    Accounting, Build, BuildPath, Capabilities, Clock, Cpus, DirectoryOrder, Environment, Inodes,
+    Kernel, Locale, Need, Network, Outcome, OutputSelection, Randomness, Shell, Snapshot,
+    SourceMode, SourceMtime, Terminal, UserIdentity,
 };
 use reprobe::sandbox::{
     self, Limits, LowerSource, Sandbox, SessionOptions, TrialReport, TrialSpec,
@@ -827,7 +827,10 @@ fn inodes_and_devices_are_numbered_by_the_key_alone() {
         python3 -c 'import os; print([e.inode() for e in os.scandir(\".\") if e.name == \"given\"])'";
     let numbered = |key, path: &str, before: &str| {
         let environment = with(|e| {
-            e.inodes = Inodes::Numbered { key };
+            e.inodes = Inodes::Numbered {
+                key,
+                accounting: Accounting::default(),
+            };
             e.clock = Clock::Stepped { start: START };
             e.directory_order = DirectoryOrder::Keyed {
                 key: 0,

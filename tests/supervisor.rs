@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use reprobe::model::{Clock, DirectoryOrder, Environment, Inodes, Randomness};
+use reprobe::model::{Accounting, Clock, DirectoryOrder, Environment, Inodes, Randomness};
 use reprobe::sandbox::supervisor::{Chosen, Config, Line, Report, Scope, Source, Within, Words};
 use tempfile::TempDir;
 
@@ -395,14 +395,24 @@ fn a_program_that_answers_its_own_stat_calls_says_what_the_supervisor_says() {
         ("musl-gcc", &["-pthread", "-static"]),
     ];
     let numbered = Config {
-        inodes: Inodes::Numbered { key: 5 },
+        inodes: Inodes::Numbered {
+            key: 5,
+            accounting: Accounting::default(),
+        },
         ..stepped()
     };
     for (compiler, flags) in forms {
         let Some(program) = compile(compiler, "stat.c", flags) else {
             continue;
         };
-        for config in [stepped(), numbered.clone()] {
+        let otherwise = Config {
+            inodes: Inodes::Numbered {
+                key: 5,
+                accounting: Accounting::Names,
+            },
+            ..stepped()
+        };
+        for config in [stepped(), numbered.clone(), otherwise] {
             let directory = TempDir::new().unwrap();
             let script = format!(
                 "cd {}; mkdir own; cd own; echo s > source; touch -d @1000000000 source; echo m > made
@@ -545,7 +555,10 @@ print(os.stat(\"a\").st_mtime_ns, os.stat(\"d\").st_ctime_ns, uuid.uuid4(), hash
             reverse: false,
         },
         randomness: Randomness::Seeded { seed: 3 },
-        inodes: Inodes::Numbered { key: 4 },
+        inodes: Inodes::Numbered {
+            key: 4,
+            accounting: Accounting::default(),
+        },
         ..stepped()
     };
     // The default name of extended headers holds the pid, which is the sandbox's to fix.
@@ -601,7 +614,10 @@ call(63, 8)
             reverse: false,
         },
         randomness: Randomness::Seeded { seed: 3 },
-        inodes: Inodes::Numbered { key: 4 },
+        inodes: Inodes::Numbered {
+            key: 4,
+            accounting: Accounting::default(),
+        },
         words: Some(words()),
         ..stepped()
     };
@@ -637,7 +653,10 @@ fn uname_says_what_the_trial_says_and_the_machine_stays() {
 #[test]
 fn hard_links_and_directories_keep_their_identity_under_another_numbering() {
     let config = |key| Config {
-        inodes: Inodes::Numbered { key },
+        inodes: Inodes::Numbered {
+            key,
+            accounting: Accounting::default(),
+        },
         ..stepped()
     };
     let script = "echo > a; ln a b; mkdir d; stat -c %i a b d; cd d; stat -c %i .; cd ..
@@ -884,7 +903,10 @@ fn everything() -> Config {
             reverse: true,
         },
         randomness: Randomness::Seeded { seed: 3 },
-        inodes: Inodes::Numbered { key: 4 },
+        inodes: Inodes::Numbered {
+            key: 4,
+            accounting: Accounting::default(),
+        },
         words: Some(words()),
         ..stepped()
     }

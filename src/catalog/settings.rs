@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::model::{
-    BuildPath, Clock, Cpus, DirectoryOrder, Inodes, Kernel, Locale, Network, Randomness, Setting,
-    Shell, Slot, SourceMode, SourceMtime, Terminal, UserIdentity,
+    Accounting, BuildPath, Clock, Cpus, DirectoryOrder, Inodes, Kernel, Locale, Network,
+    Randomness, Setting, Shell, Slot, SourceMode, SourceMtime, Terminal, UserIdentity,
 };
 
 use super::table::{Node, Problems, Table, Value, quoted};
@@ -50,8 +50,8 @@ pub enum Pick {
     },
     /// Random bytes from the numbered stream of the seed.
     Randomness(u8),
-    /// Inode numbers from the numbered key of the seed.
-    Inodes(u8),
+    /// Inode numbers from the numbered key of the seed, and how directories and blocks are counted.
+    Inodes(u8, Accounting),
 }
 
 /// A moment of the session.
@@ -78,7 +78,7 @@ impl Choice {
                 Pick::OtherShell => Slot::Shell,
                 Pick::DirectoryOrder { .. } => Slot::DirectoryOrder,
                 Pick::Randomness(_) => Slot::Randomness,
-                Pick::Inodes(_) => Slot::Inodes,
+                Pick::Inodes(..) => Slot::Inodes,
             },
         }
     }
@@ -442,7 +442,18 @@ fn inodes(node: Node, key: &'static str, problems: &mut Problems) -> Option<Choi
         let host = Choice::Fixed(Setting::Inodes(Inodes::Host));
         return among(node, key, &[("host", host)], problems);
     }
-    Some(Choice::Pick(Pick::Inodes(one(node, key, "key", problems)?)))
+    let mut table = node.table(key, problems)?;
+    let number = table.require("key", problems);
+    let number = number.and_then(|node| node.integer("key", problems));
+    let known = [("blocks", Accounting::Blocks), ("names", Accounting::Names)];
+    let accounting = table.take("accounting").map(|node| {
+        let line = node.line;
+        let word = node.text("accounting", problems)?;
+        keyword(line, "accounting", &word, &known, problems)
+    });
+    let accounting = accounting.unwrap_or(Some(Accounting::Blocks));
+    table.finish("in `inodes`", problems);
+    Some(Choice::Pick(Pick::Inodes(number?, accounting?)))
 }
 
 /// A table that holds one small number under `inner`.

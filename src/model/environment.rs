@@ -360,7 +360,23 @@ pub enum Inodes {
     Numbered {
         /// The key.
         key: u64,
+        /// How directories and blocks are counted.
+        #[serde(default)]
+        accounting: Accounting,
     },
+}
+
+/// How lengths and links of directories and blocks of files are counted, which each file system
+/// does in its own way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Accounting {
+    /// Directories take whole blocks, and their links are counted, as on ext4.
+    #[default]
+    Blocks,
+    /// Directories are as long as the names in them, their links are not counted, and files take a
+    /// block more, as on btrfs.
+    Names,
 }
 
 /// Which network the build finds.

@@ -12,8 +12,8 @@ mod variation;
 pub use capability::{Capabilities, Missing, Need};
 pub use element::{Element, Field, Made, Observed, Snapshot, Value, escape_bytes, escape_name};
 pub use environment::{
-    BuildPath, Clock, Cpus, DirectoryOrder, Environment, Inodes, Kernel, Locale, Network,
-    Randomness, Setting, Shell, Slot, SourceMode, SourceMtime, Terminal, UserIdentity,
+    Accounting, BuildPath, Clock, Cpus, DirectoryOrder, Environment, Inodes, Kernel, Locale,
+    Network, Randomness, Setting, Shell, Slot, SourceMode, SourceMtime, Terminal, UserIdentity,
 };
 pub use finding::{
     Artifact, ArtifactVerdict, BuildInfo, Cause, CertificateStep, Culprit, CulpritPart, Expect,

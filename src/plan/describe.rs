@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::model::{
-    Clock, Cpus, DirectoryOrder, Inodes, Kernel, Level, Locale, Network, Randomness, Setting,
-    Shell, SourceMode, SourceMtime, Terminal, UserIdentity,
+    Accounting, Clock, Cpus, DirectoryOrder, Inodes, Kernel, Level, Locale, Network, Randomness,
+    Setting, Shell, SourceMode, SourceMtime, Terminal, UserIdentity,
 };
 
 /// All settings of a level, with commas.
@@ -59,7 +59,13 @@ pub fn describe(setting: &Setting) -> String {
         Setting::Randomness(Randomness::Host) => "the kernel's random bytes".into(),
         Setting::Randomness(Randomness::Seeded { seed }) => format!("random bytes of seed {seed}"),
         Setting::Inodes(Inodes::Host) => "inode numbers of the file system".into(),
-        Setting::Inodes(Inodes::Numbered { key }) => format!("inode numbers of key {key}"),
+        Setting::Inodes(Inodes::Numbered { key, accounting }) => {
+            let counted = match accounting {
+                Accounting::Blocks => "directories counted in blocks",
+                Accounting::Names => "directories counted by names, a block more for each file",
+            };
+            format!("inode numbers of key {key}, {counted}")
+        }
         Setting::Network(network) => describe_network(network),
     }
 }

@@ -129,8 +129,9 @@ impl<'a> Resolver<'a> {
             Pick::Randomness(stream) => Setting::Randomness(Randomness::Seeded {
                 seed: self.key(Purpose::Randomness(*stream)),
             }),
-            Pick::Inodes(number) => Setting::Inodes(Inodes::Numbered {
+            Pick::Inodes(number, accounting) => Setting::Inodes(Inodes::Numbered {
                 key: self.key(Purpose::Inodes(*number)),
+                accounting: *accounting,
             }),
         })
     }

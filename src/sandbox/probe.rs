@@ -20,8 +20,8 @@ use super::session::{Sandbox, SessionOptions};
 use super::trial::TrialSpec;
 use super::variables::Passed;
 use crate::model::{
-    Build, Capabilities, Clock, Cpus, DirectoryOrder, Environment, Inodes, Kernel, Missing, Need,
-    Network, OutputSelection, Randomness, Shell, Terminal, UserIdentity,
+    Accounting, Build, Capabilities, Clock, Cpus, DirectoryOrder, Environment, Inodes, Kernel,
+    Missing, Need, Network, OutputSelection, Randomness, Shell, Terminal, UserIdentity,
 };
 
 /// A clock that no host has: 2100-01-01.
@@ -261,6 +261,7 @@ impl Prober<'_> {
             environment.directory_order = DirectoryOrder::Keyed { key: 0, reverse };
             environment.inodes = Inodes::Numbered {
                 key: u64::from(reverse),
+                accounting: Accounting::default(),
             };
             environment.kernel = Kernel::Named {
                 release: RELEASE.into(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::addresses::Known;
 use super::contents::Contents;
 use super::run::{self, Session};
-use super::{Error, Options, Progress, advice, clock, keep};
+use super::{Error, Options, Progress, advice, clock, keep, unvaried};
 use crate::diff::Judged;
 use crate::explain::Ledger;
 
@@ -73,6 +73,7 @@ pub(super) fn open<'a>(
     }
     let (plan, started, report) = held?;
     notes.extend(report.notes.iter().cloned());
+    notes.extend(unvaried::notes(&report));
     let by_control = Duration::from_secs_f64(report.seconds).saturating_mul(FACTOR);
     let limit = options
         .timeout

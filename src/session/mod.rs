@@ -18,6 +18,7 @@ mod resume;
 mod run;
 mod shown;
 mod stopped;
+mod unvaried;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -26,6 +26,7 @@ use super::sites::Sites;
 use super::timeline::{SECOND, Timeline};
 use super::tracee::{Tracees, lock};
 use super::turn::Turn;
+use super::unvaried::{self, Watch};
 use super::view::{Guise, Views};
 use super::witness::{Log, Source};
 use super::{Config, Error, Report};
@@ -88,6 +89,8 @@ pub(super) struct Supervisor {
     /// Processes must be told from each other.
     names_processes: bool,
     problems: Mutex<BTreeSet<String>>,
+    /// Who opens what tells of the machine.
+    pub(super) watch: Watch,
     /// Calls answered by us.
     answered: AtomicU64,
     /// Calls left to the kernel.
@@ -129,8 +132,8 @@ impl Supervisor {
             .as_ref()
             .filter(|clock| config.file_times && clock.is_stepped() && !clock.differs_by_reader());
         let sites = alike.then(|| {
-            if let (Some(clock), Some(_)) = (told, &numbers) {
-                clock.pages().show_numbers();
+            if let (Some(clock), Some(numbers)) = (told, &numbers) {
+                clock.pages().show_numbers(numbers.counts());
             }
             Sites::new(told.is_some())
         });
@@ -154,6 +157,7 @@ impl Supervisor {
             devices: randomness::Devices::default(),
             log: log.map(Log::new),
             problems: Mutex::new(problem.into_iter().collect()),
+            watch: Watch::default(),
             answered: AtomicU64::new(0),
             continued: AtomicU64::new(0),
             stop: AtomicBool::new(false),
@@ -395,6 +399,8 @@ impl Running {
             self.shared
                 .problem(format!("writing the event log: {error}"));
         }
+        let mut unvaried = unvaried::native(&self.shared.processes.all());
+        unvaried.extend(self.shared.watch.opened());
         Report {
             problems: lock(&self.shared.problems).iter().cloned().collect(),
             answered: self.shared.answered.load(Ordering::Relaxed),
@@ -402,6 +408,7 @@ impl Running {
             led: self.shared.sites.as_ref().map_or(0, Sites::led),
             unread,
             course,
+            unvaried,
         }
     }
 }

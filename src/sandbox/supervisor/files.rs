@@ -135,16 +135,21 @@ impl Supervisor {
         })
     }
 
-    /// Whether the times that the trial sees of a file would be others if its clock were.
+    /// Whether the times that the trial sees of a file would be others if its clock were. When the
+    /// sources were checked out does not count: everybody who looks at a source is told.
     fn follows_clock(&self, stored: &Status) -> bool {
-        self.clock.as_ref().is_some_and(|clock| {
-            let seen = |ahead| {
-                clock.with(&self.tracees, ahead, |sight, now| {
-                    times(&show_times(sight, *stored, now))
-                })
-            };
-            seen(0) != seen(SECOND)
-        })
+        let made_here = !self.is_source(stored);
+        self.clock
+            .as_ref()
+            .filter(|_| made_here)
+            .is_some_and(|clock| {
+                let seen = |ahead| {
+                    clock.with(&self.tracees, ahead, |sight, now| {
+                        times(&show_times(sight, *stored, now))
+                    })
+                };
+                seen(0) != seen(SECOND)
+            })
     }
 
     /// What the trial sees in place of the kernel's times and numbers.
@@ -174,24 +179,34 @@ impl Supervisor {
 }
 
 /// When a file was last read, and when its inode was last touched, depend on who looked at the
-/// sources before and on how this trial came by them. Of what the build did not touch, all times
-/// are the one that it can know: that of the content.
+/// sources before and on how this trial came by them. What the build did not touch was checked out
+/// and read shortly before the trial's clock started; its content has the time that it was given.
 fn show_times(sight: Sight<'_>, mut status: Status, now: i64) -> Status {
     let given = |time: libc::statx_timestamp| sight.is_given(stored(time));
     let untouched = given(status.stx_ctime);
     let unread = given(status.stx_atime) && given(status.stx_mtime);
     status.stx_mtime = shown(sight, status.stx_mtime, now);
+    if untouched {
+        for time in [
+            &mut status.stx_atime,
+            &mut status.stx_ctime,
+            &mut status.stx_btime,
+        ] {
+            set(time, sight.checkout());
+        }
+        return status;
+    }
     status.stx_atime = if unread {
         status.stx_mtime
     } else {
         shown(sight, status.stx_atime, now)
     };
-    for time in [&mut status.stx_ctime, &mut status.stx_btime] {
-        *time = if untouched {
-            status.stx_mtime
-        } else {
-            shown(sight, *time, now)
-        };
+    status.stx_ctime = shown(sight, status.stx_ctime, now);
+    // Nobody can set it.
+    if given(status.stx_btime) {
+        set(&mut status.stx_btime, sight.checkout());
+    } else {
+        status.stx_btime = shown(sight, status.stx_btime, now);
     }
     status
 }
@@ -203,7 +218,11 @@ fn stored(time: libc::statx_timestamp) -> i64 {
 
 fn shown(sight: Sight<'_>, mut time: libc::statx_timestamp, now: i64) -> libc::statx_timestamp {
     let shown = sight.file(stored(time), now);
-    time.tv_sec = shown.div_euclid(SECOND);
-    time.tv_nsec = u32::try_from(shown.rem_euclid(SECOND)).unwrap_or(0);
+    set(&mut time, shown);
     time
+}
+
+fn set(time: &mut libc::statx_timestamp, to: i64) {
+    time.tv_sec = to.div_euclid(SECOND);
+    time.tv_nsec = u32::try_from(to.rem_euclid(SECOND)).unwrap_or(0);
 }

@@ -12,6 +12,7 @@ mod arch;
 mod blocked;
 mod clock;
 mod crowd;
+mod counts;
 mod deadlines;
 mod directory;
 mod engine;
@@ -38,11 +39,13 @@ mod timeline;
 mod times;
 mod tracee;
 mod turn;
+mod unvaried;
 mod vdso;
 mod view;
 mod waits;
 mod witness;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -58,6 +61,7 @@ pub use engine::Running;
 pub use movers::{Course, Mover};
 pub use names::Words;
 pub use processes::Process;
+pub use unvaried::Unvaried;
 pub use witness::{Chosen, Line, Scope, Source, Within};
 
 /// What a trial's supervisor has to do.
@@ -172,6 +176,9 @@ pub struct Report {
     /// How far a held clock came, and what moved it; `None` where it ran.
     #[serde(default)]
     pub course: Option<Course>,
+    /// What the build asked of the machine that no trial varies.
+    #[serde(default)]
+    pub unvaried: BTreeSet<Unvaried>,
 }
 
 /// A supervisor that cannot start.

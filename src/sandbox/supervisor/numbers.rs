@@ -11,11 +11,13 @@ use std::sync::Mutex;
 use nix::errno::Errno;
 use nix::sys::uio::pread;
 
+use super::counts;
 use super::order::keyed_hash;
 use super::places::Places;
 use super::tracee::lock;
 use super::view::Status;
 use crate::model::Inodes;
+use crate::sandbox::sys::page::Counts;
 
 /// Numbers stay below this, so that 32-bit programs can hold them.
 const RANGE: u64 = 1 << 31;
@@ -28,6 +30,7 @@ const MINORS: u64 = 1 << 10;
 #[derive(Debug)]
 pub(super) struct Numbers {
     key: u64,
+    counts: Counts,
     places: Places,
     met: Mutex<Met>,
 }
@@ -90,8 +93,9 @@ impl Numbers {
     pub(super) fn of(inodes: Inodes, places: &Places) -> Option<Self> {
         match inodes {
             Inodes::Host => None,
-            Inodes::Numbered { key } => Some(Self {
+            Inodes::Numbered { key, accounting } => Some(Self {
                 key,
+                counts: counts::of(accounting),
                 places: places.clone(),
                 met: Mutex::default(),
             }),
@@ -132,7 +136,12 @@ impl Numbers {
         u32::try_from(number).unwrap_or(0) + 1
     }
 
-    /// Gives a status the trial's numbers; device nodes keep what they stand for.
+    /// How directories and blocks are counted.
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Gives a status the trial's numbers and counts; device nodes keep what they stand for.
     pub(super) fn translate(
         &self,
         status: &mut Status,
@@ -143,17 +152,26 @@ impl Numbers {
         status.stx_ino = self.inode(device, status.stx_ino, links, &path);
         status.stx_dev_major = 0;
         status.stx_dev_minor = self.minor(device, &path);
+        counts::show(self.counts, status);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Accounting;
     use std::collections::BTreeSet;
+
+    fn inodes(key: u64) -> Inodes {
+        Inodes::Numbered {
+            key,
+            accounting: Accounting::default(),
+        }
+    }
 
     fn numbers(key: u64) -> Numbers {
         let places = Places::new(&["/build".into()]);
-        Numbers::of(Inodes::Numbered { key }, &places).unwrap()
+        Numbers::of(inodes(key), &places).unwrap()
     }
 
     #[test]

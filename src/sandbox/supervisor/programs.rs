@@ -231,6 +231,7 @@ pub(super) fn begin(supervisor: &Supervisor, event: &Event) -> Answer {
     let root = programs.note_root(&supervisor.tracees, event.tid);
     if root {
         supervisor.views.begin();
+        supervisor.watch.begin(&supervisor.tracees, event.tid);
         randomness::find_devices(supervisor, event.tid);
     }
     let tracees = &supervisor.tracees;

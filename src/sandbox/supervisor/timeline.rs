@@ -11,6 +11,9 @@ pub(super) const MILLISECOND: i64 = 1_000_000;
 /// step counts from that much earlier, so that a file written after a sleep is never older than
 /// the time the sleeper reads.
 const LEAD: i64 = 10 * MILLISECOND;
+/// Sources were checked out so long before the clock starts: later than all of them, as it is later
+/// than the host's own time, from which a session's clocks are two days away.
+const CHECKED_OUT: i64 = 3600 * SECOND;
 /// How much slower than real time the files of a creeping clock age.
 const CREEP: i64 = 1_000_000;
 
@@ -93,6 +96,11 @@ impl Sight<'_> {
     /// [`Timeline::is_given`].
     pub(super) fn is_given(self, stored: i64) -> bool {
         self.timeline.is_given(stored)
+    }
+
+    /// When the sources were checked out.
+    pub(super) fn checkout(self) -> i64 {
+        self.timeline.checkout().saturating_add(self.ahead)
     }
 
     /// [`Timeline::file`].
@@ -200,8 +208,14 @@ impl Timeline {
             since: self.since,
             began: self.began,
             start: self.start,
+            checkout: self.checkout() / SECOND,
             steps: self.is_stepped().then_some(&self.steps),
         }
+    }
+
+    /// When the sources were checked out.
+    fn checkout(&self) -> i64 {
+        self.start.saturating_sub(CHECKED_OUT)
     }
 
     /// Whether a stored time is from before the set-up: the source's own.

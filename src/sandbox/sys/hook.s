@@ -256,11 +256,14 @@ reprobe_hook_call:
     jc 5f
     test ecx, ecx
     jz 2f
-    call reprobe_hook_as_content
+    // Untouched: made, touched last and read last when it was checked out.
+    call reprobe_hook_as_checkout
+    mov r11, rdi
+    call reprobe_hook_as_checkout
     mov r11, r10
     test r11, r11
     jz 3f
-    call reprobe_hook_as_content
+    call reprobe_hook_as_checkout
     jmp 3f
 2:
     mov r11, r10
@@ -268,6 +271,9 @@ reprobe_hook_call:
     jz 3f
     call reprobe_hook_shown
     jc 5f
+    test ecx, ecx
+    jz 3f
+    call reprobe_hook_as_checkout
 3:
     mov rdx, [rsp]
     test byte ptr [rax + {flags}], {numbers}
@@ -319,11 +325,52 @@ reprobe_hook_call:
     mov rcx, r11
     shr rcx, 32
     mov [rdx], rcx
-    jmp 4f
+    // ecx: the mode; rsi and r8: size and blocks. The links are at the same place in both.
+    mov ecx, [rdx + 24]
+    lea rsi, [rdx + 48]
+    lea r8, [rdx + 64]
+    jmp 2f
 3:
     mov [rdx + 32], rcx
     mov dword ptr [rdx + 136], 0
     mov [rdx + 140], r11d
+    movzx ecx, word ptr [rdx + 28]
+    lea rsi, [rdx + 40]
+    lea r8, [rdx + 48]
+2:
+    // As in `counts.rs`. What has no length is left alone.
+    mov rdi, [rsi]
+    test rdi, rdi
+    jz 4f
+    and ecx, 0xf000
+    cmp ecx, 0x4000
+    je 3f
+    cmp ecx, 0x8000
+    jne 4f
+    // Whole blocks of 4096 bytes, or less where a file has holes, and what is added.
+    lea r11, [rdi + 4095]
+    shr r11, 12
+    shl r11, 3
+    cmp rdi, 4096
+    jbe 2f
+    cmp [r8], r11
+    cmovb r11, [r8]
+2:
+    add r11, [rax + {more_blocks}]
+    mov [r8], r11
+    jmp 4f
+3:
+    mov r11, [rax + {directory_size}]
+    mov [rsi], r11
+    mov r11, [rax + {directory_blocks}]
+    mov [r8], r11
+    cmp qword ptr [rax + {uncounted_links}], 0
+    je 4f
+    cmp dword ptr [rdx + 16], 1
+    mov ecx, 1
+    mov r11d, 30001
+    cmove ecx, r11d
+    mov [rdx + 16], ecx
 4:
     pop rdx
     pop rcx
@@ -399,6 +446,12 @@ reprobe_hook_call:
     syscall
 2:
     pop rbx
+    ret
+    // The time of the checkout at r11.
+reprobe_hook_as_checkout:
+    mov rcx, [rax + {checkout}]
+    mov [r11], rcx
+    mov qword ptr [r11 + 8], 0
     ret
     // The time of the content at r11.
 reprobe_hook_as_content:

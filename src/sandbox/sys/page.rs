@@ -23,7 +23,14 @@ pub(super) const BEGAN: usize = 40;
 pub(super) const START: usize = 48;
 /// How many steps there are, and they: the host's time, and what the clock shows from then on.
 pub(super) const COUNT: usize = 56;
-pub(super) const STEPS: usize = 64;
+pub(super) const STEPS: usize = 112;
+/// Seconds: when the sources were checked out.
+pub(super) const CHECKOUT: usize = 64;
+/// [`Counts`], field by field.
+pub(super) const DIRECTORY_SIZE: usize = 72;
+pub(super) const DIRECTORY_BLOCKS: usize = 80;
+pub(super) const UNCOUNTED_LINKS: usize = 88;
+pub(super) const MORE_BLOCKS: usize = 96;
 /// Hash table of inodes: device (as `struct stat` has it), inode, its number, and the number of the
 /// device, in the upper half once more as `struct stat` has it. An empty entry has the number 0.
 pub(super) const TABLE: usize = 4 * 4096;
@@ -66,6 +73,19 @@ pub(in crate::sandbox) struct Step {
     pub(in crate::sandbox) reached: i64,
 }
 
+/// How directories and blocks are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sandbox) struct Counts {
+    /// Bytes of each directory.
+    pub(in crate::sandbox) directory_size: u64,
+    /// Blocks of each directory, of 512 bytes.
+    pub(in crate::sandbox) directory_blocks: u64,
+    /// Other than 0: directories do not tell their links.
+    pub(in crate::sandbox) uncounted_links: u64,
+    /// Blocks of 512 bytes that each file takes besides those that hold its content.
+    pub(in crate::sandbox) more_blocks: u64,
+}
+
 /// How a clock came to where it stands, in nanoseconds.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::sandbox) struct Course<'c> {
@@ -75,6 +95,8 @@ pub(in crate::sandbox) struct Course<'c> {
     pub(in crate::sandbox) began: i64,
     /// Where its clock started.
     pub(in crate::sandbox) start: i64,
+    /// When the sources were checked out, in whole seconds.
+    pub(in crate::sandbox) checkout: i64,
     /// Sorted by both fields. `None` where the clock does not stand still between them.
     pub(in crate::sandbox) steps: Option<&'c [Step]>,
 }
@@ -149,6 +171,7 @@ impl SharedPages {
                     (SINCE, course.since),
                     (BEGAN, course.began),
                     (START, course.start),
+                    (CHECKOUT, course.checkout),
                 ];
                 for (place, time) in fixed {
                     self.put(place, time.cast_unsigned());
@@ -165,8 +188,13 @@ impl SharedPages {
         self.put(SEQUENCE, (sequence | 1) + 1);
     }
 
-    /// From now on a file is shown with the numbers of [`SharedPages::number`], or not at all.
-    pub(in crate::sandbox) fn show_numbers(&self) {
+    /// From now on a file is shown with the numbers of [`SharedPages::number`] and these counts, or
+    /// not at all.
+    pub(in crate::sandbox) fn show_numbers(&self, counts: Counts) {
+        self.put(DIRECTORY_SIZE, counts.directory_size);
+        self.put(DIRECTORY_BLOCKS, counts.directory_blocks);
+        self.put(UNCOUNTED_LINKS, counts.uncounted_links);
+        self.put(MORE_BLOCKS, counts.more_blocks);
         self.put(FLAGS, self.get(FLAGS) | SHOWS_NUMBERS);
     }
 

@@ -225,11 +225,14 @@ fn words(
     };
     let (what, it) = match TIMES.map(|source| read.contains(&source)) {
         [true, true] => (
-            "reads the clock and the times of files that the build made",
+            "reads the clock and the times of files that the build made or found",
             "both",
         ),
         [true, false] => ("reads the clock", "it"),
-        [false, true] => ("reads the times of files that the build made", "them"),
+        [false, true] => (
+            "reads the times of files that the build made or found",
+            "them",
+        ),
         [false, false] => ("takes random bytes from the kernel", "them"),
     };
     format!(
@@ -319,7 +322,7 @@ mod tests {
             words(&suspects[0], &read, &witness, &shown, true)
         };
         let who = "`tar cf a.tar a`, called by `make`, reads";
-        let made = "the times of files that the build made";
+        let made = "the times of files that the build made or found";
         assert_eq!(
             [tar(&TIMES), tar(&TIMES[..1]), tar(&TIMES[1..])],
             [
