@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use reprobe::catalog::{Catalog, FILES};
 use reprobe::model::{
     Capabilities, Clock, Cpus, DirectoryOrder, Missing, Need, Network, Row, Setting, Slot,
-    UserIdentity,
+    UserIdentity, Varies,
 };
 use reprobe::plan::{self, Hold, Plan, Request, Why, plan};
 
@@ -114,6 +114,31 @@ fn every_variation_of_the_design_ships() {
     let catalog = Catalog::builtin().unwrap();
     let names: Vec<_> = catalog.entries().iter().map(|e| e.name.as_str()).collect();
     assert_eq!(names, SHIPPED);
+}
+
+#[test]
+fn every_shipped_variation_says_whether_it_is_of_the_checkout_or_of_the_machine() {
+    let catalog = Catalog::builtin().unwrap();
+    let says = |file: &str, kind: &str| {
+        let (_, text) = FILES.iter().find(|(name, _)| *name == file).unwrap();
+        text.lines()
+            .any(|line| line == format!("varies = \"{kind}\""))
+    };
+    for entry in catalog.entries() {
+        let (kind, said) = if entry.name.starts_with("source-") {
+            (Varies::Checkout, "checkout")
+        } else {
+            (Varies::Machine, "machine")
+        };
+        assert_eq!(entry.varies, kind, "{}", entry.name);
+        assert!(says(&entry.file, said), "{}", entry.file);
+    }
+    let own = "name = 'x'\nvaries = 'moon'\nsummary = 's'\ncatches = 'c'\nweight = 1\n\
+               [control]\nname = 'a'\nsettings = { umask = 0o022 }\n";
+    assert_eq!(
+        problems(&[("x.toml", own)]),
+        "x.toml:2: `varies` cannot be `moon`; known are `checkout`, `machine`"
+    );
 }
 
 #[test]

@@ -272,6 +272,45 @@ fn what_is_unstable_is_shown_as_two_trials_of_one_environment_made_it() {
 }
 
 #[test]
+fn the_checkout_is_told_apart_from_the_machine_and_decides_where_it_is_to() {
+    let tree = tree();
+    let build = "stat -c %Y a.txt >times; umask >mask; cat mask times >both";
+    let check = |more: &[&str]| {
+        let only = ["check", "--only", "source-mtime,umask", "--json", "-"];
+        let words = [&only[..], more, &["--", build]].concat();
+        let ran = run(tree.path(), &words);
+        let findings: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        (ran.code.unwrap(), ran.err, findings)
+    };
+    let (code, page, findings) = check(&["--checkout", "apart", "-o", "times"]);
+    assert_eq!(code, 0, "{page}");
+    assert!(page.starts_with("REPRODUCIBLE"), "{page}");
+    assert!(page.contains("CHECKOUT: 1 of 1 output differs by the checkout alone (source-mtime)"));
+    assert_eq!(findings["verdict"], "reproducible");
+    assert_eq!(findings["artifacts"][0]["verdict"], "differs");
+    assert_eq!(findings["artifacts"][0]["without_checkout"], "same");
+    assert_eq!(findings["findings"][0]["by_checkout"], true);
+    let (code, page, findings) = check(&["-o", "times"]);
+    assert_eq!(code, 1, "{page}");
+    assert!(page.contains("--checkout apart"), "{page}");
+    assert_eq!(findings["without_checkout"], "reproducible");
+    let (code, page, findings) = check(&["--checkout", "apart", "-o", "times", "-o", "both"]);
+    assert_eq!(code, 1, "{page}");
+    let why = "1 of 2 outputs differs because of umask";
+    assert_eq!(findings["why"], why, "{page}");
+    let both = &findings["artifacts"][0];
+    assert_eq!(both["without_checkout"], "differs");
+    let kind = |name: &str| {
+        let variations = findings["variations"].as_array().unwrap();
+        variations.iter().find(|v| v["name"] == name).unwrap()["varies"].clone()
+    };
+    assert_eq!(
+        (kind("source-mtime"), kind("umask")),
+        ("checkout".into(), "machine".into())
+    );
+}
+
+#[test]
 fn beside_something_unstable_nothing_is_cleared_and_its_two_trials_are_kept() {
     let tree = tree();
     let out = tempfile::tempdir().unwrap();

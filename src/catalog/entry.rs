@@ -1,6 +1,6 @@
 //! One variation as its file says it, picks unresolved.
 
-use crate::model::{Need, RemedyText, Slot};
+use crate::model::{Need, RemedyText, Slot, Varies};
 
 use super::settings::{self, Choice};
 use super::table::{self, Problem, Problems, Table, nearest};
@@ -16,6 +16,8 @@ pub struct Entry {
     pub aliases: Vec<String>,
     /// The tag that Debian's bug tracker uses, where one exists.
     pub usertag: Option<String>,
+    /// What it belongs to; the machine where the file does not say.
+    pub varies: Varies,
     /// One line: what varies.
     pub summary: String,
     /// One line: which mistakes it finds.
@@ -110,6 +112,7 @@ fn read_entry(file: &str, mut document: Table, problems: &mut Problems) -> Optio
     let name = document.require_text("name", problems);
     let aliases = document.texts("aliases", problems);
     let usertag = optional_text(&mut document, "usertag", problems);
+    let kind = varies(&mut document, problems);
     let summary = document.require_text("summary", problems);
     let catches = document.require_text("catches", problems);
     let weight = document
@@ -143,6 +146,7 @@ fn read_entry(file: &str, mut document: Table, problems: &mut Problems) -> Optio
         name: name?,
         aliases,
         usertag,
+        varies: kind?,
         summary: summary?,
         catches: catches?,
         weight: weight?,
@@ -156,6 +160,16 @@ fn read_entry(file: &str, mut document: Table, problems: &mut Problems) -> Optio
 
 fn optional_text(table: &mut Table, key: &'static str, problems: &mut Problems) -> Option<String> {
     table.take(key)?.text(key, problems)
+}
+
+fn varies(table: &mut Table, problems: &mut Problems) -> Option<Varies> {
+    let Some(node) = table.take("varies") else {
+        return Some(Varies::Machine);
+    };
+    let known = [("checkout", Varies::Checkout), ("machine", Varies::Machine)];
+    let line = node.line;
+    let word = node.text("varies", problems)?;
+    settings::keyword(line, "varies", &word, &known, problems)
 }
 
 fn needs(table: &mut Table, problems: &mut Problems) -> Vec<Need> {

@@ -140,7 +140,7 @@ pub(super) fn read(mut table: Table, problems: &mut Problems) -> Vec<Choice> {
 }
 
 /// The value that a keyword stands for.
-fn keyword<T: Clone>(
+pub(super) fn keyword<T: Clone>(
     line: usize,
     key: &str,
     word: &str,

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::values::{assignment, duration, glob, name, variable_name};
+use super::values::{assignment, checkout, duration, glob, name, variable_name};
+use crate::model::Checkout;
 
 /// Finds out why a build is not reproducible.
 ///
@@ -201,7 +202,7 @@ pub struct CheckArgs {
         conflicts_with_all = [
             "command", "outputs", "env", "pass_env", "prepare", "network", "clean",
             "timeout", "only", "skip", "directories", "seed", "require", "repeat", "thorough", "no_locate",
-            "metadata", "keep", "dry_run",
+            "metadata", "checkout", "keep", "dry_run",
         ]
     )]
     pub resume: Option<Option<u64>>,
@@ -212,6 +213,15 @@ pub struct CheckArgs {
     /// every byte counts anyway.
     #[arg(long, help_heading = "Results")]
     pub metadata: bool,
+
+    /// Whether a difference that times, modes and owners of the sources make alone decides
+    ///
+    /// `decides`: it counts as any other, right for what is built from a git checkout, which keeps
+    /// none of them. `apart`: it is told apart and does not count, right for sources that come in
+    /// an archive with their times, modes and owners. By default `reprobe.toml` says so, else the
+    /// kind of project (Debian source packages: apart), else it decides.
+    #[arg(long, value_name = "decides|apart", value_parser = checkout, help_heading = "Results")]
+    pub checkout: Option<Checkout>,
 
     /// Write everything that was found as JSON; `-` is standard output
     ///

@@ -219,6 +219,7 @@ fn options(
         outputs_from: job.outputs_from,
         timeout: job.timeout,
         metadata: args.metadata,
+        checkout: job.checkout,
         locate: !args.no_locate,
         keep: args.keep.clone(),
         prepare: job.prepare.clone(),

@@ -10,7 +10,7 @@ use std::{fs, io};
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::catalog::{Invalid, Node, Problems, Table, Value, parse_toml};
-use crate::model::Element;
+use crate::model::{Checkout, Element};
 use crate::snapshot::walk::sorted_entries;
 
 use super::values;
@@ -33,6 +33,8 @@ pub struct Config {
     pub timeout: Option<Duration>,
     /// `build.clean`.
     pub clean: Option<bool>,
+    /// `build.checkout`: `decides` or `apart`.
+    pub checkout: Option<Checkout>,
     /// `environment.set`.
     pub variables: BTreeMap<String, String>,
     /// `environment.pass`.
@@ -201,6 +203,11 @@ fn build(table: &mut Table, config: &mut Config, problems: &mut Problems) {
     config.clean = table
         .take("clean")
         .and_then(|node| node.boolean("clean", problems));
+    config.checkout = table.take("checkout").and_then(|node| {
+        let line = node.line;
+        let text = node.text("checkout", problems)?;
+        accepted(line, "checkout", values::checkout(&text), problems)
+    });
     config.timeout = table.take("timeout").and_then(|node| {
         let line = node.line;
         let text = node.text("timeout", problems)?;

@@ -1,7 +1,7 @@
 //! What is to be built, put together from the command line, `reprobe.toml` and what the project
 //! looks like: the command line wins over the file, the file over the recognised kind.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::args::CheckArgs;
 use super::config::{Config, KnownLimit};
 use super::exit::Failure;
 use super::preset::Preset;
-use crate::model::{Build, OutputSelection, OutputsFrom};
+use crate::model::{Build, Checkout, OutputSelection, OutputsFrom};
 
 /// A build and how to run it.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Job {
     pub(super) known: Vec<KnownLimit>,
     /// The variables whose values are the caller's.
     pub(super) passed: BTreeSet<String>,
+    /// Whether a difference by the checkout alone decides.
+    pub(super) checkout: Checkout,
     /// What the user should know about choices that were made for him.
     pub(super) notes: Vec<String>,
     /// How the build was chosen, where nobody named it.
@@ -45,6 +47,7 @@ impl Job {
         let mut notes = Vec::new();
         let mut chosen = None;
         let mut preset_outputs = Vec::new();
+        let mut checkout = Checkout::default();
         let named = shell(&args.command).or(config.command);
         let command = if let Some(command) = named {
             command
@@ -58,21 +61,13 @@ impl Job {
             ));
             notes = preset.notes;
             preset_outputs = preset.outputs;
+            checkout = preset.checkout;
             preset.command
         };
         let (outputs, outputs_from) = outputs(&args.outputs, config.outputs, preset_outputs);
-        let passed = [&config.pass, &args.pass_env];
         let mut variables = config.variables;
-        let mut passed_on = BTreeSet::new();
-        for name in passed.into_iter().flatten() {
-            match given(name, &lookup)? {
-                Some(value) => {
-                    variables.insert(name.clone(), value);
-                    passed_on.insert(name.clone());
-                }
-                None => notes.push(format!("{name} is to be passed on, but is not set here")),
-            }
-        }
+        let passed = config.pass.iter().chain(&args.pass_env);
+        let mut passed_on = pass_on(passed, lookup, &mut variables, &mut notes)?;
         variables.extend(args.env.iter().cloned());
         passed_on.retain(|name| !args.env.iter().any(|(given, _)| given == name));
         let own = &args.variations;
@@ -99,10 +94,31 @@ impl Job {
             require: list(&args.require).unwrap_or(config.require),
             known: config.known,
             passed: passed_on,
+            checkout: args.checkout.or(config.checkout).unwrap_or(checkout),
             notes,
             chosen,
         })
     }
+}
+
+/// Adds the caller's own values to the variables; which they are.
+fn pass_on<'a>(
+    names: impl Iterator<Item = &'a String>,
+    lookup: impl Fn(&str) -> Option<std::ffi::OsString>,
+    variables: &mut BTreeMap<String, String>,
+    notes: &mut Vec<String>,
+) -> Result<BTreeSet<String>, Failure> {
+    let mut passed_on = BTreeSet::new();
+    for name in names {
+        match given(name, &lookup)? {
+            Some(value) => {
+                variables.insert(name.clone(), value);
+                passed_on.insert(name.clone());
+            }
+            None => notes.push(format!("{name} is to be passed on, but is not set here")),
+        }
+    }
+    Ok(passed_on)
 }
 
 /// One word is a shell line, several are an argument vector.
@@ -181,6 +197,7 @@ mod tests {
             because: "Makefile is there".to_owned(),
             command: vec!["make".to_owned(), "dist".to_owned()],
             outputs: vec!["*.tar.*".to_owned()],
+            checkout: Checkout::Decides,
             notes: vec!["a note".to_owned()],
         }
     }
@@ -204,6 +221,20 @@ mod tests {
                 .starts_with("recognised as make")
         );
         assert_eq!(from_project.notes, ["a note"]);
+    }
+
+    #[test]
+    fn whether_the_checkout_decides_is_the_options_to_say_then_the_files_then_the_kinds() {
+        let debian = || Preset {
+            checkout: Checkout::Apart,
+            ..make()
+        };
+        let of = |words: &[&str], file: &str| job(words, file, Some(debian())).unwrap().checkout;
+        assert_eq!(of(&[], ""), Checkout::Apart);
+        assert_eq!(of(&[], "build.checkout = 'decides'"), Checkout::Decides);
+        let file = "build.checkout = 'decides'\nbuild.command = 'make'";
+        assert_eq!(of(&["--checkout", "apart"], file), Checkout::Apart);
+        assert_eq!(of(&["--", "make"], ""), Checkout::Decides);
     }
 
     #[test]

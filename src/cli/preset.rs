@@ -9,6 +9,8 @@ use std::{fs, io};
 
 use serde::Deserialize;
 
+use crate::model::Checkout;
+
 /// How to build a recognised project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preset {
@@ -20,6 +22,8 @@ pub struct Preset {
     pub command: Vec<String>,
     /// Patterns of its outputs; empty to judge everything built.
     pub outputs: Vec<String>,
+    /// Whether a difference by the checkout alone decides.
+    pub checkout: Checkout,
     /// What the user should know about the choice.
     pub notes: Vec<String>,
 }
@@ -40,6 +44,8 @@ pub enum Error {
 /// One kind of project.
 struct Kind {
     name: &'static str,
+    /// How its sources are handed on: in archives that keep times, modes and owners, or by git.
+    checkout: Checkout,
     /// The file that gives it away, where it is one.
     marker: fn(&Path) -> Result<Option<&'static str>, Error>,
     build: fn(&Path) -> Result<Recipe, Error>,
@@ -56,6 +62,7 @@ struct Recipe {
 const KINDS: &[Kind] = &[
     Kind {
         name: "debian",
+        checkout: Checkout::Apart,
         marker: |directory| Ok(present(directory, &["debian/rules"])),
         build: |_| {
             Ok(Recipe::of(
@@ -66,26 +73,31 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         name: "python",
+        checkout: Checkout::Decides,
         marker: python_marker,
         build: python,
     },
     Kind {
         name: "cargo",
+        checkout: Checkout::Decides,
         marker: |directory| Ok(present(directory, &["Cargo.toml"])),
         build: |directory| Ok(cargo(directory)),
     },
     Kind {
         name: "npm",
+        checkout: Checkout::Decides,
         marker: |directory| Ok(present(directory, &["package.json"])),
         build: |_| Ok(Recipe::of(&["npm", "pack", "--ignore-scripts"], &["*.tgz"])),
     },
     Kind {
         name: "go",
+        checkout: Checkout::Decides,
         marker: |directory| Ok(present(directory, &["go.mod"])),
         build: |_| Ok(go()),
     },
     Kind {
         name: "make",
+        checkout: Checkout::Decides,
         marker: make_marker,
         build: |_| Ok(Recipe::of(&["make", "dist"], &["*.tar.*"])),
     },
@@ -118,6 +130,7 @@ pub fn recognise(directory: &Path) -> Result<Option<Preset>, Error> {
         because,
         command: recipe.command,
         outputs: recipe.outputs,
+        checkout: kind.checkout,
         notes: recipe.notes,
     }))
 }
@@ -438,6 +451,7 @@ mod tests {
     fn a_debian_package_comes_before_what_it_wraps() {
         let preset = recognised(&[("debian/rules", ""), ("setup.py", ""), ("go.mod", "")]).unwrap();
         assert_eq!(preset.name, "debian");
+        assert_eq!(preset.checkout, Checkout::Apart);
         assert_eq!(preset.command.join(" "), "dpkg-buildpackage -b -us -uc");
         assert_eq!(preset.outputs, ["../*.deb"]);
         assert_eq!(

@@ -76,6 +76,7 @@ fn options(args: &CheckArgs, recorded: Recorded) -> Result<session::Options, Fai
         required: start.required.clone(),
         timeout: None,
         metadata: start.metadata,
+        checkout: start.checkout,
         keep: start.keep.clone(),
         workers: args.jobs.map(usize::from),
         budget: args.budget.or(start.budget),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::Checkout;
+
 /// The name of a variation, or `NAME=LEVEL`, as an element of a list.
 ///
 /// Whether it exists is the catalogue's to say. A leading `-` is refused because people know it
@@ -26,6 +28,15 @@ pub(super) fn glob(text: &str) -> Result<String, String> {
     match globset::Glob::new(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(error.kind().to_string()),
+    }
+}
+
+/// What differences by the checkout alone count for.
+pub(super) fn checkout(text: &str) -> Result<Checkout, String> {
+    match text {
+        "decides" => Ok(Checkout::Decides),
+        "apart" => Ok(Checkout::Apart),
+        _ => Err("expected `decides` or `apart`".into()),
     }
 }
 

@@ -186,6 +186,7 @@ mod tests {
             name: "time".into(),
             aliases: Vec::new(),
             usertag: None,
+            varies: crate::model::Varies::Machine,
             summary: String::new(),
             catches: String::new(),
             needs: Vec::new(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::advice::{self, Maker};
-use super::{Case, Contents, variation};
+use super::{Case, Contents, checkout, variation};
 use crate::diff;
 use crate::model::{
     Artifact, ArtifactVerdict, CertificateStep, Culprit, CulpritPart, Element, Expect, Field,
@@ -185,6 +185,7 @@ fn blank(element: &Element) -> Finding {
         reason: None,
         rate: None,
         culprits: Vec::new(),
+        by_checkout: false,
         cause: None,
         evidence: None,
         remedies: Vec::new(),
@@ -343,6 +344,7 @@ pub(super) fn artifacts(case: &Case<'_>, findings: &[Finding]) -> Vec<Artifact> 
                 path: path.to_owned(),
                 decides,
                 verdict,
+                without_checkout: checkout::without(verdict, &findings),
                 sha256: digest(case, path),
                 culprits: culprits.into_iter().collect(),
                 unstable_elements: unstable,

@@ -3,6 +3,7 @@
 //! reached the bytes (causes, evidence) is not asked here yet.
 
 mod advice;
+mod checkout;
 mod derived;
 mod element;
 mod folded;
@@ -14,7 +15,7 @@ mod verdict;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    BuildInfo, Cause, Element, FindingState, Findings, Host, SCHEMA, TrialId, TrialRecord,
+    BuildInfo, Cause, Checkout, Element, FindingState, Findings, Host, SCHEMA, TrialId, TrialRecord,
 };
 use crate::plan::{Hold, Plan};
 use crate::search;
@@ -60,6 +61,8 @@ pub struct Case<'a> {
     pub trials: Vec<TrialRecord>,
     /// Variations without which there is no verdict.
     pub required: BTreeSet<String>,
+    /// Whether a difference by the checkout alone decides.
+    pub checkout: Checkout,
     /// What makes any verdict impossible, for example that the source changed meanwhile.
     pub spoiled: Option<String>,
     /// Why the session ended before everything was known, in words, if it did.
@@ -94,10 +97,14 @@ const OUT_OF_REACH: &str = "what is unstable often comes from the time since boo
 pub fn findings(case: Case<'_>, contents: Contents<'_>) -> Findings {
     let mut findings = element::findings(&case, contents);
     derived::mark(&case, contents, &mut findings);
+    checkout::mark(case.plan, &mut findings);
     let artifacts = element::artifacts(&case, &findings);
     let variations = variation::records(&case);
     let tested = verdict::tested(&case, &variations);
-    let (verdict, why) = verdict::decide(&case, &artifacts, &variations, &tested);
+    let decide = |checkout| verdict::decide(&case, &artifacts, &variations, &tested, checkout);
+    let (verdict, why) = decide(case.checkout);
+    let (without_checkout, _) = decide(Checkout::Apart);
+    let by_checkout = checkout::said(case.checkout, &artifacts, &findings);
     let mut notes = case.notes;
     let is_unstable = findings.iter().any(|f| f.state == FindingState::Unstable);
     match &case.clock_moved {
@@ -122,6 +129,9 @@ pub fn findings(case: Case<'_>, contents: Contents<'_>) -> Findings {
         why,
         complete: case.stopped.is_none(),
         tested,
+        checkout: case.checkout,
+        without_checkout,
+        by_checkout,
         build: case.build,
         source_date_epoch: case.source_date_epoch,
         clock: clock(case.plan).into(),

@@ -18,6 +18,7 @@ pub(super) fn records(case: &Case<'_>) -> Vec<VariationRecord> {
         tried.map(|(factor, (variation, verdict))| record(case, factor, variation, *verdict));
     let left_out = case.plan.left_out.iter().map(|left_out| VariationRecord {
         name: left_out.name.clone(),
+        varies: left_out.varies,
         status: VariationStatus::NotTested,
         control: left_out.control.clone(),
         varied: left_out.varied.clone(),
@@ -68,6 +69,7 @@ fn record(
     let reason = said.collect::<Vec<_>>().join("; ");
     VariationRecord {
         name: variation.name.clone(),
+        varies: variation.varies,
         status,
         control: variation.control.name.clone(),
         varied: tried_levels(case, variation),

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Case, Ledger};
-use crate::model::{Artifact, ArtifactVerdict, Tested, VariationRecord, VariationStatus, Verdict};
+use crate::model::{
+    Artifact, ArtifactVerdict, Checkout, Tested, VariationRecord, VariationStatus, Varies, Verdict,
+};
 use crate::plan::Why;
 use crate::search::Control;
 
@@ -17,6 +19,7 @@ pub(super) fn decide(
     artifacts: &[Artifact],
     variations: &[VariationRecord],
     tested: &Tested,
+    checkout: Checkout,
 ) -> (Verdict, String) {
     if let Some(reason) = no_ground(case) {
         return (Verdict::Inconclusive, reason);
@@ -27,10 +30,11 @@ pub(super) fn decide(
         .collect();
     let differing = judged
         .iter()
-        .filter(|a| a.verdict != ArtifactVerdict::Same)
+        .filter(|artifact| counting(artifact, checkout) != ArtifactVerdict::Same)
         .count();
     if differing > 0 {
-        return (Verdict::NotReproducible, why_not(case, differing, &judged));
+        let why = why_not(case, differing, &judged, &aside(variations, checkout));
+        return (Verdict::NotReproducible, why);
     }
     if let Some(stopped) = stopped(case) {
         let so_far = if case.trials.len() < 2 {
@@ -60,8 +64,10 @@ pub(super) fn decide(
     let (controls, all) = case.search.repeats;
     let outputs = plural(judged.len(), "output");
     let are = if judged.len() == 1 { "is" } else { "are" };
+    let whole = judged.iter().all(|a| a.verdict == ArtifactVerdict::Same);
+    let but = if whole { "" } else { ", but for the checkout," };
     let why = format!(
-        "{outputs} {are} identical in {} ({controls} unvaried, {all} with everything varied)",
+        "{outputs} {are} identical{but} in {} ({controls} unvaried, {all} with everything varied)",
         plural(case.trials.len(), "trial")
     );
     let why = match unnoticed(case.trials.len()) {
@@ -120,6 +126,23 @@ fn not_tested(tested: &Tested) -> Option<String> {
     (!said.is_empty()).then(|| said.join("; "))
 }
 
+/// What is said about an output as far as it counts.
+fn counting(artifact: &Artifact, checkout: Checkout) -> ArtifactVerdict {
+    match checkout {
+        Checkout::Decides => artifact.verdict,
+        Checkout::Apart => artifact.without_checkout,
+    }
+}
+
+/// The variations that do not count.
+fn aside(variations: &[VariationRecord], checkout: Checkout) -> BTreeSet<&str> {
+    let of_checkout = |variation: &&VariationRecord| {
+        checkout == Checkout::Apart && variation.varies == Varies::Checkout
+    };
+    let aside = variations.iter().filter(of_checkout);
+    aside.map(|variation| variation.name.as_str()).collect()
+}
+
 /// How often something must differ by chance, in percent rounded up, to go unnoticed in so many
 /// trials in less than one session of a hundred; nothing for sessions too short to say much.
 fn unnoticed(trials: usize) -> Option<u32> {
@@ -153,8 +176,11 @@ fn stopped(case: &Case<'_>) -> Option<String> {
     Some(format!("{stopped} after {trials}"))
 }
 
-fn why_not(case: &Case<'_>, differing: usize, judged: &[&Artifact]) -> String {
-    let sets: BTreeSet<&Vec<String>> = judged.iter().flat_map(|a| &a.culprits).collect();
+/// Sets of what is told apart (`aside`) are not named.
+fn why_not(case: &Case<'_>, differing: usize, judged: &[&Artifact], aside: &BTreeSet<&str>) -> String {
+    let all = judged.iter().flat_map(|artifact| &artifact.culprits);
+    let counts = |set: &&Vec<String>| set.iter().any(|name| !aside.contains(name.as_str()));
+    let sets: BTreeSet<&Vec<String>> = all.filter(counts).collect();
     let alone = sets.iter().all(|set| set.len() == 1);
     let names: Vec<String> = sets.into_iter().map(|set| together(set)).collect();
     let unstable = judged.iter().any(|artifact| artifact.unstable_elements > 0);

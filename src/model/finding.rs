@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Missing, TrialId, TrialKind};
+use super::{Missing, TrialId, TrialKind, Varies};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "reprobe.findings/1";
@@ -30,6 +30,12 @@ pub struct Findings {
     /// How much of what can vary was varied.
     #[serde(default)]
     pub tested: Tested,
+    /// Whether a difference by the checkout alone decides.
+    pub checkout: Checkout,
+    /// The verdict if such differences are left out, whether they decide or not.
+    pub without_checkout: Verdict,
+    /// One sentence: which outputs differ by the checkout alone; null where none does.
+    pub by_checkout: Option<String>,
     /// What was built.
     pub build: BuildInfo,
     /// `SOURCE_DATE_EPOCH` as the build saw it.
@@ -87,6 +93,17 @@ pub enum Verdict {
     NotReproducible,
     /// Could not decide: exactly exit code 125.
     Inconclusive,
+}
+
+/// What a difference counts for that times, modes and owners of the sources make alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Checkout {
+    /// It decides as any other.
+    #[default]
+    Decides,
+    /// It is told apart and does not decide: the sources come with their times, modes and owners.
+    Apart,
 }
 
 /// What was built.
@@ -159,6 +176,8 @@ pub enum TrialResult {
 pub struct VariationRecord {
     /// Its name.
     pub name: String,
+    /// What it belongs to.
+    pub varies: Varies,
     /// What is said.
     pub status: VariationStatus,
     /// The control level.
@@ -194,6 +213,8 @@ pub struct Artifact {
     pub decides: bool,
     /// What is said about it.
     pub verdict: ArtifactVerdict,
+    /// The same without what differs by the checkout alone.
+    pub without_checkout: ArtifactVerdict,
     /// SHA-256 of the control's bytes in hexadecimal; null for what has none (a link).
     pub sha256: Option<String>,
     /// The union of the culprits of its elements.
@@ -241,6 +262,9 @@ pub struct Finding {
     pub rate: Option<Rate>,
     /// Alternatives: each is one minimal set of variations.
     pub culprits: Vec<Culprit>,
+    /// All of them are variations of the checkout.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_checkout: bool,
     /// How the variation reached the bytes.
     pub cause: Option<String>,
     /// The bytes and processes that show it.

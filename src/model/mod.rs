@@ -16,9 +16,10 @@ pub use environment::{
     Network, Randomness, Setting, Shell, Slot, SourceMode, SourceMtime, Terminal, UserIdentity,
 };
 pub use finding::{
-    Artifact, ArtifactVerdict, BuildInfo, Cause, CertificateStep, Culprit, CulpritPart, Expect,
-    Finding, FindingState, Findings, Host, OutputsFrom, Rate, Remedy, SCHEMA, Tested, TrialRecord,
+    Artifact, ArtifactVerdict, BuildInfo, Cause, CertificateStep, Checkout, Culprit, CulpritPart,
+    Expect, Finding, FindingState, Findings, Host, OutputsFrom, Rate, Remedy, SCHEMA, Tested,
+    TrialRecord,
     TrialResult, Values, VariationRecord, VariationStatus, Verdict,
 };
 pub use trial::{Build, Outcome, OutputSelection, Row, TrialId, TrialKind};
-pub use variation::{Level, RemedyText, Variation};
+pub use variation::{Level, RemedyText, Variation, Varies};

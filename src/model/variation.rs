@@ -6,6 +6,16 @@ use super::Need;
 use super::element::Field;
 use super::environment::{Environment, Setting};
 
+/// What a variation belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Varies {
+    /// How the sources came to be where they are built: their times, modes and owners.
+    Checkout,
+    /// Where, when and by whom they are built: everything else.
+    Machine,
+}
+
 /// One aspect of the environment that should not matter, its levels resolved by the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Variation {
@@ -15,6 +25,8 @@ pub struct Variation {
     pub aliases: Vec<String>,
     /// The tag that Debian's bug tracker uses, where one exists.
     pub usertag: Option<String>,
+    /// What it belongs to.
+    pub varies: Varies,
     /// One line: what varies.
     pub summary: String,
     /// One line: which mistakes it finds.

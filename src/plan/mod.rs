@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Entry, UnknownName};
 use crate::model::{
-    Capabilities, Environment, Level, Missing, Need, Network, Row, Setting, Slot, Variation,
+    Capabilities, Environment, Level, Missing, Need, Network, Row, Setting, Slot, Variation, Varies,
 };
 
 pub use describe::{describe, describe_level};
@@ -91,6 +91,8 @@ pub struct LeftOut {
     pub name: String,
     /// Names under which other tools know it.
     pub aliases: Vec<String>,
+    /// What it belongs to.
+    pub varies: Varies,
     /// Why.
     pub why: Why,
     /// Why, as a sentence's fragment.
@@ -295,6 +297,7 @@ impl Plan {
             name: entry.name.clone(),
             aliases: entry.aliases.clone(),
             usertag: entry.usertag.clone(),
+            varies: entry.varies,
             summary: entry.summary.clone(),
             catches: entry.catches.clone(),
             needs: entry.needs.clone(),
@@ -311,6 +314,7 @@ impl Plan {
         self.left_out.push(LeftOut {
             name: entry.name.clone(),
             aliases: entry.aliases.clone(),
+            varies: entry.varies,
             why: refusal.why,
             reason: refusal.missing.reason,
             hint: refusal.missing.hint,

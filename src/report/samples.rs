@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    Artifact, ArtifactVerdict, BuildInfo, CertificateStep, Culprit, Expect, Finding, FindingState,
-    Findings, Host, Missing, OutputsFrom, Rate, Remedy, SCHEMA, Tested, TrialId, TrialKind,
-    TrialRecord, TrialResult, Values, VariationRecord, VariationStatus, Verdict,
+    Artifact, ArtifactVerdict, BuildInfo, CertificateStep, Checkout, Culprit, Expect, Finding,
+    FindingState, Findings, Host, Missing, OutputsFrom, Rate, Remedy, SCHEMA, Tested, TrialId,
+    TrialKind, TrialRecord, TrialResult, Values, VariationRecord, VariationStatus, Varies, Verdict,
 };
 
 const SDIST: &str = "dist/six-1.16.0.tar.gz";
@@ -13,6 +13,11 @@ const SDIST: &str = "dist/six-1.16.0.tar.gz";
 pub(super) fn variation(name: &str, status: VariationStatus, levels: [&str; 2]) -> VariationRecord {
     VariationRecord {
         name: name.to_owned(),
+        varies: if name.starts_with("source-") {
+            Varies::Checkout
+        } else {
+            Varies::Machine
+        },
         status,
         control: levels[0].to_owned(),
         varied: vec![levels[1].to_owned()],
@@ -38,6 +43,7 @@ pub(super) fn artifact(path: &str, verdict: ArtifactVerdict, culprits: &[&[&str]
         path: path.to_owned(),
         decides: true,
         verdict,
+        without_checkout: verdict,
         sha256: Some("5b0f".repeat(16)),
         culprits: culprits.iter().map(|names| owned(names)).collect(),
         unstable_elements: 0,
@@ -60,6 +66,7 @@ pub(super) fn finding(element: &str, field: &str, values: [&str; 2]) -> Finding 
         reason: None,
         rate: None,
         culprits: Vec::new(),
+        by_checkout: false,
         cause: None,
         evidence: None,
         remedies: Vec::new(),
@@ -114,6 +121,9 @@ pub(super) fn reproducible() -> Findings {
         why: "both outputs are identical under the 4 variations tested".to_owned(),
         complete: true,
         tested: Tested::default(),
+        checkout: Checkout::Decides,
+        without_checkout: Verdict::Reproducible,
+        by_checkout: None,
         build: BuildInfo {
             command: owned(&["sh", "-ec", "make dist"]),
             source: "/home/ada/hello".to_owned(),

@@ -127,6 +127,7 @@ fn start(
         outputs_from: options.outputs_from,
         plan,
         metadata: options.metadata,
+        checkout: options.checkout,
         copies: sandbox.lower_source() == LowerSource::Copy,
         required: options.required.clone(),
         workers,

@@ -28,8 +28,8 @@ use std::time::{Duration, Instant};
 use crate::catalog::Catalog;
 use crate::explain;
 use crate::model::{
-    Build, BuildInfo, Capabilities, Findings, Host, OutputSelection, OutputsFrom, TrialId,
-    TrialKind, TrialResult,
+    Build, BuildInfo, Capabilities, Checkout, Findings, Host, OutputSelection, OutputsFrom,
+    TrialId, TrialKind, TrialResult,
 };
 use crate::plan::{self, Plan};
 use crate::sandbox::{self, Sandbox, Stop};
@@ -65,6 +65,8 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// Modes of the outputs themselves count.
     pub metadata: bool,
+    /// Whether a difference by the checkout alone decides.
+    pub checkout: Checkout,
     /// Where the outputs of the control and of all certificates go, one directory per trial.
     pub keep: Option<PathBuf>,
     /// Trials at the same time; without it, as many as there are processors for, by what the control
@@ -239,6 +241,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<C
         host: host(&options.host),
         trials: std::mem::take(&mut session.trials),
         required: options.required.clone(),
+        checkout: options.checkout,
         spoiled: session.spoiled.take(),
         stopped: stopped.map(|stop| stop.to_string()),
         searched: session.searched,

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Build, Environment, Outcome, OutputsFrom, Row, TrialId, TrialKind};
+use crate::model::{Build, Checkout, Environment, Outcome, OutputsFrom, Row, TrialId, TrialKind};
 use crate::plan::Plan;
 
 /// The version of the format; a journal of another version is refused.
-pub const JOURNAL: u32 = 2;
+pub const JOURNAL: u32 = 3;
 
 /// How long it is waited for a journal that somebody else writes.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -64,6 +64,8 @@ pub struct Start {
     pub plan: Plan,
     /// Modes of the outputs themselves count.
     pub metadata: bool,
+    /// Whether a difference by the checkout alone decides.
+    pub checkout: Checkout,
     /// Trials see a copy of the source, as an overlay over the original breaks the build.
     pub copies: bool,
     /// Variations without which there is no verdict, by name.

@@ -9,7 +9,8 @@ use super::super::words::{alternatives, count, printable, sets, varied_in};
 use super::causes::Causes;
 use super::rows::{GROUPS_LISTED, list};
 use crate::model::{
-    ArtifactVerdict, CertificateStep, CulpritPart, Expect, Finding, FindingState, Findings,
+    ArtifactVerdict, CertificateStep, Checkout, CulpritPart, Expect, Finding, FindingState,
+    Findings,
 };
 
 pub(super) fn write(page: &mut Page, findings: &Findings, artifacts: &Artifacts<'_>) {
@@ -20,7 +21,21 @@ pub(super) fn write(page: &mut Page, findings: &Findings, artifacts: &Artifacts<
     };
     let (deciding, aside): (Vec<&Finding>, Vec<&Finding>) =
         findings.findings.iter().partition(decides);
-    culprits(page, findings, artifacts, &deciding);
+    let apart = |finding: &&Finding| {
+        findings.checkout == Checkout::Apart
+            && finding.by_checkout
+            && finding.state == FindingState::Certified
+    };
+    let (apart, deciding): (Vec<&Finding>, Vec<&Finding>) = deciding.iter().partition(|f| apart(f));
+    culprits(
+        page,
+        findings,
+        artifacts,
+        &deciding,
+        ("Culprits", Look::Bad),
+    );
+    let heading = "By the checkout alone: does not decide here (--checkout decides makes it count)";
+    culprits(page, findings, artifacts, &apart, (heading, Look::Doubtful));
     unproven(page, artifacts, &deciding);
     beside(page, artifacts, &aside);
     unexplained(page, findings, &aside);
@@ -31,10 +46,11 @@ fn culprits(
     page: &mut Page,
     findings: &Findings,
     artifacts: &Artifacts<'_>,
-    deciding: &[&Finding],
+    members: &[&Finding],
+    (heading, look): (&str, Look),
 ) {
     let mut sections: BTreeMap<Vec<Vec<String>>, Vec<&Finding>> = BTreeMap::new();
-    for finding in deciding {
+    for finding in members {
         if finding.state == FindingState::Certified {
             sections.entry(sets(finding)).or_default().push(finding);
         }
@@ -42,14 +58,14 @@ fn culprits(
     if sections.is_empty() {
         return;
     }
-    page.heading("Culprits");
+    page.heading(heading);
     let mut causes = Causes::default();
     for (index, (sets, members)) in sections.iter().enumerate() {
         if index > 0 {
             page.gap();
         }
         let levels = levels(findings, sets, members);
-        let title = Text::new(Look::Bad, &alternatives(sets)).and(Look::Dim, &levels);
+        let title = Text::new(look, &alternatives(sets)).and(Look::Dim, &levels);
         page.paragraph(2, 2, &title);
         list(page, 4, artifacts, members, |_| String::new());
         causes.write(page, sets, members);

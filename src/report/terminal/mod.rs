@@ -14,7 +14,7 @@ use super::group::{Artifacts, artifacts};
 use super::page::{Layout, Look, Page, Text};
 use super::words::{and, count, printable, seconds, set};
 use crate::model::{
-    Artifact, ArtifactVerdict, Findings, OutputsFrom, TrialKind, TrialResult, Verdict,
+    Artifact, ArtifactVerdict, Checkout, Findings, OutputsFrom, TrialKind, TrialResult, Verdict,
 };
 
 /// How many outputs are listed of each kind.
@@ -61,6 +61,14 @@ fn verdict(page: &mut Page, findings: &Findings) {
     let first = lines.next().unwrap_or_default();
     let text = Text::new(look, word).and(Look::Strong, &printable(first));
     page.paragraph(0, 2, &text);
+    if let Some(said) = &findings.by_checkout {
+        let look = match findings.checkout {
+            Checkout::Decides => Look::Plain,
+            Checkout::Apart => Look::Doubtful,
+        };
+        let text = Text::new(look, "CHECKOUT:").and(Look::Plain, &printable(said));
+        page.paragraph(0, 2, &text);
+    }
     // Further lines are the end of a log.
     for line in lines {
         page.verbatim(2, Look::Plain, &printable(line));
@@ -159,6 +167,8 @@ fn outputs(page: &mut Page, findings: &Findings, artifacts: &Artifacts<'_>) {
 
 /// What the table says of one output.
 fn because(artifact: &Artifact, findings: &Findings) -> Text {
+    let apart = findings.checkout == Checkout::Apart
+        && artifact.without_checkout == ArtifactVerdict::Same;
     let (look, word) = match artifact.verdict {
         ArtifactVerdict::Same if findings.trials.len() < 2 => {
             return Text::new(Look::Doubtful, "not compared yet");
@@ -167,6 +177,7 @@ fn because(artifact: &Artifact, findings: &Findings) -> Text {
             return Text::new(Look::Doubtful, "same so far");
         }
         ArtifactVerdict::Same => return Text::new(Look::Good, "same"),
+        ArtifactVerdict::Differs if apart => (Look::Doubtful, "differs by the checkout alone:"),
         ArtifactVerdict::Differs => (Look::Bad, "differs:"),
         ArtifactVerdict::Unstable => (Look::Doubtful, "unstable:"),
     };

@@ -36,6 +36,43 @@ fn a_reproducible_build_says_so_first_and_lists_what_was_not_tested() {
 }
 
 #[test]
+fn what_differs_by_the_checkout_alone_is_told_apart() {
+    let mut findings = reproducible();
+    findings.checkout = Checkout::Apart;
+    findings.by_checkout =
+        Some("1 of 2 outputs differs by the checkout alone (source-mtime)".into());
+    let output = &mut findings.artifacts[0];
+    output.verdict = ArtifactVerdict::Differs;
+    output.culprits = vec![vec!["source-mtime".into()]];
+    let mut finding = finding("hello-2.10.tar.gz", "tar.mtime", ["1", "2"]);
+    finding = certified(finding, &[(&["source-mtime"], &[2], &[0])]);
+    finding.by_checkout = true;
+    findings.findings = vec![finding];
+    findings.artifacts[0].without_checkout = ArtifactVerdict::Same;
+    let page = plain(&findings);
+    let (apart, rest) = page.split_once("Other variations").unwrap();
+    assert!(!rest.contains("tar.mtime"));
+    insta::assert_snapshot!(apart, @"
+    REPRODUCIBLE: both outputs are identical under the 4 variations tested
+    CHECKOUT: 1 of 2 outputs differs by the checkout alone (source-mtime)
+
+    Build     make dist
+    Source    /home/ada/hello
+    Judged    *.tar.gz *.zip (from --output)
+    Dates     SOURCE_DATE_EPOCH was 1700000000; the clock was running as usual
+
+    Outputs
+      hello-2.10.tar.gz  differs by the checkout alone: source-mtime
+      hello-2.10.zip     same
+
+    By the checkout alone: does not decide here (--checkout decides makes it count)
+      source-mtime
+        tar.mtime  hello-2.10.tar.gz: 1 (1970-01-01 00:00:01) -> 2 (1970-01-01 00:00:02)
+        proof: differs in trial 2 (everything varied); same in trial 0 (nothing varied)
+    ");
+}
+
+#[test]
 fn an_sdist_names_its_culprits_and_groups_their_members() {
     insta::assert_snapshot!(plain(&sdist()), @r#"
     NOT REPRODUCIBLE: 1 of 2 outputs differs, because of source-mtime, umask and user
