@@ -61,6 +61,11 @@ pub(super) fn decide(
     if tested.variations == 0 {
         return (Verdict::Inconclusive, "nothing could be varied".into());
     }
+    (Verdict::Reproducible, identical(case, &judged, tested))
+}
+
+/// In how many trials the outputs that decide were identical, and what that is worth.
+fn identical(case: &Case<'_>, judged: &[&Artifact], tested: &Tested) -> String {
     let (controls, all) = case.search.repeats;
     let outputs = plural(judged.len(), "output");
     let are = if judged.len() == 1 { "is" } else { "are" };
@@ -70,17 +75,16 @@ pub(super) fn decide(
         "{outputs} {are} identical{but} in {} ({controls} unvaried, {all} with everything varied)",
         plural(case.trials.len(), "trial")
     );
-    let why = match unnoticed(case.trials.len()) {
+    match unnoticed(case.trials.len()) {
         Some(percent) => format!(
             "{why}; what differs by chance in {percent} % of all builds or more would have shown"
         ),
         None => why,
     };
-    let why = match not_tested(tested) {
+    match not_tested(tested) {
         Some(not_tested) => format!("{why}; {not_tested}"),
         None => why,
-    };
-    (Verdict::Reproducible, why)
+    }
 }
 
 /// How much of what can vary was varied.
