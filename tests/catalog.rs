@@ -84,7 +84,7 @@ fn problems(files: &[(&str, &str)]) -> String {
     Catalog::parse(files).unwrap_err().to_string()
 }
 
-const SHIPPED: [&str; 22] = [
+const SHIPPED: [&str; 23] = [
     "time",
     "timezone",
     "locale",
@@ -100,6 +100,7 @@ const SHIPPED: [&str; 22] = [
     "file-order",
     "source-mtime",
     "source-mode",
+    "source-owner",
     "cpus",
     "kernel",
     "aslr",

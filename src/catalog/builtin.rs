@@ -26,6 +26,7 @@ variations![
     "file-order",
     "source-mtime",
     "source-mode",
+    "source-owner",
     "cpus",
     "kernel",
     "aslr",

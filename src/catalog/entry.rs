@@ -97,6 +97,7 @@ const NEEDS: &[(&str, Need)] = &[
     ("random-bytes", Need::RandomBytes),
     ("kernel-names", Need::KernelNames),
     ("inode-numbers", Need::InodeNumbers),
+    ("source-owners", Need::SourceOwners),
 ];
 
 /// Reads one file. `None` where too much is missing to go on; whatever is wrong joins `found`.

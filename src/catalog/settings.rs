@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::model::{
     Accounting, BuildPath, Clock, Cpus, DirectoryOrder, Inodes, Kernel, Locale, Network,
-    Randomness, Setting, Shell, Slot, SourceMode, SourceMtime, Terminal, UserIdentity,
+    Randomness, Setting, Shell, Slot, SourceMode, SourceMtime, SourceOwner, Terminal, UserIdentity,
 };
 
 use super::table::{Node, Problems, Table, Value, quoted};
@@ -112,6 +112,7 @@ const SETTINGS: &[(&str, Read)] = &[
     ("directory-order", directory_order),
     ("source-mtime", source_mtime),
     ("source-mode", source_mode),
+    ("source-owner", source_owner),
     ("cpus", cpus),
     ("kernel", kernel),
     ("random-addresses", |node, key, problems| {
@@ -395,6 +396,29 @@ fn source_mode(node: Node, key: &'static str, problems: &mut Problems) -> Option
         .and_then(|node| node.octal("checkout-umask", problems));
     table.finish("in `source-mode`", problems);
     Some(fixed(SourceMode::Checkout { umask: umask? }))
+}
+
+fn source_owner(node: Node, key: &'static str, problems: &mut Problems) -> Option<Choice> {
+    if matches!(node.value, Value::Text(_)) {
+        let fixed = |value| Choice::Fixed(Setting::SourceOwner(value));
+        let known = [
+            ("as-given", fixed(SourceOwner::AsGiven)),
+            ("builder", fixed(SourceOwner::Builder)),
+        ];
+        return among(node, key, &known, problems);
+    }
+    let mut table = node.table(key, problems)?;
+    let mut id = |key| table.require(key, problems)?.integer(key, problems);
+    let (uid, gid) = (id("uid"), id("gid"));
+    let name = table.require_text("name", problems);
+    let group = table.require_text("group", problems);
+    table.finish("in `source-owner`", problems);
+    Some(Choice::Fixed(Setting::SourceOwner(SourceOwner::Other {
+        uid: uid?,
+        gid: gid?,
+        name: name?,
+        group: group?,
+    })))
 }
 
 fn cpus(node: Node, key: &'static str, problems: &mut Problems) -> Option<Choice> {

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::config;
@@ -163,6 +164,10 @@ pub(super) fn request(source: &Path, seed: u64) -> plan::Request {
         network: false,
         clock: plan::Hold::default(),
         source_name: source.file_name().unwrap_or("source".as_ref()).to_owned(),
+        // Without it, the session says why.
+        source_owner: source
+            .metadata()
+            .map_or((0, 0), |metadata| (metadata.uid(), metadata.gid())),
     }
 }
 

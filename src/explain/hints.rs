@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Clock, Kernel, Row, Setting, UserIdentity, Value};
+use crate::model::{Clock, Kernel, Row, Setting, SourceOwner, UserIdentity, Value};
 use crate::plan::Plan;
 
 /// A day, in seconds: how far behind a chosen time a build may be.
@@ -195,6 +195,17 @@ fn texts(setting: &Setting) -> Vec<String> {
             name.clone(),
             group.clone(),
             gecos.clone(),
+            uid.to_string(),
+            gid.to_string(),
+        ],
+        Setting::SourceOwner(SourceOwner::Other {
+            uid,
+            gid,
+            name,
+            group,
+        }) => vec![
+            name.clone(),
+            group.clone(),
             uid.to_string(),
             gid.to_string(),
         ],

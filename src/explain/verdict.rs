@@ -75,7 +75,7 @@ fn identical(case: &Case<'_>, judged: &[&Artifact], tested: &Tested) -> String {
         "{outputs} {are} identical{but} in {} ({controls} unvaried, {all} with everything varied)",
         plural(case.trials.len(), "trial")
     );
-    match unnoticed(case.trials.len()) {
+    let why = match unnoticed(case.trials.len()) {
         Some(percent) => format!(
             "{why}; what differs by chance in {percent} % of all builds or more would have shown"
         ),
@@ -181,7 +181,12 @@ fn stopped(case: &Case<'_>) -> Option<String> {
 }
 
 /// Sets of what is told apart (`aside`) are not named.
-fn why_not(case: &Case<'_>, differing: usize, judged: &[&Artifact], aside: &BTreeSet<&str>) -> String {
+fn why_not(
+    case: &Case<'_>,
+    differing: usize,
+    judged: &[&Artifact],
+    aside: &BTreeSet<&str>,
+) -> String {
     let all = judged.iter().flat_map(|artifact| &artifact.culprits);
     let counts = |set: &&Vec<String>| set.iter().any(|name| !aside.contains(name.as_str()));
     let sets: BTreeSet<&Vec<String>> = all.filter(counts).collect();

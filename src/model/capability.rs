@@ -44,6 +44,8 @@ pub enum Need {
     KernelNames,
     /// Inode and device numbers answered by the supervisor.
     InodeNumbers,
+    /// Owners of the sources answered by the supervisor.
+    SourceOwners,
 }
 
 /// One thing that this host does not allow.

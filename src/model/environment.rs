@@ -45,6 +45,8 @@ pub struct Environment {
     pub source_mtime: SourceMtime,
     /// The permission bits of the source files.
     pub source_mode: SourceMode,
+    /// Who the source files belong to.
+    pub source_owner: SourceOwner,
     /// How many processors the build sees.
     pub cpus: Cpus,
     /// What `uname` and `/proc/version` say of the kernel.
@@ -90,6 +92,7 @@ pub enum Slot {
     DirectoryOrder,
     SourceMtime,
     SourceMode,
+    SourceOwner,
     Cpus,
     Kernel,
     RandomAddresses,
@@ -142,6 +145,7 @@ pub enum Setting {
     DirectoryOrder(DirectoryOrder),
     SourceMtime(SourceMtime),
     SourceMode(SourceMode),
+    SourceOwner(SourceOwner),
     Cpus(Cpus),
     Kernel(Kernel),
     RandomAddresses(bool),
@@ -309,6 +313,29 @@ pub enum SourceMode {
     },
 }
 
+/// Who the source files belong to, as the build sees it; its user may write them in any case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum SourceOwner {
+    /// As on the host, but that what is the caller's is the build user's.
+    AsGiven,
+    /// As on the host, whoever builds.
+    Kept,
+    /// The build's user.
+    Builder,
+    /// Somebody else.
+    Other {
+        /// User id.
+        uid: u32,
+        /// Group id.
+        gid: u32,
+        /// Login name.
+        name: String,
+        /// Name of the group.
+        group: String,
+    },
+}
+
 /// How many processors the build sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -416,6 +443,7 @@ impl Setting {
             Self::DirectoryOrder(_) => Slot::DirectoryOrder,
             Self::SourceMtime(_) => Slot::SourceMtime,
             Self::SourceMode(_) => Slot::SourceMode,
+            Self::SourceOwner(_) => Slot::SourceOwner,
             Self::Cpus(_) => Slot::Cpus,
             Self::Kernel(_) => Slot::Kernel,
             Self::RandomAddresses(_) => Slot::RandomAddresses,
@@ -447,6 +475,7 @@ impl Environment {
             Setting::DirectoryOrder(value) => self.directory_order = value,
             Setting::SourceMtime(value) => self.source_mtime = value,
             Setting::SourceMode(value) => self.source_mode = value,
+            Setting::SourceOwner(value) => self.source_owner = value,
             Setting::Cpus(value) => self.cpus = value,
             Setting::Kernel(value) => self.kernel = value,
             Setting::RandomAddresses(value) => self.random_addresses = value,
@@ -491,6 +520,7 @@ impl Default for Environment {
             directory_order: DirectoryOrder::Host,
             source_mtime: SourceMtime::AsGiven,
             source_mode: SourceMode::AsGiven,
+            source_owner: SourceOwner::AsGiven,
             cpus: Cpus::All,
             kernel: Kernel::Host,
             random_addresses: true,

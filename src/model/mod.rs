@@ -13,13 +13,13 @@ pub use capability::{Capabilities, Missing, Need};
 pub use element::{Element, Field, Made, Observed, Snapshot, Value, escape_bytes, escape_name};
 pub use environment::{
     Accounting, BuildPath, Clock, Cpus, DirectoryOrder, Environment, Inodes, Kernel, Locale,
-    Network, Randomness, Setting, Shell, Slot, SourceMode, SourceMtime, Terminal, UserIdentity,
+    Network, Randomness, Setting, Shell, Slot, SourceMode, SourceMtime, SourceOwner, Terminal,
+    UserIdentity,
 };
 pub use finding::{
     Artifact, ArtifactVerdict, BuildInfo, Cause, CertificateStep, Checkout, Culprit, CulpritPart,
     Expect, Finding, FindingState, Findings, Host, OutputsFrom, Rate, Remedy, SCHEMA, Tested,
-    TrialRecord,
-    TrialResult, Values, VariationRecord, VariationStatus, Verdict,
+    TrialRecord, TrialResult, Values, VariationRecord, VariationStatus, Verdict,
 };
 pub use trial::{Build, Outcome, OutputSelection, Row, TrialId, TrialKind};
 pub use variation::{Level, RemedyText, Variation, Varies};

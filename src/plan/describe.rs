@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::model::{
     Accounting, Clock, Cpus, DirectoryOrder, Inodes, Kernel, Level, Locale, Network, Randomness,
-    Setting, Shell, SourceMode, SourceMtime, Terminal, UserIdentity,
+    Setting, Shell, SourceMode, SourceMtime, SourceOwner, Terminal, UserIdentity,
 };
 
 /// All settings of a level, with commas.
@@ -48,6 +48,7 @@ pub fn describe(setting: &Setting) -> String {
         Setting::SourceMode(SourceMode::Checkout { umask }) => {
             format!("modes of a checkout under umask {umask:04o}")
         }
+        Setting::SourceOwner(owner) => describe_owner(owner),
         Setting::Cpus(Cpus::All) => "all processors".into(),
         Setting::Cpus(Cpus::Count { count: 1 }) => "one processor".into(),
         Setting::Cpus(Cpus::Count { count }) => format!("{count} processors"),
@@ -139,6 +140,20 @@ fn describe_mtime(mtime: SourceMtime) -> String {
         SourceMtime::AsGiven => "source times as given".into(),
         SourceMtime::Shifted { seconds } => format!("source times shifted by {seconds} s"),
         SourceMtime::Equal { at } => format!("all source times @{at}"),
+    }
+}
+
+fn describe_owner(owner: &SourceOwner) -> String {
+    match owner {
+        SourceOwner::AsGiven => "owners as given".into(),
+        SourceOwner::Kept => "owners as given, whoever builds".into(),
+        SourceOwner::Builder => "sources of who builds".into(),
+        SourceOwner::Other {
+            uid,
+            gid,
+            name,
+            group,
+        } => format!("sources of {name} ({uid}), group {group} ({gid})"),
     }
 }
 

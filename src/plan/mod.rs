@@ -45,6 +45,8 @@ pub struct Request {
     pub clock: Hold,
     /// The name of the source directory on the host.
     pub source_name: OsString,
+    /// The user and the group that own the source directory.
+    pub source_owner: (u32, u32),
 }
 
 /// How the clocks of all trials are held, from the best way to the last.

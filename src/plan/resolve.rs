@@ -8,7 +8,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::catalog::{Choice, Entry, LevelEntry, Pick};
 use crate::model::{
     BuildPath, Capabilities, Clock, Cpus, DirectoryOrder, Inodes, Level, Locale, Missing,
-    Randomness, Setting, Shell, UserIdentity,
+    Randomness, Setting, Shell, SourceOwner, UserIdentity,
 };
 
 use super::moments::Moments;
@@ -21,6 +21,7 @@ pub(super) struct Resolver<'a> {
     seed: u64,
     hold: Hold,
     source_name: &'a OsStr,
+    source_owner: (u32, u32),
     /// Where clocks start.
     pub moments: Moments,
 }
@@ -42,6 +43,7 @@ impl<'a> Resolver<'a> {
             seed: request.seed,
             hold: request.clock,
             source_name: &request.source_name,
+            source_owner: request.source_owner,
             moments: Moments::after(request.now),
         }
     }
@@ -102,8 +104,32 @@ impl<'a> Resolver<'a> {
             Choice::Fixed(Setting::User(other)) => {
                 Ok(Setting::User(not_the_caller(other, self.host.caller)))
             }
+            Choice::Fixed(Setting::SourceOwner(owner)) => {
+                Ok(Setting::SourceOwner(self.source_owner(owner)))
+            }
             Choice::Fixed(setting) => Ok(setting.clone()),
             Choice::Pick(pick) => self.pick(pick),
+        }
+    }
+
+    /// Sources of the caller become somebody else's, and those of somebody else the builder's: a
+    /// level that leaves that as it is would not show what depends on it.
+    fn source_owner(&self, owner: &SourceOwner) -> SourceOwner {
+        let caller = self.host.caller;
+        match owner {
+            SourceOwner::Other { .. } if self.source_owner.0 != caller.0 => SourceOwner::Builder,
+            SourceOwner::Other {
+                uid,
+                gid,
+                name,
+                group,
+            } => SourceOwner::Other {
+                uid: other_id(*uid, caller.0),
+                gid: other_id(*gid, caller.1),
+                name: name.clone(),
+                group: group.clone(),
+            },
+            given => given.clone(),
         }
     }
 
@@ -251,16 +277,20 @@ fn equal_length(name: &OsStr) -> String {
 fn not_the_caller(user: &UserIdentity, caller: (u32, u32)) -> UserIdentity {
     let mut user = user.clone();
     if let UserIdentity::Other { uid, gid, .. } = &mut user {
-        // Below 65534, which stands for whoever has no id.
-        let next = |id: u32| if id < 60_000 { id + 1 } else { id - 1 };
-        if *uid == caller.0 {
-            *uid = next(*uid);
-        }
-        if *gid == caller.1 {
-            *gid = next(*gid);
-        }
+        *uid = other_id(*uid, caller.0);
+        *gid = other_id(*gid, caller.1);
     }
     user
+}
+
+/// An id, or the next where it is the caller's.
+fn other_id(id: u32, caller: u32) -> u32 {
+    match id {
+        _ if id != caller => id,
+        // Below 65534, which stands for whoever has no id.
+        0..60_000 => id + 1,
+        _ => id - 1,
+    }
 }
 
 fn too_few_processors(count: u32) -> Missing {

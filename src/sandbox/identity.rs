@@ -1,12 +1,11 @@
 //! Who runs the build: ids, id maps, and what the trial's user database says.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::host::{Account, Host};
-use crate::model::UserIdentity;
+use crate::model::{Environment, SourceOwner, UserIdentity};
 
 /// The ids under which a build runs, as the trial sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,7 +133,8 @@ pub(super) fn map_text(ranges: &[IdRange]) -> String {
 
 /// `/etc/passwd` and `/etc/group` of a trial: the host's, in which the build's user stands first
 /// with the trial's home, and nobody else has his name or number.
-pub(super) fn databases(host: &Host, user: &UserIdentity, home: &Path) -> (String, String) {
+pub(super) fn databases(host: &Host, environment: &Environment) -> (String, String) {
+    let (user, home) = (&environment.user, &environment.home);
     let ids = ids(host, user);
     let account = account(host, user);
     let (uid, gid) = (ids.uid.to_string(), ids.gid.to_string());
@@ -146,10 +146,29 @@ pub(super) fn databases(host: &Host, user: &UserIdentity, home: &Path) -> (Strin
         account.shell.display(),
     );
     let group = format!("{}:x:{gid}:\n", account.group);
+    let (owner, owners) = owner_lines(&environment.source_owner);
     (
-        passwd + &without(&host.passwd, &account.name, &uid),
-        group + &without(&host.group, &account.group, &gid),
+        passwd + &owner + &without(&host.passwd, &account.name, &uid),
+        group + &owners + &without(&host.group, &account.group, &gid),
     )
+}
+
+/// The lines of who owns the sources, where it is somebody whom no database knows.
+fn owner_lines(owner: &SourceOwner) -> (String, String) {
+    match owner {
+        SourceOwner::Other {
+            uid,
+            gid,
+            name,
+            group,
+        } => (
+            format!("{name}:x:{uid}:{gid}::/nonexistent:/bin/sh\n"),
+            format!("{group}:x:{gid}:\n"),
+        ),
+        SourceOwner::AsGiven | SourceOwner::Kept | SourceOwner::Builder => {
+            (String::new(), String::new())
+        }
+    }
 }
 
 fn without(database: &str, name: &str, id: &str) -> String {

@@ -11,7 +11,7 @@ use crate::model::{Clock, Cpus, Environment, Kernel, Need, Network, Shell};
 /// Appends the steps; returns the paths that root's own copy of the system has changed by them.
 pub(super) fn ops(inputs: &Inputs<'_>, ops: &mut Vec<SetupOp>) -> Vec<PathBuf> {
     let environment = inputs.environment;
-    let (passwd, group) = identity::databases(inputs.host, &environment.user, &environment.home);
+    let (passwd, group) = identity::databases(inputs.host, environment);
     let mut texts = vec![("/etc/passwd", passwd), ("/etc/group", group)];
     if !inputs.capabilities.missing.contains_key(&Need::HostName) {
         texts.push(("/etc/hosts", hosts(environment, &inputs.host.hosts)));

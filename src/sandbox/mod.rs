@@ -21,6 +21,7 @@ mod masks;
 mod namespaces;
 mod network;
 mod op;
+mod owned;
 mod probe;
 mod protocol;
 mod request;

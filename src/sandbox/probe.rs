@@ -21,7 +21,8 @@ use super::trial::TrialSpec;
 use super::variables::Passed;
 use crate::model::{
     Accounting, Build, Capabilities, Clock, Cpus, DirectoryOrder, Environment, Inodes, Kernel,
-    Missing, Need, Network, OutputSelection, Randomness, Shell, Terminal, UserIdentity,
+    Missing, Need, Network, OutputSelection, Randomness, Shell, SourceOwner, Terminal,
+    UserIdentity,
 };
 
 /// A clock that no host has: 2100-01-01.
@@ -39,7 +40,7 @@ const OF_NAMESPACES: [Need; 7] = [
 ];
 
 /// Needs that only the supervisor of system calls can meet.
-const OF_SUPERVISOR: [Need; 7] = [
+const OF_SUPERVISOR: [Need; 8] = [
     Need::Supervisor,
     Need::ClockHook,
     Need::FileTimes,
@@ -47,6 +48,7 @@ const OF_SUPERVISOR: [Need; 7] = [
     Need::RandomBytes,
     Need::KernelNames,
     Need::InodeNumbers,
+    Need::SourceOwners,
 ];
 
 /// What a build is asked to say, one line each; then the entries of its directory. Programs that
@@ -55,12 +57,16 @@ const QUESTIONS: &str = "date +%s; \
     all=$(yes now | head -n 64 | date -f - +%s 2>&- | uniq); echo ${all:-$(date +%s)}; \
     touch new; stat -Lc %Y new \"$PWD/new\" - <new; \
     echo $(stat -Lc %Y.%i new new new new new new new new | uniq); \
-    uname -r; od -An -N8 -tx8 /dev/urandom; stat -c %i a; ls -1U; true";
+    uname -r; od -An -N8 -tx8 /dev/urandom; stat -c %i a; echo $(stat -c %u a . new); \
+    ls -1U; true";
 
 /// Why the supervisor's answers may not arrive, though it runs.
 const FORBIDDEN: &str = "an outer sandbox may forbid pidfd_getfd, process_vm_readv, \
     process_vm_writev, openat2 or statx, which answering needs: allow them (Docker: \
     --security-opt seccomp=unconfined); else please report it, with the output of reprobe doctor";
+
+/// The owner of the sources, who builds nothing.
+const OWNER: u32 = 4_567;
 
 /// The name of a kernel that no host has.
 const RELEASE: &str = "9.9.9-probe";
@@ -259,6 +265,12 @@ impl Prober<'_> {
             environment.clock = Clock::Stepped { start: FAR };
             environment.randomness = Randomness::Seeded { seed: 1 };
             environment.directory_order = DirectoryOrder::Keyed { key: 0, reverse };
+            environment.source_owner = SourceOwner::Other {
+                uid: OWNER,
+                gid: OWNER,
+                name: "probe-owner".into(),
+                group: "probe-owner".into(),
+            };
             environment.inodes = Inodes::Numbered {
                 key: u64::from(reverse),
                 accounting: Accounting::default(),
@@ -444,7 +456,7 @@ impl Answers {
     }
 
     /// What of all that was asked for arrived.
-    fn arrived(&self, other: &Self) -> [(Need, bool); 6] {
+    fn arrived(&self, other: &Self) -> [(Need, bool); 7] {
         let same = |number| self.line(number).is_some() && self.line(number) == other.line(number);
         let differs = |number| {
             self.line(number)
@@ -453,8 +465,8 @@ impl Answers {
         let far = |mut numbers: Range<usize>| {
             numbers.all(|number| self.is_far(number) && other.is_far(number))
         };
-        let entries = self.lines.get(9..).unwrap_or_default();
-        let reversed = other.lines.get(9..).unwrap_or_default().iter().rev();
+        let entries = self.lines.get(10..).unwrap_or_default();
+        let reversed = other.lines.get(10..).unwrap_or_default().iter().rev();
         [
             (Need::ClockHook, far(0..2)),
             // By name, by path and by descriptor, which are looked up in other ways; and often.
@@ -462,6 +474,13 @@ impl Answers {
             (Need::KernelNames, self.line(6) == Some(RELEASE) && same(6)),
             (Need::RandomBytes, same(7)),
             (Need::InodeNumbers, differs(8) && differs(5)),
+            (
+                Need::SourceOwners,
+                self.line(9).is_some_and(|line| {
+                    let own = line.strip_prefix(&format!("{OWNER} {OWNER} "));
+                    own.is_some_and(|own| own != OWNER.to_string())
+                }),
+            ),
             (
                 Need::DirectoryEntries,
                 entries.len() == 4 && entries.iter().eq(reversed),
@@ -490,5 +509,6 @@ fn name_of(need: Need) -> &'static str {
         Need::RandomBytes => "random bytes of its own",
         Need::KernelNames => "another name of the kernel",
         Need::InodeNumbers => "inode numbers of its own",
+        Need::SourceOwners => "owners of the sources of its own",
     }
 }

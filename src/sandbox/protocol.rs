@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::StepError;
 use super::identity::{IdMaps, Ids};
 use super::op::SetupOp;
-use super::supervisor::{self, Within};
+use super::supervisor::{self, Sources, Within};
 use crate::model::{Environment, OutputSelection, Snapshot};
 use crate::snapshot::Keep;
 
@@ -20,6 +20,9 @@ use crate::snapshot::Keep;
 pub(super) struct Request {
     /// The environment, for the supervisor of system calls.
     pub environment: Environment,
+    /// Who the sources are said to belong to, where it is not what the kernel says.
+    #[serde(default)]
+    pub(super) sources: Option<Sources>,
     /// The set-up, in order.
     pub ops: Vec<SetupOp>,
     /// Which namespaces the trial gets; none at all means that it runs without a sandbox.
@@ -80,6 +83,7 @@ impl Request {
         places.sort_by_key(|place| Reverse(place.as_os_str().len()));
         let mut config = supervisor::Config {
             places,
+            sources: self.sources.clone(),
             few_ids: self.user_map.is_some(),
             ..supervisor::Config::new(environment)
         };

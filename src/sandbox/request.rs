@@ -10,12 +10,16 @@ use super::host::Host;
 use super::identity::{self, IdMaps, Ids};
 use super::layout::{Inputs, Layout, ROOT, process_ops};
 use super::op::SetupOp;
+use super::owned::Owned;
 use super::protocol::{Namespaces, Request, Streams, files};
 use super::session::{LowerSource, Sandbox};
 use super::source::{self, Variant};
+use super::supervisor::{Sources, SourcesOwner};
 use super::trial::TrialSpec;
 use super::variables;
-use crate::model::{Environment, Need, Network, SourceMode, SourceMtime, UserIdentity};
+use crate::model::{
+    Environment, Need, Network, SourceMode, SourceMtime, SourceOwner, UserIdentity,
+};
 
 /// Where the build directory and the home are when there is no sandbox.
 struct Places {
@@ -32,10 +36,20 @@ impl Sandbox {
         self.options.capabilities.root && environment.user != UserIdentity::Caller
     }
 
-    /// The tree that a trial sees as the source, and whether its owner is yet to be mapped.
+    /// Whose the source is.
+    fn owned(&self) -> Result<Owned, Error> {
+        if let Some(owned) = self.owned.get() {
+            return Ok(*owned);
+        }
+        let owned = Owned::of(&self.options.source)?;
+        Ok(*self.owned.get_or_init(|| owned))
+    }
+
+    /// The tree that a trial sees as the source, and whether its owner is yet to be mapped. Maps are
+    /// one to one: a tree of several owners is copied for a user who is to own all of it.
     fn lower(&self, environment: &Environment) -> Result<(PathBuf, bool), Error> {
         let other = self.is_other_user(environment);
-        let mapped = other && self.maps_owners.load(Ordering::Relaxed);
+        let mapped = other && self.maps_owners.load(Ordering::Relaxed) && self.owned()?.alike;
         let given = environment.source_mtime == SourceMtime::AsGiven
             && environment.source_mode == SourceMode::AsGiven;
         let from_host = self.lower_source() == LowerSource::Host && given;
@@ -59,6 +73,8 @@ impl Sandbox {
         pooled: bool,
     ) -> Result<Layout, Error> {
         let (lower, mapped) = self.lower(environment)?;
+        let maps_caller =
+            self.is_other_user(environment) && self.maps_owners.load(Ordering::Relaxed);
         let locales = self.locales.provide(&environment.locale)?;
         let prepared = self.prepared();
         let inputs = Inputs {
@@ -69,7 +85,7 @@ impl Sandbox {
             source: &self.options.source,
             lower: &lower,
             source_map: mapped.then_some(0),
-            caller_map: mapped.then_some(1),
+            caller_map: maps_caller.then_some(1),
             scratch: self.scratch.dir(),
             trial,
             in_memory: self.in_memory.is_some(),
@@ -144,7 +160,7 @@ impl Sandbox {
         let ids = identity::ids(&self.host, &environment.user);
         let own = own_ids(&self.host);
         let owner_maps = if self.is_other_user(&environment) && namespaces.mount_and_pid {
-            let owner = owner_of(&self.options.source)?;
+            let owner = self.owned()?.top;
             vec![IdMaps::swap(owner, ids), IdMaps::swap(own, ids)]
         } else {
             Vec::new()
@@ -158,7 +174,9 @@ impl Sandbox {
             &layout.directory,
         );
         let interactive = streams == Streams::Caller;
+        let sources = self.sources(&environment, &layout.directory, ids)?;
         Ok(Request {
+            sources,
             ops: layout.ops,
             namespaces,
             user_map: namespaces.user.then(|| IdMaps::single(ids, own)),
@@ -183,6 +201,43 @@ impl Sandbox {
             focus: spec.focus.clone(),
             environment,
         })
+    }
+
+    /// Who the sources are said to belong to, where it is not what the kernel says.
+    fn sources(
+        &self,
+        environment: &Environment,
+        directory: &Path,
+        builder: Ids,
+    ) -> Result<Option<Sources>, Error> {
+        if !self.has(Need::SourceOwners) {
+            return Ok(None);
+        }
+        let caller = own_ids(&self.host);
+        let given = |kept| SourcesOwner::Given {
+            tree: self.options.source.clone(),
+            caller: (caller.uid, caller.gid),
+            builder: (builder.uid, builder.gid),
+            kept,
+        };
+        let owner = match environment.source_owner {
+            SourceOwner::Other { uid, gid, .. } => SourcesOwner::One { uid, gid },
+            SourceOwner::Builder => SourcesOwner::One {
+                uid: builder.uid,
+                gid: builder.gid,
+            },
+            SourceOwner::Kept => given(true),
+            SourceOwner::AsGiven
+                if self.is_other_user(environment) && self.owned()?.others(caller) =>
+            {
+                given(false)
+            }
+            SourceOwner::AsGiven => return Ok(None),
+        };
+        Ok(Some(Sources {
+            directory: directory.to_owned(),
+            owner,
+        }))
     }
 
     fn streams(&self, environment: &Environment, streams: Streams) -> Streams {
@@ -217,14 +272,4 @@ fn own_ids(host: &Host) -> Ids {
         uid: host.uid,
         gid: host.gid,
     }
-}
-
-fn owner_of(path: &Path) -> Result<Ids, Error> {
-    use std::os::unix::fs::MetadataExt as _;
-
-    let metadata = path.metadata().map_err(Error::file("look at", path))?;
-    Ok(Ids {
-        uid: metadata.uid(),
-        gid: metadata.gid(),
-    })
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -22,6 +22,7 @@ use super::interrupt::{Interrupt, Stop};
 use super::layout::{POOL, ROOT};
 use super::locales::Locales;
 use super::op::{Backing, Limits, SetupOp};
+use super::owned::Owned;
 use super::protocol::{Ending, Reply, Request, Streams, files};
 use super::scratch::{Remover, Scratch};
 use super::source::{Copies, SourceFingerprint};
@@ -72,6 +73,8 @@ pub struct Sandbox {
     remover: Remover,
     /// Whether the file systems here show files under mapped owners.
     pub(super) maps_owners: AtomicBool,
+    /// Whose the source is; looked at when a user other than the caller builds.
+    pub(super) owned: OnceLock<Owned>,
     copied: AtomicBool,
     prepared: Mutex<BTreeMap<String, PathBuf>>,
     trials: AtomicU32,
@@ -118,6 +121,7 @@ impl Sandbox {
             in_memory,
             remover: Remover::new(),
             maps_owners: AtomicBool::new(true),
+            owned: OnceLock::new(),
             copied: AtomicBool::new(false),
             prepared: Mutex::default(),
             trials: AtomicU32::new(0),

@@ -1,6 +1,7 @@
 //! What goes into a search and what comes out: options, tries, observations, verdicts. Variations
 //! and elements are numbers here; the session knows their names.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::model::{Expect, Row, TrialId, TrialKind};
@@ -111,6 +112,30 @@ pub struct Verdict {
     pub repeats: (u32, u32),
     /// What a reader should know besides.
     pub notes: Vec<Note>,
+}
+
+impl Verdict {
+    /// Takes a factor alone off the culprits of these elements; it is cleared where nothing else is
+    /// its.
+    pub fn acquit(&mut self, factor: usize, elements: &BTreeSet<usize>) {
+        for number in elements {
+            if let Some(ElementVerdict::Certified { culprits }) = self.elements.get_mut(*number) {
+                culprits.retain(|culprit| culprit.set != [factor]);
+            }
+        }
+        let blamed = self.elements.iter().any(|element| match element {
+            ElementVerdict::Certified { culprits } => {
+                culprits.iter().any(|culprit| culprit.set.contains(&factor))
+            }
+            _ => false,
+        });
+        if let Some(said) = self.factors.get_mut(factor)
+            && *said == FactorVerdict::Culprit
+            && !blamed
+        {
+            *said = FactorVerdict::Cleared;
+        }
+    }
 }
 
 /// What is said about one element.

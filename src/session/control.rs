@@ -169,6 +169,7 @@ fn session<'a>(
         addresses: Known::default(),
         parts: BTreeMap::new(),
         folded: BTreeMap::new(),
+        through_owners: BTreeSet::new(),
         hinted: BTreeSet::new(),
         notes: start.notes,
         course: None,

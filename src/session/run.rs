@@ -48,6 +48,8 @@ pub(super) struct Session<'a> {
     pub(super) parts: BTreeMap<(usize, usize), PartFound>,
     /// Culprits that act through another one's means.
     pub(super) folded: FoldedCulprits,
+    /// Elements on which another user acts through the owners of the sources alone.
+    pub(super) through_owners: BTreeSet<usize>,
     /// Elements that were looked into for values of levels.
     pub(super) hinted: BTreeSet<usize>,
     pub(super) notes: Vec<String>,
@@ -95,6 +97,7 @@ impl Session<'_> {
         self.searched = true;
         if self.spoiled.is_none() {
             self.name_parts()?;
+            self.tell_owners_apart()?;
         }
         Ok(())
     }

@@ -167,8 +167,8 @@ fn outputs(page: &mut Page, findings: &Findings, artifacts: &Artifacts<'_>) {
 
 /// What the table says of one output.
 fn because(artifact: &Artifact, findings: &Findings) -> Text {
-    let apart = findings.checkout == Checkout::Apart
-        && artifact.without_checkout == ArtifactVerdict::Same;
+    let apart =
+        findings.checkout == Checkout::Apart && artifact.without_checkout == ArtifactVerdict::Same;
     let (look, word) = match artifact.verdict {
         ArtifactVerdict::Same if findings.trials.len() < 2 => {
             return Text::new(Look::Doubtful, "not compared yet");

@@ -23,6 +23,7 @@ use super::places::Places;
 use super::processes::Processes;
 use super::programs::{self, Programs};
 use super::sites::Sites;
+use super::sources::Owners;
 use super::timeline::{SECOND, Timeline};
 use super::tracee::{Tracees, lock};
 use super::turn::Turn;
@@ -81,6 +82,8 @@ pub(super) struct Supervisor {
     pub(super) views: Views,
     pub(super) processes: Processes,
     pub(super) numbers: Option<Numbers>,
+    /// Whose the sources are shown to be.
+    pub(super) owners: Option<Owners>,
     pub(super) words: Option<Words>,
     /// Of the random streams.
     pub(super) seeds: Option<randomness::Seeds>,
@@ -135,7 +138,8 @@ impl Supervisor {
             if let (Some(clock), Some(numbers)) = (told, &numbers) {
                 clock.pages().show_numbers(numbers.counts());
             }
-            Sites::new(told.is_some())
+            // The pages do not tell owners.
+            Sites::new(told.is_some() && config.sources.is_none())
         });
         Ok(Self {
             listener,
@@ -152,6 +156,7 @@ impl Supervisor {
             views: Views::default(),
             processes: Processes::new(places.clone(), scope, log.is_some()),
             numbers,
+            owners: config.sources.clone().map(Owners::new),
             words: config.words.clone(),
             seeds,
             devices: randomness::Devices::default(),

@@ -96,11 +96,13 @@ fn attempt(supervisor: &Supervisor, event: &Event, guise: &mut Guise) -> Result<
     let (mut status, found) =
         view::status(supervisor, event, guise, &name, request.mask, request.flags)?;
     let stored = status;
+    let mut owners = supervisor.owners.iter();
+    let given = owners.any(|owners| owners.show(&mut status));
     supervisor.translate(event, &mut status, &found);
     if supervisor.keeps_log() && supervisor.follows_clock(&stored) {
         supervisor.witness(event, Source::FileTime, || None);
     }
-    if supervisor.numbers.is_none() && times(&status) == times(&stored) {
+    if supervisor.numbers.is_none() && !given && times(&status) == times(&stored) {
         // A source: the kernel says the same, at less cost than two writes into its memory.
         return Ok(Answer::Continue);
     }

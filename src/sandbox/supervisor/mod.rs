@@ -34,6 +34,7 @@ mod programs;
 mod randomness;
 mod reads;
 mod sites;
+mod sources;
 mod spinning;
 mod timeline;
 mod times;
@@ -61,6 +62,7 @@ pub use engine::Running;
 pub use movers::{Course, Mover};
 pub use names::Words;
 pub use processes::Process;
+pub use sources::{Sources, SourcesOwner};
 pub use unvaried::Unvaried;
 pub use witness::{Chosen, Line, Scope, Source, Within};
 
@@ -89,6 +91,9 @@ pub struct Config {
     pub places: Vec<PathBuf>,
     /// Whether times of files follow the clock.
     pub file_times: bool,
+    /// Who the sources are said to belong to; `None` for what the kernel says.
+    #[serde(default)]
+    pub sources: Option<Sources>,
     /// The trial has a user namespace with few ids: owners that it has no name for are refused as
     /// an ordinary user's are.
     #[serde(default)]
@@ -110,6 +115,7 @@ impl Config {
             words: Words::of(environment),
             places: Vec::new(),
             file_times: true,
+            sources: None,
             few_ids: false,
             witness: false,
         }
@@ -137,7 +143,7 @@ impl Config {
         if matches!(self.clock, Clock::Creeping { .. }) {
             purposes.push(Purpose::TimedWaits);
         }
-        if self.clock != Clock::Host && self.file_times {
+        if self.clock != Clock::Host && self.file_times || self.sources.is_some() {
             purposes.push(Purpose::Files);
         }
         if self.randomness != Randomness::Host {
@@ -146,13 +152,13 @@ impl Config {
         if self.words.is_some() {
             purposes.push(Purpose::Words);
         }
-        if self.few_ids {
+        if self.few_ids || self.sources.is_some() {
             purposes.push(Purpose::Owners);
         }
         // Which process is which is learnt when its program begins, and where its vDSO is.
         let several = self.randomness != Randomness::Host || within.is_some() || self.witness;
         let listed = purposes.contains(&Purpose::Directories);
-        let wanted = listed || several && !purposes.is_empty();
+        let wanted = listed || self.sources.is_some() || several && !purposes.is_empty();
         if wanted && !purposes.contains(&Purpose::Programs) {
             purposes.push(Purpose::Programs);
         }

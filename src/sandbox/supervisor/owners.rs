@@ -1,6 +1,7 @@
 //! Answers the chown family where the trial's user namespace has a name for few ids: an ordinary
 //! user may not give files away, which the kernel calls `EPERM`, but `EINVAL` where the new owner
-//! has no name there. fakeroot, for one, goes on after the former alone.
+//! has no name there. fakeroot, for one, goes on after the former alone. A source that is given to
+//! somebody is no longer shown as anybody else's.
 
 use std::ffi::CString;
 
@@ -10,7 +11,7 @@ use super::arch::Call;
 use super::engine::{Answer, Event, Supervisor};
 use super::low;
 use super::tracee::Memory;
-use super::view::{self, Guise, IdMap, Name};
+use super::view::{self, Guise, IdMap, Name, Status};
 
 /// How a call of the family names its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,10 +52,20 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event, guise: &mut Guise) 
         id != bits
             && text().is_some_and(|text| !IdMap::parse(&String::from_utf8_lossy(&text)).names(id))
     };
-    if !lacks("uid_map", user) && !lacks("gid_map", group) {
+    let refused = lacks("uid_map", user) || lacks("gid_map", group);
+    if !refused && supervisor.owners.is_none() {
         return Answer::Continue;
     }
-    match find(supervisor, event, guise, form) {
+    let found = find(supervisor, event, guise, form);
+    if !refused {
+        if let (Some(owners), Ok(status)) = (&supervisor.owners, found) {
+            let as_it_is = |id: u64| low(id).cast_unsigned() & bits == bits;
+            let device = libc::makedev(status.stx_dev_major, status.stx_dev_minor);
+            owners.give((device, status.stx_ino), !as_it_is(user), !as_it_is(group));
+        }
+        return Answer::Continue;
+    }
+    match found {
         Err(errno) if comes_first(errno) => Answer::Continue,
         // A file system that is read-only would come first, too: not worth another look.
         _ => Answer::Errno(Errno::EPERM),
@@ -82,7 +93,7 @@ fn find(
     event: &Event,
     guise: &mut Guise,
     form: Form,
-) -> Result<(), Errno> {
+) -> Result<Status, Errno> {
     let memory = Memory(event.tid);
     let [first, second, .., fifth, _] = event.args;
     let (directory, path, flags) = match form {
@@ -96,5 +107,6 @@ fn find(
         Form::At => (low(first), memory.path(second)?, low(fifth)),
     };
     let name = Name::new(directory, &path, flags, KNOWN_FLAGS)?;
-    view::status(supervisor, event, guise, &name, libc::STATX_TYPE, 0).map(drop)
+    view::status(supervisor, event, guise, &name, libc::STATX_BASIC_STATS, 0)
+        .map(|(status, _)| status)
 }

@@ -232,6 +232,12 @@ pub(super) fn begin(supervisor: &Supervisor, event: &Event) -> Answer {
     if root {
         supervisor.views.begin();
         supervisor.watch.begin(&supervisor.tracees, event.tid);
+        if let Some(owners) = &supervisor.owners {
+            let views = &supervisor.views;
+            owners.meet(supervisor, event.tid, |owner| {
+                views.inside(&supervisor.tracees, event.tid, owner)
+            });
+        }
         randomness::find_devices(supervisor, event.tid);
     }
     let tracees = &supervisor.tracees;

@@ -252,6 +252,19 @@ impl Views {
         self.diverse.store(false, Ordering::Relaxed);
     }
 
+    /// A user and a group of ours as a process of the trial knows them.
+    pub(super) fn inside(
+        &self,
+        tracees: &Tracees,
+        tid: u32,
+        (user, group): (u32, u32),
+    ) -> (u32, u32) {
+        match self.footing(tracees, tid) {
+            Ok(footing) => (footing.users.inside(user), footing.groups.inside(group)),
+            Err(_) => (user, group),
+        }
+    }
+
     fn footing(&self, tracees: &Tracees, tid: u32) -> Result<Arc<Footing>, Errno> {
         if self.diverse.load(Ordering::Relaxed) {
             return Footing::of(tracees, tid).map(Arc::new);

@@ -1,0 +1,66 @@
+//! What `user` does through the owners of the sources alone is `source-owner`'s: who builds owns
+//! what he has checked out. After the search, the elements for which both were certified are looked
+//! at in one more trial, in which another user builds and the sources keep their owners. The search
+//! is not told of it.
+
+use std::collections::BTreeSet;
+
+use super::Error;
+use super::run::Session;
+use crate::model::{Slot, SourceOwner};
+use crate::search::{ElementVerdict, Verdict};
+
+/// What a reader should know where it was found.
+const NOTE: &str = "another user brings other owners of the sources along: where that is all that \
+    `user` does, `source-owner` alone is named";
+
+impl Session<'_> {
+    /// Finds the elements on which the user acts through the owners of the sources alone.
+    pub(super) fn tell_owners_apart(&mut self) -> Result<(), Error> {
+        let filling = |slot| self.plan.filling(slot);
+        let (Some(user), Some(owner)) = (filling(Slot::User), filling(Slot::SourceOwner)) else {
+            return Ok(());
+        };
+        let verdict = self.search.verdict();
+        let mut elements = BTreeSet::new();
+        let mut level = None;
+        for (number, said) in verdict.elements.iter().enumerate() {
+            let ElementVerdict::Certified { culprits } = said else {
+                continue;
+            };
+            let alone = |factor: usize| culprits.iter().find(|culprit| culprit.set == [factor]);
+            if let (Some(by_user), Some(_)) = (alone(user), alone(owner)) {
+                level = by_user.levels.first().copied().or(level);
+                elements.insert(number);
+            }
+        }
+        let Some(level) = level else {
+            return Ok(());
+        };
+        let mut row = self.plan.control_row();
+        if let Some(slot) = row.0.get_mut(user) {
+            *slot = level;
+        }
+        let mut environment = self.plan.environment(&row);
+        environment.source_owner = SourceOwner::Kept;
+        let said = "all but the owners of the sources";
+        let Some(kept) = self.try_part(user, level, said, &environment)? else {
+            return Ok(());
+        };
+        elements.retain(|number| self.shows(kept, *number) == Some(false));
+        if !elements.is_empty() {
+            self.notes.push(NOTE.into());
+        }
+        self.through_owners = elements;
+        Ok(())
+    }
+
+    /// What the search says, without what `user` does through the owners of the sources alone.
+    pub(super) fn verdict(&self) -> Verdict {
+        let mut verdict = self.search.verdict();
+        if let Some(user) = self.plan.filling(Slot::User) {
+            verdict.acquit(user, &self.through_owners);
+        }
+        verdict
+    }
+}
