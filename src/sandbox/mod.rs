@@ -6,6 +6,7 @@
 //! front end -> reprobe __supervise -> first process of the trial -> build
 //! ```
 
+mod answers;
 mod apply;
 mod cpus;
 mod delta;
