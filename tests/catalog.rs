@@ -60,6 +60,7 @@ fn request() -> Request {
         network: false,
         clock: Hold::Stepped,
         source_name: "hello-2.10".into(),
+        source_owner: (0, 0),
     }
 }
 
@@ -143,6 +144,23 @@ fn every_shipped_variation_says_whether_it_is_of_the_checkout_or_of_the_machine(
 }
 
 #[test]
+fn sources_of_the_caller_become_somebody_elses_and_those_of_others_the_builders() {
+    let level = |source_owner| {
+        let wanted = Request {
+            source_owner,
+            ..request()
+        };
+        let plan = planned(&able(), &wanted);
+        let mut variations = plan.variations.iter();
+        let owner = variations.find(|v| v.name == "source-owner").unwrap();
+        plan::describe_level(&owner.varied[0])
+    };
+    let other = "sources of vary-ownrzoqa (45673), group vary-ogrpzoqa (56734)";
+    assert_eq!(level((0, 0)), other);
+    assert_eq!(level((1000, 1000)), "sources of who builds");
+}
+
+#[test]
 fn every_file_beside_the_registry_is_registered() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("variations");
     let found = std::process::Command::new("ls")
@@ -170,7 +188,7 @@ fn every_slot_has_exactly_one_owner() {
     assert_eq!(distinct.len(), slots.len());
     assert_eq!(
         distinct.len(),
-        23,
+        24,
         "a slot that nothing varies: {distinct:?}"
     );
 }
@@ -347,7 +365,14 @@ fn without_a_supervisor_its_variations_are_left_out_and_the_control_holds_nothin
     let left: Vec<_> = plan.left_out.iter().map(|l| l.name.as_str()).collect();
     assert_eq!(
         left,
-        ["time", "file-order", "kernel", "randomness", "inode"]
+        [
+            "time",
+            "file-order",
+            "source-owner",
+            "kernel",
+            "randomness",
+            "inode"
+        ]
     );
     assert!(
         plan.left_out

@@ -313,6 +313,90 @@ fn the_checkout_is_told_apart_from_the_machine_and_decides_where_it_is_to() {
     );
 }
 
+/// A tree as root finds it who has unpacked an archive and kept its owners.
+fn tree_of_others() -> Option<TempDir> {
+    let tree = tree();
+    let below = tree.path().join("pkg.egg-info");
+    fs::create_dir(&below).unwrap();
+    fs::write(below.join("PKG-INFO"), "old\n").unwrap();
+    let owned = [below.join("PKG-INFO"), below, tree.path().join("a.txt")];
+    let mut owned = owned.iter();
+    let given = owned.all(|path| std::os::unix::fs::chown(path, Some(1000), Some(1000)).is_ok());
+    let required = std::env::var("REPROBE_REQUIRE").is_ok_and(|value| value == "all");
+    assert!(given || !required, "only root can give files away");
+    if !given {
+        eprintln!("skipped: only root can give files away");
+    }
+    given.then_some(tree)
+}
+
+#[test]
+fn another_user_can_write_sources_of_others_and_sees_whose_they_are() {
+    let Some(tree) = tree_of_others() else {
+        return;
+    };
+    let build = "touch -d @0 pkg.egg-info; echo new >pkg.egg-info/PKG-INFO; touch pkg.egg-info/x; \
+                 chmod 640 a.txt; stat -c '%n %u %g' . a.txt pkg.egg-info/PKG-INFO pkg.egg-info/x";
+    let shown = |vary: &str| {
+        let ran = run(tree.path(), &["exec", "--vary", vary, "--", build]);
+        assert_eq!(ran.code, Some(0), "{vary}: {}", ran.err);
+        ran.out.replace('\n', "; ")
+    };
+    let user = ". 43217 54321; a.txt 1000 1000; pkg.egg-info/PKG-INFO 1000 1000; \
+                pkg.egg-info/x 43217 54321; ";
+    assert_eq!(shown("user"), user);
+    assert_eq!(shown("user,source-mode"), user);
+    let owner = ". 45673 56734; a.txt 45673 56734; pkg.egg-info/PKG-INFO 45673 56734; \
+                 pkg.egg-info/x 43217 54321; ";
+    assert_eq!(shown("user,source-owner"), owner);
+}
+
+#[test]
+fn in_a_tree_of_others_the_user_is_blamed_for_what_he_makes_alone() {
+    let Some(tree) = tree_of_others() else {
+        return;
+    };
+    let build = "echo new >pkg.egg-info/PKG-INFO; echo >made; \
+                 find a.txt pkg.egg-info -printf '%u %m\\n' >o; stat -c %u made >p";
+    let only = "user,source-owner,source-mode";
+    let words = [
+        "check", "--only", only, "-o", "o", "-o", "p", "--json", "-", "--", build,
+    ];
+    let findings = run(tree.path(), &words);
+    let findings: serde_json::Value = serde_json::from_str(&findings.out).unwrap();
+    let culprits: Vec<_> = findings["artifacts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|artifact| artifact["culprits"].to_string())
+        .collect();
+    let expected = [r#"[["source-mode"],["source-owner"]]"#, r#"[["user"]]"#];
+    assert_eq!(culprits, expected, "{}", findings["why"]);
+}
+
+#[test]
+fn what_the_build_gives_away_is_no_longer_shown_as_anybody_elses() {
+    let tree = tree();
+    let ran = run(
+        tree.path(),
+        &[
+            "exec",
+            "--vary",
+            "source-owner",
+            "--",
+            "stat -c %u .; chown $(id -u) a.txt; mv a.txt b; \
+          stat -c %u b; ln b c; stat -c %u c .",
+        ],
+    );
+    let own = nix::unistd::geteuid();
+    assert_eq!(
+        ran.out,
+        format!("45673\n{own}\n{own}\n45673\n"),
+        "{}",
+        ran.err
+    );
+}
+
 #[test]
 fn beside_something_unstable_nothing_is_cleared_and_its_two_trials_are_kept() {
     let tree = tree();
