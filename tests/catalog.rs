@@ -305,6 +305,9 @@ fn the_levels_read_like_this() {
       as-given: modes as given
       private: modes of a checkout under umask 0077
       group-writable: modes of a checkout under umask 0002
+    source-owner
+      as-given: owners as given
+      other: sources of vary-ownrzoqa (45673), group vary-ogrpzoqa (56734)
     cpus
       all: all processors
       one: one processor
@@ -536,13 +539,13 @@ fn an_empty_set_is_refused() {
     let mut wanted = request();
     wanted.only = Some(words("umask"));
     wanted.skip = words("umask");
-    assert_snapshot!(refused(&wanted), @"--only umask --skip umask leaves nothing to vary; known are `time`, `timezone`, `locale`, `umask`, `build-path`, `hostname`, `user`, `home`, `environment`, `exec-path`, `shell`, `terminal`, `file-order`, `source-mtime`, `source-mode`, `cpus`, `kernel`, `aslr`, `pid`, `randomness`, `inode`, `network`");
+    assert_snapshot!(refused(&wanted), @"--only umask --skip umask leaves nothing to vary; known are `time`, `timezone`, `locale`, `umask`, `build-path`, `hostname`, `user`, `home`, `environment`, `exec-path`, `shell`, `terminal`, `file-order`, `source-mtime`, `source-mode`, `source-owner`, `cpus`, `kernel`, `aslr`, `pid`, `randomness`, `inode`, `network`");
     wanted.only = Some(Vec::new());
     wanted.skip = Vec::new();
-    assert_snapshot!(refused(&wanted), @"--only '' leaves nothing to vary; known are `time`, `timezone`, `locale`, `umask`, `build-path`, `hostname`, `user`, `home`, `environment`, `exec-path`, `shell`, `terminal`, `file-order`, `source-mtime`, `source-mode`, `cpus`, `kernel`, `aslr`, `pid`, `randomness`, `inode`, `network`");
+    assert_snapshot!(refused(&wanted), @"--only '' leaves nothing to vary; known are `time`, `timezone`, `locale`, `umask`, `build-path`, `hostname`, `user`, `home`, `environment`, `exec-path`, `shell`, `terminal`, `file-order`, `source-mtime`, `source-mode`, `source-owner`, `cpus`, `kernel`, `aslr`, `pid`, `randomness`, `inode`, `network`");
     wanted.only = None;
     wanted.skip = words("all");
-    assert_snapshot!(refused(&wanted), @"--skip all leaves nothing to vary; known are `time`, `timezone`, `locale`, `umask`, `build-path`, `hostname`, `user`, `home`, `environment`, `exec-path`, `shell`, `terminal`, `file-order`, `source-mtime`, `source-mode`, `cpus`, `kernel`, `aslr`, `pid`, `randomness`, `inode`, `network`");
+    assert_snapshot!(refused(&wanted), @"--skip all leaves nothing to vary; known are `time`, `timezone`, `locale`, `umask`, `build-path`, `hostname`, `user`, `home`, `environment`, `exec-path`, `shell`, `terminal`, `file-order`, `source-mtime`, `source-mode`, `source-owner`, `cpus`, `kernel`, `aslr`, `pid`, `randomness`, `inode`, `network`");
 }
 
 #[test]
@@ -553,7 +556,7 @@ fn an_unknown_name_is_refused_with_the_nearest_one() {
     wanted.only = Some(words("-umask"));
     assert_snapshot!(refused(&wanted), @"no variation is named `-umask`; did you mean `umask`?");
     wanted.only = Some(words("moon-phase"));
-    assert_snapshot!(refused(&wanted), @"no variation is named `moon-phase`; known are `time`, `timezone`, `locale`, `umask`, `build-path`, `hostname`, `user`, `home`, `environment`, `exec-path`, `shell`, `terminal`, `file-order`, `source-mtime`, `source-mode`, `cpus`, `kernel`, `aslr`, `pid`, `randomness`, `inode`, `network`");
+    assert_snapshot!(refused(&wanted), @"no variation is named `moon-phase`; known are `time`, `timezone`, `locale`, `umask`, `build-path`, `hostname`, `user`, `home`, `environment`, `exec-path`, `shell`, `terminal`, `file-order`, `source-mtime`, `source-mode`, `source-owner`, `cpus`, `kernel`, `aslr`, `pid`, `randomness`, `inode`, `network`");
 }
 
 #[test]
