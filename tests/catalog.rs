@@ -283,7 +283,7 @@ fn the_levels_read_like_this() {
     environment
       none: no extra variables
       extra: EMAIL=vary-mailzoqa@vary-domzoqa.test REPROBE_VARY=vary-envzoqa SSH_CLIENT=192.0.2.77 54321 22
-      continuous-integration: BUILD_ID=vary-buildzoqa BUILD_NUMBER=76543 CI=true CONTINUOUS_INTEGRATION=true
+      continuous-integration: BUILD_ID=vary-buildzoqa BUILD_NUMBER=76543 CI=true CONTINUOUS_INTEGRATION=true GITHUB_ACTIONS=true GITHUB_RUN_NUMBER=76543 GITHUB_SHA=7a6f71610000000000000000000000000000f00d GITLAB_CI=true
     exec-path
       as-given: PATH as given
       longer: PATH:/reprobe/vary-execzoqa
@@ -301,6 +301,7 @@ fn the_levels_read_like_this() {
       as-given: source times as given
       shifted: source times shifted by -37437218 s
       equal: all source times @1500000000
+      reversed: source times in reversed order
     source-mode
       as-given: modes as given
       private: modes of a checkout under umask 0077

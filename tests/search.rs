@@ -788,17 +788,177 @@ fn a_culprit_that_another_variation_masks_shows_when_asked_to_be_thorough() {
 #[test]
 fn a_level_that_only_thoroughness_tries_is_named() {
     let mut options = options(6);
-    options.factors[4].levels = 2;
-    let truth = builds(vec![Hidden::AtLevel(4, 2), sets(&[&[1]])]);
+    options.factors[4].levels = 3;
+    let truth = builds(vec![Hidden::AtLevel(4, 3), sets(&[&[1]])]);
     let quick = check(&truth, &options, 0);
     assert!(matches!(
         quick.verdict.elements[0],
         ElementVerdict::Same { .. }
     ));
-    options.factors[4].volatile = vec![false, true];
+    assert_eq!(quick.verdict.cleared[4], [1, 2]);
+    options.factors[4].volatile = vec![false, false, true];
     options.thorough = true;
     let done = check(&truth, &options, 0);
     exact(&truth, &done);
+    assert_eq!(done.verdict.cleared[4], [1, 2]);
+}
+
+/// Every second of the variations has another level.
+fn with_levels(factors: usize, seed: u64) -> Options {
+    let mut options = alike(factors, seed);
+    for factor in options.factors.iter_mut().step_by(2) {
+        factor.levels = 2;
+    }
+    options
+}
+
+#[test]
+fn a_clean_build_takes_one_more_trial_for_the_second_levels() {
+    let truth = builds(vec![sets(&[]), sets(&[])]);
+    let done = check(&truth, &with_levels(14, 0), 0);
+    assert_eq!(done.records.len(), 3);
+    assert_eq!(done.records[&TrialId(2)].0.row.0[..3], [2, 1, 2]);
+    assert_eq!(done.verdict.cleared[0], [1, 2]);
+    assert_eq!(done.verdict.cleared[1], [1]);
+    let options = Options {
+        budget_trials: Some(2),
+        ..with_levels(14, 0)
+    };
+    let done = check(&truth, &options, 0);
+    assert_eq!(done.verdict.cleared[0], [1], "what was not tried");
+}
+
+#[test]
+fn what_only_a_second_level_changes_is_found_and_proven() {
+    for seed in 0..20 {
+        let at = 2 * (seed as usize % 7);
+        let truth = builds(vec![Hidden::Levels(vec![vec![(at, 2)]]), sets(&[])]);
+        let done = check(&truth, &with_levels(14, seed), seed);
+        exact(&truth, &done);
+        let ElementVerdict::Certified { culprits } = &done.verdict.elements[0] else {
+            panic!("{:?}", done.verdict.elements[0]);
+        };
+        assert_eq!(culprits[0].levels, [2]);
+        assert_eq!(done.verdict.cleared[at], [1]);
+        assert_eq!(done.verdict.factors[at], FactorVerdict::Culprit);
+        assert!(done.records.len() <= 17, "{}", done.records.len());
+    }
+}
+
+#[test]
+fn second_levels_are_searched_beside_what_the_first_ones_do() {
+    for seed in 0..20 {
+        let at = 2 * (seed as usize % 7);
+        let other = (at + 3) % 14;
+        let truth = builds(vec![
+            Hidden::Levels(vec![vec![(at, 2)], vec![(other, 1)]]),
+            Hidden::Levels(vec![vec![(at, 2)]]),
+            sets(&[&[other]]),
+            sets(&[]),
+        ]);
+        let done = check(&truth, &with_levels(14, seed), seed);
+        exact(&truth, &done);
+        let clean = builds(vec![sets(&[&[other]]), sets(&[])]);
+        let plain = check(&clean, &alike(14, seed), seed);
+        let one_more = check(&clean, &with_levels(14, seed), seed);
+        exact(&clean, &one_more);
+        assert_eq!(one_more.records.len(), plain.records.len() + 1);
+        let row = &one_more.records.last_key_value().unwrap().1.0.row;
+        assert_eq!(row.0[other], 0, "what is known to act hides nothing");
+        assert_eq!(one_more.verdict.cleared[at], [1, 2]);
+    }
+}
+
+#[test]
+fn a_second_level_that_breaks_the_build_is_found_by_halving_and_reported() {
+    for seed in 0..10 {
+        for breaker in (0..20).step_by(2) {
+            let truth = Truth {
+                elements: vec![sets(&[])],
+                breakers: vec![vec![(breaker, 2)]],
+                ..Truth::default()
+            };
+            let done = check(&truth, &with_levels(20, seed), seed);
+            assert!(done.records.len() <= 7, "{}", done.records.len());
+            let breakers = &done.verdict.breakers;
+            assert_eq!((breakers.len(), &breakers[0].set), (1, &vec![breaker]));
+            assert_eq!(breakers[0].levels, [2]);
+            assert_eq!(done.verdict.cleared[breaker], [1]);
+            assert_eq!(done.verdict.factors[breaker], FactorVerdict::Cleared);
+            let other = (0..20).step_by(2).filter(|f| *f != breaker);
+            let cleared = other.filter(|f| done.verdict.cleared[*f] == [1, 2]);
+            assert!(cleared.count() >= 4, "{:?}", done.verdict.cleared);
+        }
+    }
+}
+
+#[test]
+fn second_levels_that_fail_by_chance_or_together_are_never_called_cleared_without_a_build() {
+    for seed in 0..60 {
+        let truth = Truth {
+            elements: vec![sets(&[])],
+            breakers: vec![vec![(2, 2)], vec![(4, 2), (8, 2)]],
+            failing: 0.1,
+            ..Truth::default()
+        };
+        let done = check(&truth, &with_levels(20, seed), seed);
+        for (factor, levels) in done.verdict.cleared.iter().enumerate() {
+            let built = |level: u8| {
+                done.records.values().any(|(attempt, observation)| {
+                    attempt.row.0[factor] == level && matches!(observation, Observation::Built(_))
+                })
+            };
+            assert!(levels.iter().all(|level| built(*level)));
+        }
+    }
+}
+
+#[test]
+fn a_level_that_goes_with_nothing_else_has_a_row_of_its_own() {
+    let options = Options {
+        apart: vec![(4, 3)],
+        ..with_levels(14, 0)
+    };
+    let clean = check(&builds(vec![sets(&[])]), &options, 0);
+    assert_eq!(clean.records.len(), 4);
+    let row = &clean.records[&TrialId(3)].0.row;
+    assert_eq!(row.varied().collect::<Vec<_>>(), [4]);
+    assert_eq!(clean.verdict.cleared[4], [1, 2, 3]);
+    let truth = builds(vec![
+        Hidden::Levels(vec![vec![(4, 3)]]),
+        sets(&[&[4]]),
+        sets(&[&[6]]),
+    ]);
+    let done = check(&truth, &options, 0);
+    exact(&truth, &done);
+    let ElementVerdict::Certified { culprits } = &done.verdict.elements[0] else {
+        panic!("{:?}", done.verdict.elements[0]);
+    };
+    assert_eq!(culprits[0].levels, [3]);
+    let breaks = Truth {
+        elements: vec![sets(&[])],
+        breakers: vec![vec![(4, 3)]],
+        ..Truth::default()
+    };
+    let done = check(&breaks, &options, 0);
+    assert_eq!(done.records.len(), 5);
+    assert_eq!(done.verdict.breakers[0].levels, [3]);
+    assert_eq!(done.verdict.cleared[4], [1, 2]);
+}
+
+#[test]
+fn chance_is_hardly_ever_blamed_on_a_second_level() {
+    let (mut noisy, mut blamed) = (0, 0);
+    for rate in [0.05, 0.25, 0.5, 0.9] {
+        for seed in 0..25 {
+            let fresh = seed % 2 == 0;
+            let truth = builds(vec![Hidden::Noise { rate, fresh }]);
+            let done = check(&truth, &with_levels(14, seed), seed);
+            noisy += 1;
+            blamed += usize::from(named(&done.verdict, 0).is_some());
+        }
+    }
+    assert!(blamed * 99 <= noisy, "{blamed} of {noisy}");
 }
 
 #[test]

@@ -24,8 +24,11 @@ pub enum Hidden {
     Masked(usize, usize),
     /// Differs by chance; with `fresh`, with a new value each time.
     Noise { rate: f64, fresh: bool },
-    /// Differs when the factor is at exactly this level.
+    /// Differs when the factor is at exactly this level, with a new value each time.
     AtLevel(usize, u8),
+    /// Differs when all factors of one of the sets are at exactly these levels; each combination of
+    /// active sets gives a value of its own.
+    Levels(Vec<Vec<(usize, u8)>>),
     /// Differs as the other does, and when all factors of one of the sets are varied as well.
     Beside(Box<Hidden>, Vec<Vec<usize>>),
     /// Present unless one of the sets is varied.
@@ -47,6 +50,7 @@ pub fn alike(factors: usize, seed: u64) -> Options {
     Options {
         factors: vec![factor; factors],
         first_levels: Vec::new(),
+        apart: Vec::new(),
         workers: 1,
         budget_trials: None,
         repeats: 1,
@@ -148,6 +152,11 @@ impl Hidden {
                     Seen::Value(0)
                 }
             }
+            Self::Levels(sets) => {
+                let on = |set: &Vec<(usize, u8)>| set.iter().all(|(f, level)| row.0[*f] == *level);
+                let mask = sets.iter().enumerate();
+                Seen::Value(mask.fold(0, |mask, (i, set)| mask | u32::from(on(set)) << i))
+            }
             Self::Beside(other, sets) => match other.seen(row, random) {
                 Seen::Value(value) => Seen::Value(value + 10_000_000 * active(sets, row)),
                 seen => seen,
@@ -180,6 +189,12 @@ impl Hidden {
                 (!sets.is_empty()).then_some(sets)
             }
             Self::AtLevel(factor, _) => Some(vec![vec![*factor]]),
+            Self::Levels(sets) => {
+                let factors = |set: &Vec<(usize, u8)>| set.iter().map(|(f, _)| *f).collect();
+                let mut sets: Vec<Vec<usize>> = sets.iter().map(factors).collect();
+                sets.sort();
+                Some(sets)
+            }
             Self::Beside(other, sets) => {
                 let mut all = other.culprits()?;
                 all.extend(sets.iter().cloned());

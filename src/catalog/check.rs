@@ -126,6 +126,15 @@ fn levels(entry: &Entry) -> Vec<Problem> {
             "the control level sets nothing".to_owned(),
         );
     }
+    // The control's, which is not, stands before the first.
+    let pairs = entry.levels().zip(&entry.varied);
+    let mut early = pairs.filter(|(before, level)| before.apart && !level.apart);
+    if early.next().is_some() || entry.varied.first().is_some_and(|level| level.apart) {
+        add(
+            None,
+            "levels with `apart` come last, after one without it".to_owned(),
+        );
+    }
     let mut names = BTreeSet::new();
     for level in entry.levels() {
         if !names.insert(level.name.as_str()) {

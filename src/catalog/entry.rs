@@ -47,6 +47,8 @@ pub struct LevelEntry {
     pub settings: Vec<Choice>,
     /// What the host must allow besides what the variation needs.
     pub needs: Vec<Need>,
+    /// Tried in a row of its own.
+    pub apart: bool,
     /// Its value differs from trial to trial.
     pub volatile: bool,
 }
@@ -201,9 +203,12 @@ fn level(mut table: Table, place: &str, problems: &mut Problems) -> Option<Level
     let line = table.line;
     let name = table.require_text("name", problems);
     let needs = needs(&mut table, problems);
-    let volatile = table
-        .take("volatile")
-        .map_or(Some(false), |node| node.boolean("volatile", problems));
+    let mut flag = |key| {
+        table
+            .take(key)
+            .map_or(Some(false), |node| node.boolean(key, problems))
+    };
+    let (apart, volatile) = (flag("apart"), flag("volatile"));
     let settings = table
         .require("settings", problems)
         .and_then(|node| node.table("settings", problems))
@@ -214,6 +219,7 @@ fn level(mut table: Table, place: &str, problems: &mut Problems) -> Option<Level
         name: name?,
         settings: settings?,
         needs,
+        apart: apart?,
         volatile: volatile?,
     })
 }

@@ -362,7 +362,11 @@ fn source_mtime(node: Node, key: &'static str, problems: &mut Problems) -> Optio
     let fixed = |value| Choice::Fixed(Setting::SourceMtime(value));
     if matches!(node.value, Value::Text(_)) {
         let given = fixed(SourceMtime::AsGiven);
-        return among(node, key, &[("as-given", given)], problems);
+        let known = [
+            ("as-given", given),
+            ("reversed", fixed(SourceMtime::Reversed)),
+        ];
+        return among(node, key, &known, problems);
     }
     let mut table = node.table(key, problems)?;
     let line = table.line;

@@ -177,8 +177,8 @@ pub struct CheckArgs {
 
     /// Look further: for what another variation masks, and for other levels
     ///
-    /// Also builds with each variation varied without each other one, and with the further levels
-    /// of the variations.
+    /// Also builds with each variation varied without each other one, and with all levels of the
+    /// variations instead of two.
     #[arg(long, help_heading = "Search")]
     pub thorough: bool,
 

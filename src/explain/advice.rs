@@ -193,6 +193,7 @@ mod tests {
             control: Level {
                 name: "a".into(),
                 settings: Vec::new(),
+                apart: false,
                 volatile: false,
                 note: None,
             },
@@ -212,6 +213,7 @@ mod tests {
     fn advice(field: &str, process: &[&str], path: &str, command: &str) -> Vec<String> {
         let culprit = Culprit {
             variations: vec!["time".into()],
+            levels: std::collections::BTreeMap::new(),
             certificate: Vec::new(),
             part: None,
             cause: (!process.is_empty()).then(|| Cause {

@@ -250,6 +250,7 @@ fn name(case: &Case<'_>, number: usize, certified: &Certified) -> Culprit {
     let causes = element.and_then(|element| case.causes.get(element));
     Culprit {
         variations,
+        levels: levels(case, certified),
         certificate,
         part: part.map(|part| CulpritPart {
             name: part.name.clone(),
@@ -259,6 +260,17 @@ fn name(case: &Case<'_>, number: usize, certified: &Certified) -> Culprit {
         }),
         cause: alone.and_then(|factor| causes?.get(&factor)).cloned(),
     }
+}
+
+/// The levels of a certified set, by variation.
+fn levels(case: &Case<'_>, certified: &Certified) -> BTreeMap<String, String> {
+    let numbered = certified.set.iter().zip(&certified.levels);
+    let named = numbered.filter_map(|(factor, level)| {
+        let variation = case.plan.variations.get(*factor)?;
+        let level = variation.level(*level)?;
+        Some((variation.name.clone(), level.name.clone()))
+    });
+    named.collect()
 }
 
 /// The first trial of a certificate that shows the difference.

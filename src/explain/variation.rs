@@ -22,6 +22,8 @@ pub(super) fn records(case: &Case<'_>) -> Vec<VariationRecord> {
         status: VariationStatus::NotTested,
         control: left_out.control.clone(),
         varied: left_out.varied.clone(),
+        cleared_at: Vec::new(),
+        not_tried: Vec::new(),
         reason: Some(match left_out.hint.as_str() {
             "" => left_out.reason.clone(),
             hint => format!("{}; {hint}", left_out.reason),
@@ -73,6 +75,8 @@ fn record(
         status,
         control: variation.control.name.clone(),
         varied: tried_levels(case, variation),
+        cleared_at: cleared_levels(case, factor, variation, status),
+        not_tried: not_tried(case, factor, variation, status),
         reason: if reason.is_empty() {
             None
         } else {
@@ -154,6 +158,53 @@ fn dropped(case: &Case<'_>, variation: &Variation) -> Vec<String> {
     let said = groups.into_iter();
     said.map(|(names, why)| format!("{} cannot act here: {why}", names.join(" and ")))
         .collect()
+}
+
+/// The levels to which no difference is due.
+fn cleared_levels(
+    case: &Case<'_>,
+    factor: usize,
+    variation: &Variation,
+    status: VariationStatus,
+) -> Vec<String> {
+    if !matches!(status, VariationStatus::Cleared | VariationStatus::Culprit) {
+        return Vec::new();
+    }
+    let cleared = case.search.cleared.get(factor).into_iter().flatten();
+    let levels = cleared.filter_map(|number| variation.level(*number));
+    levels.map(|level| level.name.clone()).collect()
+}
+
+/// The levels of a tested variation of which nothing is known: neither cleared, nor to blame for
+/// anything, nor seen to break the build.
+fn not_tried(
+    case: &Case<'_>,
+    factor: usize,
+    variation: &Variation,
+    status: VariationStatus,
+) -> Vec<String> {
+    if !matches!(status, VariationStatus::Cleared | VariationStatus::Culprit) {
+        return Vec::new();
+    }
+    let blamed = |number: u8| {
+        let mut elements = case.search.elements.iter();
+        elements.any(|said| match said {
+            ElementVerdict::Certified { culprits } => culprits.iter().any(|culprit| {
+                let mut levels = culprit.set.iter().zip(&culprit.levels);
+                levels.any(|level| level == (&factor, &number))
+            }),
+            _ => false,
+        })
+    };
+    let breaks = |number: u8| {
+        let mut breakers = case.search.breakers.iter();
+        breakers.any(|b| b.set == [factor] && b.levels == [number])
+    };
+    let cleared = case.search.cleared.get(factor);
+    let is_cleared = |number: u8| cleared.is_some_and(|levels| levels.contains(&number));
+    let numbered = (1..).zip(&variation.varied);
+    let unknown = numbered.filter(|(n, _)| !is_cleared(*n) && !blamed(*n) && !breaks(*n));
+    unknown.map(|(_, level)| level.name.clone()).collect()
 }
 
 /// The levels that some trial used; where none did, those that there are.

@@ -297,6 +297,8 @@ pub enum SourceMtime {
         /// Seconds since 1970 (UTC).
         at: i64,
     },
+    /// The same times the other way round: what was the newest is the oldest.
+    Reversed,
 }
 
 /// Permission bits of the source files.

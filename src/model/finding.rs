@@ -184,6 +184,12 @@ pub struct VariationRecord {
     pub control: String,
     /// The varied levels that were tried, or would have been.
     pub varied: Vec<String>,
+    /// The varied levels to which no difference is due.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cleared_at: Vec<String>,
+    /// The varied levels that no trial with everything varied had: nothing is known of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_tried: Vec<String>,
     /// Why not tested, why unsettled, or what else is worth knowing.
     pub reason: Option<String>,
 }
@@ -317,6 +323,9 @@ pub struct Rate {
 pub struct Culprit {
     /// Sorted names.
     pub variations: Vec<String>,
+    /// The level of each variation.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub levels: BTreeMap<String, String>,
     /// The proof.
     pub certificate: Vec<CertificateStep>,
     /// The smallest part of the level that suffices, where it has parts and one does.

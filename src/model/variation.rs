@@ -48,6 +48,9 @@ pub struct Level {
     pub name: String,
     /// What the level fills; every level of a variation fills the same slots.
     pub settings: Vec<Setting>,
+    /// Tried in a row of its own, as it goes with nothing else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub apart: bool,
     /// The value differs from trial to trial (a running clock): trials compare only as same or
     /// different.
     pub volatile: bool,

@@ -140,6 +140,7 @@ fn describe_mtime(mtime: SourceMtime) -> String {
         SourceMtime::AsGiven => "source times as given".into(),
         SourceMtime::Shifted { seconds } => format!("source times shifted by {seconds} s"),
         SourceMtime::Equal { at } => format!("all source times @{at}"),
+        SourceMtime::Reversed => "source times in reversed order".into(),
     }
 }
 

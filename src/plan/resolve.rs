@@ -90,6 +90,7 @@ impl<'a> Resolver<'a> {
         let runs = |setting: &Setting| matches!(setting, Setting::Clock(Clock::Running { .. }));
         Ok(Level {
             name: level.name.clone(),
+            apart: level.apart,
             volatile: level.volatile || settings.iter().any(runs),
             settings,
             note: None,

@@ -21,6 +21,11 @@ pub(super) fn variation(name: &str, status: VariationStatus, levels: [&str; 2]) 
         status,
         control: levels[0].to_owned(),
         varied: vec![levels[1].to_owned()],
+        cleared_at: match status {
+            VariationStatus::Cleared => vec![levels[1].to_owned()],
+            _ => Vec::new(),
+        },
+        not_tried: Vec::new(),
         reason: None,
     }
 }
@@ -89,6 +94,7 @@ pub(super) fn certified(mut finding: Finding, culprits: &[(&[&str], &[u32], &[u3
             certificate.extend(same.iter().map(step(Expect::Same)));
             Culprit {
                 variations: owned(names),
+                levels: BTreeMap::new(),
                 certificate,
                 part: None,
                 cause: None,

@@ -196,6 +196,14 @@ pub(super) fn varied_in(findings: &Findings, trial: TrialId) -> String {
             .find(|variation| variation.name == name)
             .and_then(|variation| variation.varied.first())
     };
+    let others = record.varied.iter();
+    let others =
+        others.filter(|(name, level)| first_level(name).is_some_and(|first| first != *level));
+    let at = if others.count() > 1 {
+        " at other levels"
+    } else {
+        ""
+    };
     let names: Vec<String> = record
         .varied
         .iter()
@@ -211,9 +219,9 @@ pub(super) fn varied_in(findings: &Findings, trial: TrialId) -> String {
     if names.is_empty() {
         "nothing varied".to_owned()
     } else if left_alone.is_empty() && names.len() > 1 {
-        "everything varied".to_owned()
+        format!("everything varied{at}")
     } else if !left_alone.is_empty() && left_alone.len() < names.len() && left_alone.len() <= 4 {
-        format!("everything varied but {}", left_alone.join(", "))
+        format!("everything varied{at} but {}", left_alone.join(", "))
     } else if names.len() <= 4 {
         names.join(", ")
     } else {

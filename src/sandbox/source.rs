@@ -128,6 +128,10 @@ impl Copies {
 pub(super) fn copy(from: &Path, to: &Path, variant: Variant) -> Result<(), Error> {
     let mut copier = Copier {
         variant,
+        span: match variant.mtime {
+            SourceMtime::Reversed => span(from)?,
+            _ => (0, 0),
+        },
         linked: BTreeMap::new(),
     };
     copier.entry(from, to)?;
@@ -142,8 +146,32 @@ pub(super) fn settle() {
     std::thread::sleep(Duration::from_millis(30));
 }
 
+/// The oldest and the newest time in a tree, in nanoseconds since 1970.
+fn span(source: &Path) -> Result<(i128, i128), Error> {
+    let SourceFingerprint(entries) = SourceFingerprint::of(source)?;
+    let times = || {
+        entries
+            .values()
+            .map(|[_, _, seconds, nanoseconds, ..]| time(*seconds, *nanoseconds))
+    };
+    Ok((
+        times().min().unwrap_or_default(),
+        times().max().unwrap_or_default(),
+    ))
+}
+
+/// Nanoseconds since 1970.
+fn time(seconds: i64, nanoseconds: i64) -> i128 {
+    i128::from(seconds) * SECOND + i128::from(nanoseconds)
+}
+
+/// One second, in nanoseconds.
+const SECOND: i128 = 1_000_000_000;
+
 struct Copier {
     variant: Variant,
+    /// The oldest and the newest time of the source, where the order is to be reversed.
+    span: (i128, i128),
     /// Copies of files with several names, by device and inode.
     linked: BTreeMap<(u64, u64), PathBuf>,
 }
@@ -192,6 +220,14 @@ impl Copier {
                 metadata.mtime_nsec(),
             ),
             SourceMtime::Equal { at } => (at, 0),
+            SourceMtime::Reversed => {
+                let (oldest, newest) = self.span;
+                let own = time(metadata.mtime(), metadata.mtime_nsec());
+                let mirrored = oldest + newest - own;
+                let seconds = i64::try_from(mirrored.div_euclid(SECOND)).unwrap_or(i64::MAX);
+                let rest = i64::try_from(mirrored.rem_euclid(SECOND)).unwrap_or_default();
+                (seconds, rest)
+            }
         };
         let time = TimeSpec::new(seconds, nanoseconds);
         utimensat(here, to, &time, &time, UtimensatFlags::NoFollowSymlink)?;

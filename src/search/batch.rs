@@ -59,6 +59,9 @@ impl State<'_> {
             tries.extend(self.masked_rows());
         }
         for index in 0..self.views.len() {
+            if let Some(needed) = self.further_of(index).and_then(|f| f.needed.as_ref()) {
+                return vec![self.attempt(needed.clone(), TrialKind::Search)];
+            }
             if tries.len() < self.workers() {
                 let wanted = self.wanted(index, &tries);
                 tries.extend(wanted);
@@ -181,10 +184,10 @@ impl State<'_> {
 
     /// The explanations left for each class of a view for which more than one is.
     fn open(&self, index: usize) -> Vec<Vec<Hypothesis>> {
-        let progress = self.progress(index).into_iter();
+        let progress = self.progress(index).iter();
         progress
             .filter_map(|(_, progress)| match progress {
-                Progress::Open(found) => Some(found),
+                Progress::Open(found) => Some(found.clone()),
                 _ => None,
             })
             .collect()
@@ -192,8 +195,8 @@ impl State<'_> {
 
     /// Everything varied, where that has not been run: with the levels of the first such trial
     /// if there are such, with the ordinary ones only if that differed.
-    fn missing_top(&self) -> Option<Row> {
-        let mut views = self.views.iter();
+    pub(super) fn missing_top(&self) -> Option<Row> {
+        let mut views = self.ordinary().iter();
         let main = views.next()?;
         let first = views.next().filter(|_| self.has_first);
         if let Some(first) = first {
@@ -206,9 +209,8 @@ impl State<'_> {
                 return None;
             }
         }
-        let ordinary =
-            std::iter::once(main).chain(self.views.iter().skip(1 + usize::from(self.has_first)));
-        for view in ordinary {
+        let others = self.ordinary().iter().skip(1 + usize::from(self.has_first));
+        for view in std::iter::once(main).chain(others) {
             let silent = view.failed.contains_key(&view.top);
             if !view.top.is_empty() && !silent && view.trials(&view.top).next().is_none() {
                 return Some(view.scheme.row(&view.top));
@@ -226,20 +228,20 @@ impl State<'_> {
         let mut open = Vec::new();
         let mut bisected = Vec::new();
         for (number, progress) in self.progress(index) {
-            let class = view.classes.get(number).filter(|class| class.active);
+            let class = view.classes.get(*number).filter(|class| class.active);
             match (class, progress) {
                 (Some(class), Progress::Needs(wanted)) => {
                     for Wanted { set, purpose, copy } in wanted {
-                        if purpose == Purpose::Bisection {
+                        if *purpose == Purpose::Bisection {
                             bisected.push(class);
                         }
-                        let entry = asked.entry((view.scheme.row(&set), copy));
-                        let entry = entry.or_insert((purpose, 0));
-                        entry.0 = entry.0.min(purpose);
+                        let entry = asked.entry((view.scheme.row(set), *copy));
+                        let entry = entry.or_insert((*purpose, 0));
+                        entry.0 = entry.0.min(*purpose);
                         entry.1 += 1;
                     }
                 }
-                (Some(_), Progress::Open(found)) => open.push(found),
+                (Some(_), Progress::Open(found)) => open.push(found.clone()),
                 _ => {}
             }
         }

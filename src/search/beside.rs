@@ -36,11 +36,11 @@ pub(super) fn reopened(state: &State<'_>) -> BTreeSet<usize> {
     let own = own_factors(main, first);
     let mut open = BTreeSet::new();
     for (number, progress) in state.progress(0) {
-        let (Some(class), Progress::Certified(proofs)) = (main.classes.get(number), progress)
+        let (Some(class), Progress::Certified(proofs)) = (main.classes.get(*number), progress)
         else {
             continue;
         };
-        let known: Vec<Set> = proofs.into_iter().map(|proof| proof.term).collect();
+        let known: Vec<Set> = proofs.iter().map(|proof| proof.term.clone()).collect();
         if known.iter().any(|set| set.meets(&own)) {
             continue;
         }
@@ -80,9 +80,9 @@ pub(super) fn unsettled(state: &State<'_>) -> Set {
     let own = own_factors(main, first);
     state
         .progress(1)
-        .into_iter()
+        .iter()
         .filter(|(_, progress)| !matches!(progress, Progress::Certified(_)))
-        .filter_map(|(number, _)| first.classes.get(number))
+        .filter_map(|(number, _)| first.classes.get(*number))
         .filter(|class| class.members.iter().any(|e| state.reopened.contains(e)))
         .map(|class| classify::suspects(first, &first.facts(class)).intersection(&own))
         .fold(none, |all, some| all.union(&some))

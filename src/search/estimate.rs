@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::certificate;
 use super::classify::{self, Progress, Purpose, Wanted};
+use super::further;
 use super::hypotheses::Hypothesis;
 use super::set::Set;
 use super::state::{State, halvings};
@@ -43,9 +44,10 @@ impl State<'_> {
             } else {
                 0
             };
-            self.needed() + masked
+            self.needed() + masked + further::left(self)
         } else {
-            self.missing_repeats().iter().map(|(_, count)| count).sum()
+            let repeats: usize = self.missing_repeats().iter().map(|(_, count)| count).sum();
+            repeats + further::left(self)
         };
         u32::try_from(needed.max(next.len()).min(room)).unwrap_or(u32::MAX)
     }
@@ -54,7 +56,7 @@ impl State<'_> {
         let mut need = Need::default();
         for (index, view) in self.views.iter().enumerate() {
             // Each explanation is weighed as if those of the other classes were proven already.
-            let likely = self.likeliest(view);
+            let likely = self.likeliest(index, view);
             for (number, progress) in self.progress_given(index, &likely) {
                 let class = view.classes.get(number).filter(|class| class.active);
                 let (Some(class), Progress::Needs(_) | Progress::Open(_)) = (class, &progress)
@@ -80,8 +82,8 @@ impl State<'_> {
     }
 
     /// The sets of the likeliest explanations, where these are one set each.
-    fn likeliest(&self, view: &View) -> Vec<Set> {
-        let setting = self.setting(&[], &[]);
+    fn likeliest(&self, index: usize, view: &View) -> Vec<Set> {
+        let setting = self.setting(index, &[], &[]);
         let active = view.classes.iter().filter(|class| class.active);
         let mut sets: Vec<Set> = active
             .filter_map(|class| classify::likeliest(view, class, &setting))
@@ -102,7 +104,7 @@ impl State<'_> {
         let Some(view) = self.views.get(index) else {
             return Vec::new();
         };
-        match classify::prove(view, class, proofs, &self.setting(proven, proven)) {
+        match classify::prove(view, class, proofs, &self.setting(index, proven, proven)) {
             Progress::Needs(wanted) => wanted,
             _ => Vec::new(),
         }

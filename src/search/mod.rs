@@ -18,6 +18,7 @@ mod certificate;
 mod chance;
 mod classify;
 mod estimate;
+mod further;
 mod greedy;
 mod hypotheses;
 mod isolate;

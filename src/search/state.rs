@@ -1,11 +1,13 @@
 //! Where a search stands: everything that follows from the log, computed anew each time, so that
 //! nothing depends on the order in which trials were finished or on what was in memory.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::beside;
 use super::chance;
 use super::classify::{self, Progress, Setting};
+use super::further::{self, Further};
 use super::hypotheses::Prior;
 use super::isolate::{self, Isolation};
 use super::log::{Instability, Log};
@@ -27,8 +29,11 @@ pub(super) struct State<'a> {
     pub(super) options: &'a Options,
     /// What breaks the build.
     pub(super) isolation: Isolation,
-    /// The log through each choice of levels that matters, the main one first.
+    /// The log through each choice of levels that matters, the main one first, those of further
+    /// levels last.
     pub(super) views: Vec<View>,
+    /// What belongs to the last of the views, in the same order.
+    pub(super) further: Vec<Further>,
     /// Elements that differ between trials of the same environment.
     pub(super) unstable: BTreeMap<usize, Instability>,
     /// Whether the second choice of levels is the one of the first all-varied trial.
@@ -38,9 +43,12 @@ pub(super) struct State<'a> {
     pub(super) reopened: BTreeSet<usize>,
     /// How likely each factor is a culprit, together 1.
     pub(super) weights: Vec<f64>,
+    /// The factors, the likeliest culprits first.
+    pub(super) order: Vec<usize>,
     noisy: usize,
     doubt: f64,
-    order: Vec<usize>,
+    /// How far the classes of each view are, once that was asked.
+    known: Vec<OnceCell<Vec<(usize, Progress)>>>,
 }
 
 impl<'a> State<'a> {
@@ -58,9 +66,6 @@ impl<'a> State<'a> {
         let has_first = first.is_some();
         schemes.extend(first);
         schemes.extend(isolation.others.iter().cloned());
-        if options.thorough {
-            schemes.extend(further_levels(options, &main));
-        }
         let mut seen = Vec::new();
         schemes.retain(|scheme| {
             let new = !seen.contains(scheme);
@@ -68,7 +73,7 @@ impl<'a> State<'a> {
             new
         });
         let skip = |element: usize| unstable.contains_key(&element);
-        let views = schemes
+        let views: Vec<View> = schemes
             .into_iter()
             .map(|scheme| View::new(log, scheme, skip, volatile))
             .collect();
@@ -77,7 +82,9 @@ impl<'a> State<'a> {
             log,
             options,
             isolation,
+            known: views.iter().map(|_| OnceCell::new()).collect(),
             views,
+            further: Vec::new(),
             has_first,
             order: isolate::order(factors),
             doubt: noise::allowance(&weights, chance::DOUBT),
@@ -87,7 +94,45 @@ impl<'a> State<'a> {
             reopened: BTreeSet::new(),
         };
         state.reopened = beside::reopened(&state);
+        further::open(&mut state);
         state
+    }
+
+    /// Adds a view of further levels.
+    pub(super) fn push(&mut self, view: View, further: Further) {
+        self.views.push(view);
+        self.further.push(further);
+        self.known.push(OnceCell::new());
+    }
+
+    /// The views of the ordinary levels.
+    pub(super) fn ordinary(&self) -> &[View] {
+        let count = self.views.len().saturating_sub(self.further.len());
+        self.views.get(..count).unwrap_or_default()
+    }
+
+    /// What belongs to a view of further levels.
+    pub(super) fn further_of(&self, index: usize) -> Option<&Further> {
+        self.further.get(index.checked_sub(self.ordinary().len())?)
+    }
+
+    /// Whether something is still to be asked of the views that there are.
+    pub(super) fn is_open(&self) -> bool {
+        let control = Row::control(self.options.factors.len());
+        let open = |index: usize| {
+            let classes = self.views.get(index).map_or(&[][..], |view| &view.classes);
+            self.progress(index).iter().any(|(number, progress)| {
+                let active = classes.get(*number).is_some_and(|class| class.active);
+                active && matches!(progress, Progress::Needs(_) | Progress::Open(_))
+            })
+        };
+        self.log.control().is_none()
+            || self.isolation.needed.is_some()
+            || self.missing_top().is_some()
+            || (self.differs() && self.count(&control) < 2)
+            || (self.options.thorough && !self.masked_rows().is_empty())
+            || self.further.iter().any(|further| further.needed.is_some())
+            || (0..self.views.len()).any(open)
     }
 
     /// Whether an element differs between different environments, or between equal ones.
@@ -97,8 +142,11 @@ impl<'a> State<'a> {
 
     /// How far each class of a view is; an element that an earlier view shows to differ is left to
     /// that view.
-    pub(super) fn progress(&self, index: usize) -> Vec<(usize, Progress)> {
-        self.progress_given(index, &[])
+    pub(super) fn progress(&self, index: usize) -> &[(usize, Progress)] {
+        let known = self.known.get(index);
+        known.map_or(&[], |known| {
+            known.get_or_init(|| self.progress_given(index, &[]))
+        })
     }
 
     /// The same as if `likely` sets were proven, and beyond doubt.
@@ -106,7 +154,7 @@ impl<'a> State<'a> {
         let Some(view) = self.views.get(index) else {
             return Vec::new();
         };
-        let mut setting = self.setting(&[], &[]);
+        let mut setting = self.setting(index, &[], &[]);
         let classes = || {
             let classes = view.classes.iter().enumerate();
             classes.filter(|(_, class)| {
@@ -137,15 +185,21 @@ impl<'a> State<'a> {
 
     /// What all classes of a view share, given the sets that are proven for some of them, and those
     /// beyond doubt.
-    pub(super) fn setting<'s>(&'s self, proven: &'s [Set], certain: &'s [Set]) -> Setting<'s> {
+    pub(super) fn setting<'s>(
+        &'s self,
+        index: usize,
+        proven: &'s [Set],
+        certain: &'s [Set],
+    ) -> Setting<'s> {
+        let further = self.further_of(index);
         Setting {
             order: &self.order,
             prior: Prior {
-                weights: &self.weights,
+                weights: further.map_or(&self.weights, |further| &further.weights),
                 proven,
             },
             certain,
-            doubt: self.doubt,
+            doubt: further.map_or(self.doubt, |further| further.doubt),
             noisy: self.noisy,
             clock_runs: self.options.clock_runs,
         }
@@ -153,6 +207,9 @@ impl<'a> State<'a> {
 
     /// Whether an earlier view shows that an element differs, and leaves nothing to this one.
     pub(super) fn settled_before(&self, index: usize, element: usize) -> bool {
+        if let Some(further) = self.further_of(index) {
+            return further.settled.contains(&element);
+        }
         if index == 1 && self.reopened.contains(&element) {
             return false;
         }
@@ -198,25 +255,6 @@ pub(super) fn first_scheme(options: &Options, main: &Scheme) -> Option<Scheme> {
         }
     }
     (scheme != *main).then_some(scheme)
-}
-
-/// Everything varied at the second levels, the third ones, and so on: what the first level clears
-/// may still depend on another.
-fn further_levels(options: &Options, main: &Scheme) -> Vec<Scheme> {
-    let most = options.factors.iter().map(|factor| factor.levels).max();
-    (2..=most.unwrap_or_default())
-        .map(|level| {
-            let levels = main.0.iter().zip(&options.factors);
-            Scheme(
-                levels
-                    .map(|(used, factor)| match *used {
-                        1 if level <= factor.levels => level,
-                        used => used,
-                    })
-                    .collect(),
-            )
-        })
-        .collect()
 }
 
 /// How likely each factor is a culprit, together 1; none is ruled out.

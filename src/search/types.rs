@@ -10,7 +10,8 @@ use crate::model::{Expect, Row, TrialId, TrialKind};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Factor {
     /// How many varied levels it has, at least one. Level 0 is the control, 1 the one that the
-    /// search uses; the next is tried when a level breaks the build.
+    /// search uses; the next is tried when a level breaks the build, and once what level 1 does is
+    /// known.
     pub levels: u8,
     /// How likely it is a culprit, in any unit; only ratios count, and no factor is ever ruled out.
     pub weight: f64,
@@ -28,6 +29,8 @@ pub struct Options {
     /// trial equals the control, nothing else is run; where it differs, the search goes on with
     /// level 1, and asks about these levels alone only for what level 1 does not explain.
     pub first_levels: Vec<(usize, u8)>,
+    /// Levels, by factor, that are tried in a row of their own; none of the `levels`.
+    pub apart: Vec<(usize, u8)>,
     /// How many trials run at the same time; at least one.
     pub workers: usize,
     /// At most so many trials; without it, a generous multiple of the number of variations.
@@ -35,7 +38,8 @@ pub struct Options {
     /// How many trials of the control and of everything varied stand behind a verdict "same"; at
     /// least one of each.
     pub repeats: u32,
-    /// Also run rows that show a culprit which one other variation masks.
+    /// Also run rows that show a culprit which one other variation masks, and try all levels instead
+    /// of two.
     pub thorough: bool,
     /// The clock runs in the control: its repeats keep their distance, and certificates are run
     /// once more between two controls.
@@ -102,6 +106,9 @@ pub struct Verdict {
     pub elements: Vec<ElementVerdict>,
     /// One per factor.
     pub factors: Vec<FactorVerdict>,
+    /// Per factor, rising, the levels that varied together with everything else, or in a row of their
+    /// own, and to which no difference is due.
+    pub cleared: Vec<Vec<u8>>,
     /// Variations under which the build fails.
     pub breakers: Vec<Breaker>,
     /// How the control fared.

@@ -1,17 +1,17 @@
 //! What the records say in the end: one verdict for each element and each factor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::beside;
-use super::classify::{Progress, shown, suspects};
+use super::classify::{self, Progress, shown, suspects};
 use super::noise;
 use super::set::Set;
 use super::state::State;
 use super::types::{
-    Certified, Control, ElementVerdict, FactorVerdict, Note, Reason, Seen, Verdict,
+    Breaker, Certified, Control, ElementVerdict, FactorVerdict, Note, Reason, Seen, Verdict,
 };
 use super::view::{Class, View};
-use crate::model::{Row, TrialId};
+use crate::model::{Expect, Row, TrialId};
 
 impl State<'_> {
     /// What the records say.
@@ -29,10 +29,12 @@ impl State<'_> {
             .all_varied()
             .map(|(_, view)| view.scheme.row(&view.top));
         let count = |row: &Row| u32::try_from(self.count(row)).unwrap_or(u32::MAX);
+        let factors = self.factors(&elements);
         Verdict {
-            factors: self.factors(&elements),
+            cleared: self.cleared_levels(&elements, &factors),
+            factors,
             elements,
-            breakers: self.isolation.breakers.clone(),
+            breakers: self.breakers(),
             control: self.control(&control),
             all_varied: self.all_varied().map(|(id, _)| id),
             repeats: (count(&control), top.as_ref().map_or(0, count)),
@@ -81,15 +83,22 @@ impl State<'_> {
         let mut verdicts = BTreeMap::new();
         for (index, view) in self.views.iter().enumerate() {
             for (number, progress) in self.progress(index) {
-                let Some(class) = view.classes.get(number) else {
+                let Some(class) = view.classes.get(*number) else {
                     continue;
                 };
                 let verdict = self.class_verdict(view, class, progress);
                 let adds = beside::adds(self, &verdict);
                 for element in &class.members {
+                    if self.settled_before(index, *element) {
+                        continue;
+                    }
+                    if self.further_of(index).is_some() {
+                        self.add_further(&mut verdicts, index, *element, &verdict);
+                        continue;
+                    }
                     // What an earlier view has proven stands, unless this one proves more.
                     let known = self.reopened.contains(element) && verdicts.contains_key(element);
-                    if !self.settled_before(index, *element) && (adds || !known) {
+                    if adds || !known {
                         verdicts.insert(*element, verdict.clone());
                     }
                 }
@@ -98,7 +107,71 @@ impl State<'_> {
         verdicts
     }
 
-    fn class_verdict(&self, view: &View, class: &Class, progress: Progress) -> ElementVerdict {
+    /// Adds what further levels do to an element. That nothing else does it at the ordinary levels is
+    /// part of the proof.
+    fn add_further(
+        &self,
+        verdicts: &mut BTreeMap<usize, ElementVerdict>,
+        index: usize,
+        element: usize,
+        verdict: &ElementVerdict,
+    ) {
+        let ElementVerdict::Certified { culprits: new } = verdict else {
+            verdicts.entry(element).or_insert_with(|| verdict.clone());
+            return;
+        };
+        let mut new = new.clone();
+        let known = match verdicts.get_mut(&element) {
+            Some(ElementVerdict::Certified { culprits }) => Some(culprits),
+            Some(_) => return,
+            None => None,
+        };
+        let same: Vec<(TrialId, Expect)> = match &known {
+            Some(culprits) => {
+                let steps = culprits.iter().flat_map(|culprit| &culprit.certificate);
+                steps
+                    .filter(|(_, expect)| *expect == Expect::Same)
+                    .copied()
+                    .collect()
+            }
+            None => self.same_before(index, element),
+        };
+        for culprit in &mut new {
+            culprit.certificate.extend(&same);
+            culprit.certificate.sort();
+            culprit.certificate.dedup();
+        }
+        match known {
+            Some(culprits) => {
+                culprits.extend(new);
+                culprits.sort_by(|a, b| a.set.cmp(&b.set));
+            }
+            None => {
+                verdicts.insert(element, ElementVerdict::Certified { culprits: new });
+            }
+        }
+    }
+
+    /// The trials of earlier views in which everything varied and an element was the same.
+    fn same_before(&self, index: usize, element: usize) -> Vec<(TrialId, Expect)> {
+        let reference = self.log.reference(element);
+        let tops: BTreeSet<Row> = self
+            .views
+            .iter()
+            .take(index)
+            .filter(|view| !view.top.is_empty())
+            .map(|view| view.scheme.row(&view.top))
+            .collect();
+        self.log
+            .built()
+            .filter(|(_, row, values)| {
+                tops.contains(row) && self.log.seen(values, element) == reference
+            })
+            .map(|(id, ..)| (id, Expect::Same))
+            .collect()
+    }
+
+    fn class_verdict(&self, view: &View, class: &Class, progress: &Progress) -> ElementVerdict {
         match progress {
             Progress::Certified(proofs) => ElementVerdict::Certified {
                 culprits: proofs
@@ -125,17 +198,90 @@ impl State<'_> {
                 possible: suspects(view, &view.facts(class)).iter().collect(),
             },
             Progress::Unsettled(reason, possible) => ElementVerdict::Unsettled {
-                reason,
+                reason: *reason,
                 possible: possible.iter().collect(),
             },
         }
+    }
+
+    /// Factors whose further levels may have a part in elements with other culprits, without a proof.
+    fn further_suspects(&self) -> Set {
+        let mut suspects = Set::empty(self.options.factors.len());
+        for index in self.ordinary().len()..self.views.len() {
+            let Some(view) = self.views.get(index) else {
+                continue;
+            };
+            for (number, progress) in self.progress(index) {
+                let class = view.classes.get(*number).filter(|class| class.active);
+                if let (Some(class), false) = (class, matches!(progress, Progress::Certified(_))) {
+                    suspects = suspects.union(&classify::suspects(view, &view.facts(class)));
+                }
+            }
+        }
+        suspects
+    }
+
+    /// Per factor, the levels that are cleared: of those that varied with everything else in a trial
+    /// that built, the ones that no culprit has.
+    fn cleared_levels(
+        &self,
+        elements: &[ElementVerdict],
+        factors: &[FactorVerdict],
+    ) -> Vec<Vec<u8>> {
+        let mut cleared: Vec<BTreeSet<u8>> = vec![BTreeSet::new(); factors.len()];
+        for view in &self.views {
+            if view.trials(&view.top).next().is_none() {
+                continue;
+            }
+            for factor in view.top.iter() {
+                let level = view.scheme.0.get(factor);
+                if let (Some(levels), Some(level)) = (cleared.get_mut(factor), level) {
+                    levels.insert(*level);
+                }
+            }
+        }
+        let active = elements.iter().zip(0_u32..);
+        let active = active.filter(|(_, number)| !self.log.passive.contains(number));
+        for (element, _) in active {
+            let ElementVerdict::Certified { culprits } = element else {
+                continue;
+            };
+            for culprit in culprits {
+                for (factor, level) in culprit.set.iter().zip(&culprit.levels) {
+                    if let Some(levels) = cleared.get_mut(*factor) {
+                        levels.remove(level);
+                    }
+                }
+            }
+        }
+        let levels = cleared.into_iter().zip(factors);
+        levels
+            .map(|(levels, said)| match said {
+                FactorVerdict::Culprit | FactorVerdict::Cleared => levels.into_iter().collect(),
+                _ => Vec::new(),
+            })
+            .collect()
+    }
+
+    /// All breakers, at the ordinary levels and at the further ones.
+    fn breakers(&self) -> Vec<Breaker> {
+        let further = self
+            .further
+            .iter()
+            .filter_map(|further| further.breaker.clone());
+        self.isolation
+            .breakers
+            .iter()
+            .cloned()
+            .chain(further)
+            .collect()
     }
 
     /// One verdict per factor, the gravest first.
     fn factors(&self, elements: &[ElementVerdict]) -> Vec<FactorVerdict> {
         let count = self.options.factors.len();
         let mut culprits = Set::empty(count);
-        let mut possible = beside::unsettled(self);
+        let mut possible = beside::unsettled(self).union(&self.further_suspects());
         // What no trial is spent on says nothing against a variation.
         let active = elements.iter().zip(0_u32..);
         let active = active.filter(|(_, number)| !self.log.passive.contains(number));
@@ -205,7 +351,13 @@ impl State<'_> {
                 notes.push(Note::NeverTogether(breaker.set.clone()));
             }
         }
-        let unexplained: Vec<TrialId> = self.isolation.unexplained.clone();
+        let further = self
+            .further
+            .iter()
+            .filter(|further| further.needed.is_none());
+        let further = further.flat_map(|further| &further.unexplained);
+        let unexplained = self.isolation.unexplained.iter().chain(further);
+        let unexplained: Vec<TrialId> = unexplained.copied().collect();
         if !unexplained.is_empty() {
             notes.push(Note::UnexplainedFailures(unexplained));
         }

@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 use super::addresses::Known;
 use super::contents::Contents;
 use super::run::{self, Session};
-use super::{Error, Options, Progress, advice, clock, keep, unvaried};
+use super::{Error, Options, Progress, advice, clock, keep, made, unvaried};
 use crate::diff::Judged;
 use crate::explain::Ledger;
 
-use crate::model::{Clock, Outcome, OutputSelection, Row, Snapshot, TrialId, TrialKind};
+use crate::model::{
+    Clock, Level, Outcome, OutputSelection, Row, Setting, Snapshot, SourceMtime, TrialId,
+    TrialKind, Variation,
+};
 use crate::plan::{self, Hold, Plan};
 use crate::sandbox::{self, LowerSource, Sandbox, TrialReport, TrialSpec};
 use crate::search::{self, Search};
@@ -358,7 +361,7 @@ pub(super) fn search_options(options: &Options, plan: &Plan, workers: usize) -> 
     search::Options {
         factors: factors
             .map(|(variation, weight)| search::Factor {
-                levels: u8::try_from(variation.varied.len()).unwrap_or(u8::MAX),
+                levels: together(variation),
                 weight: f64::from(*weight),
                 volatile: variation
                     .varied
@@ -368,6 +371,7 @@ pub(super) fn search_options(options: &Options, plan: &Plan, workers: usize) -> 
             })
             .collect(),
         first_levels: opening.map(|(factor, level)| (factor, *level)).collect(),
+        apart: apart(options, plan),
         workers,
         budget_trials: options.budget,
         repeats: options.repeats,
@@ -375,6 +379,33 @@ pub(super) fn search_options(options: &Options, plan: &Plan, workers: usize) -> 
         clock_runs: matches!(plan.control.clock, Clock::Host | Clock::Running { .. }),
         seed: plan.seed,
     }
+}
+
+/// How many levels of a variation go with others; they stand first.
+fn together(variation: &Variation) -> u8 {
+    let levels = variation.varied.iter().take_while(|level| !level.apart);
+    u8::try_from(levels.count()).unwrap_or(u8::MAX)
+}
+
+/// The levels that are tried in rows of their own, by variation. The order of the sources' times is
+/// turned round only where a checkout may do so to files that are made from each other.
+fn apart(options: &Options, plan: &Plan) -> Vec<(usize, u8)> {
+    let made = made::holds(&options.origin.source, &options.build.command);
+    let applies = |level: &Level| {
+        let reversed = level
+            .settings
+            .contains(&Setting::SourceMtime(SourceMtime::Reversed));
+        options.thorough || !reversed || made
+    };
+    let mut apart = Vec::new();
+    for (factor, variation) in plan.variations.iter().enumerate() {
+        for (number, level) in (1..).zip(&variation.varied) {
+            if level.apart && applies(level) {
+                apart.push((factor, number));
+            }
+        }
+    }
+    apart
 }
 
 /// What to say of a build that made nothing.

@@ -11,6 +11,7 @@ mod hints;
 mod keep;
 mod layout;
 mod locate;
+mod made;
 mod owners;
 mod parts;
 mod prepare;

@@ -31,7 +31,8 @@ pub(super) fn breakers(page: &mut Page, findings: &Findings) {
 /// is nothing to say.
 pub(super) fn write(page: &mut Page, findings: &Findings) {
     let said = |variation: &VariationRecord| {
-        variation.status != VariationStatus::Culprit || variation.reason.is_some()
+        let culprit = variation.status == VariationStatus::Culprit;
+        !culprit || variation.reason.is_some() || !variation.not_tried.is_empty()
     };
     if findings.trials.len() < 2 || !findings.variations.iter().any(said) {
         return;
@@ -67,11 +68,23 @@ pub(super) fn write(page: &mut Page, findings: &Findings) {
             "breaks the build",
             VariationStatus::BreaksBuild,
         ))
-        .chain(reasoned("not tested", VariationStatus::NotTested));
+        .chain(reasoned("not tested", VariationStatus::NotTested))
+        .chain(levels_not_tried(findings));
     for (label, text) in rows {
         page.row(2, label, column, &text);
     }
     remarks(page, findings);
+}
+
+/// The levels that nothing is known of, of variations that were tested: `locale=C`.
+fn levels_not_tried(findings: &Findings) -> Option<((Look, &'static str), Text)> {
+    let tested = findings.variations.iter();
+    let levels = tested.flat_map(|variation| {
+        let levels = variation.not_tried.iter();
+        levels.map(|level| format!("{}={}", variation.name, printable(level)))
+    });
+    let levels: Vec<String> = levels.collect();
+    (!levels.is_empty()).then(|| ((Look::Dim, "not tried"), Text::from(levels.join(", "))))
 }
 
 /// Names with their reason, each reason once, in the order of the variations.
