@@ -3,6 +3,7 @@
 //! row inside one without it lacks it), so only rows that teach something are asked for.
 
 use super::certificate::transversals;
+use super::noise::real;
 use super::set::Set;
 
 /// Rows with a known outcome.
@@ -27,6 +28,48 @@ pub(super) enum Found {
 
 /// As many minimal sets are told apart.
 const MOST_TERMS: usize = 24;
+/// With fewer independent culprits than this an explanation of the list would fit.
+const FEWEST_UNLISTED: f64 = 4.0;
+/// So many culprits are expected among variations of which one is as likely there as not: ln 2.
+const EVEN: f64 = std::f64::consts::LN_2;
+
+/// The factors in the order in which they are looked at, and how likely each is a culprit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Order<'a> {
+    /// The likeliest first.
+    pub(super) factors: &'a [usize],
+    /// By factor, in any unit.
+    pub(super) weights: &'a [f64],
+}
+
+impl Order<'_> {
+    fn within(&self, row: &Set) -> Vec<usize> {
+        self.factors
+            .iter()
+            .copied()
+            .filter(|i| row.has(*i))
+            .collect()
+    }
+
+    fn weight(&self, factors: impl IntoIterator<Item = usize>) -> f64 {
+        let weights = factors
+            .into_iter()
+            .filter_map(|factor| self.weights.get(factor));
+        weights.sum()
+    }
+
+    /// How many of these, at least one and not all, hold half of the weight.
+    fn middle(&self, factors: &[usize]) -> usize {
+        let half = self.weight(factors.iter().copied()) / 2.0;
+        let mut sum = 0.0;
+        let reached = factors.iter().position(|factor| {
+            sum += self.weight([*factor]);
+            sum >= half * (1.0 - 1e-9)
+        });
+        let most = factors.len().saturating_sub(1).max(1);
+        reached.map_or(1, |index| index + 1).clamp(1, most)
+    }
+}
 
 impl Facts {
     /// Two rows of which the larger lacks what the smaller has: the property is not monotone.
@@ -38,7 +81,8 @@ impl Facts {
     }
 
     /// Whether a row has the property, as far as it is known or follows. Where the property is
-    /// not monotone and known rows imply both, nothing follows.
+    /// not monotone and known rows imply both, nothing follows; nor does anything about what lies
+    /// within a row in which one variation undoes another.
     pub(super) fn ask(&self, row: &Set) -> Option<bool> {
         if self.with.contains(row) {
             return Some(true);
@@ -47,18 +91,26 @@ impl Facts {
             return Some(false);
         }
         let with = self.with.iter().any(|known| known.is_subset(row));
-        let without = self.without.iter().any(|known| row.is_subset(known));
+        let mut without = self.without.iter();
+        let without = without.any(|known| row.is_subset(known) && !self.is_undone_in(known));
         (with != without).then_some(with)
     }
 
+    /// Whether a row lacks what a smaller one has: something in it undoes the rest, so that it says
+    /// nothing about the rows within it.
+    fn is_undone_in(&self, row: &Set) -> bool {
+        self.with.iter().any(|small| small.is_subset(row))
+    }
+
     /// One minimal set within `row`, which has the property; else the row that must be known.
-    pub(super) fn minimal(&self, row: &Set, order: &[usize]) -> Result<Set, Set> {
-        let mut candidates: Vec<usize> = order.iter().copied().filter(|i| row.has(*i)).collect();
+    pub(super) fn minimal(&self, row: &Set, order: &Order<'_>) -> Result<Set, Set> {
+        let mut candidates = order.within(row);
         let mut base = row.minus(row);
         while !self.ask(&base).ok_or_else(|| base.clone())? {
             let (mut low, mut high) = (0, candidates.len());
             while low + 1 < high {
-                let middle = usize::midpoint(low, high);
+                let middle = order.middle(candidates.get(low..high).unwrap_or_default());
+                let middle = low + middle;
                 let prefix = candidates
                     .iter()
                     .take(middle)
@@ -78,9 +130,46 @@ impl Facts {
         Ok(base)
     }
 
+    /// One more minimal set within `row`, of which it is not known whether it holds any, where that
+    /// is likely: so many were found already. Growing parts of it are asked for, each as likely to
+    /// have the property as not; nothing where all of it has to be.
+    fn another(&self, row: &Set, terms: &[Set], order: &Order<'_>) -> Result<Option<Set>, Set> {
+        let candidates = order.within(row);
+        let known = |factor: &usize| self.ask(&row.minus(row).with(*factor)).is_some();
+        let (tested, rest): (Vec<usize>, Vec<usize>) = candidates.iter().copied().partition(known);
+        let found = terms.iter().flat_map(Set::iter);
+        let tested = order.weight(tested) + order.weight(found);
+        let weight = order.weight(rest.iter().copied());
+        let count = real(terms.len());
+        let expected =
+            (FEWEST_UNLISTED - count).max(count * weight / tested.max(f64::MIN_POSITIVE));
+        let mut part = row.minus(row);
+        let mut share = 0.0;
+        let mut left = rest.len();
+        for factor in candidates {
+            part.insert(factor);
+            if !rest.contains(&factor) {
+                continue;
+            }
+            left -= 1;
+            share += expected * order.weight([factor]) / weight;
+            if left == 0 {
+                break;
+            }
+            if share < EVEN {
+                continue;
+            }
+            if self.ask(&part).ok_or_else(|| part.clone())? {
+                return self.minimal(&part, order).map(Some);
+            }
+            share = 0.0;
+        }
+        Ok(None)
+    }
+
     /// All minimal sets within `top`: each row with the property holds one of them, and whichever
     /// way one member of each is taken out of `top`, the property is gone.
-    pub(super) fn terms(&self, top: &Set, order: &[usize]) -> Found {
+    pub(super) fn terms(&self, top: &Set, order: &Order<'_>) -> Found {
         let mut terms: Vec<Set> = Vec::new();
         'search: loop {
             if terms.len() > MOST_TERMS {
@@ -104,7 +193,14 @@ impl Facts {
                 let row = top.minus(&removed);
                 match self.ask(&row) {
                     Some(false) => {}
-                    None => return Found::Need(row),
+                    None => match self.another(&row, &terms, order) {
+                        Ok(Some(term)) => {
+                            terms.push(term);
+                            continue 'search;
+                        }
+                        Ok(None) => return Found::Need(row),
+                        Err(needed) => return Found::Need(needed),
+                    },
                     Some(true) => match self.minimal(&row, order) {
                         Ok(term) => {
                             terms.push(term);
@@ -126,7 +222,11 @@ mod tests {
 
     fn solve(bound: usize, truth: &[Set]) -> (Vec<Set>, usize) {
         let top = Set::of(bound, 0..bound);
-        let order: Vec<usize> = (0..bound).collect();
+        let factors: Vec<usize> = (0..bound).collect();
+        let order = Order {
+            factors: &factors,
+            weights: &vec![1.0; bound],
+        };
         let mut facts = Facts {
             with: vec![top.clone()],
             without: vec![Set::empty(bound)],

@@ -14,7 +14,7 @@ use crate::model::Expect;
 /// classes of a session, so that it holds for the session. A flipped coin shows each history of `t`
 /// trials and the control with 2^-t, so that 14 claims need 11 trials: fewer could not do.
 pub(super) const DOUBT: f64 = 0.0085;
-/// The same for claims of several variations, and ...
+/// The same for claims of several variations, by their history or else by their repeats, and ...
 const DOUBT_OF_SEVERAL: f64 = 0.001;
 /// ... for claims that the trials contradict, which their repeats alone must bear out.
 const DOUBT_OF_CONTRADICTED: f64 = 0.0025;
@@ -24,8 +24,9 @@ const HINTED: f64 = 6.0;
 /// Repeats after which no more are bought.
 pub(super) const MOST_REPEATS: usize = 24;
 
-/// The repeats of a proof after which chance is unlikely enough, the rarer kind first; `missing` are
-/// rows that will be run besides, and what they are expected to show.
+/// The repeats of a proof after which chance is unlikely enough; `missing` are rows that will be run
+/// besides, and what they are expected to show. Repeats bear a claim out by themselves where the trials
+/// contradict it, or the history cannot: there are too many claims of its kind.
 pub(super) fn repeats(
     view: &View,
     class: &Class,
@@ -33,24 +34,42 @@ pub(super) fn repeats(
     missing: &[(&Set, Expect)],
     setting: &Setting<'_>,
 ) -> Vec<Set> {
-    let contradicted = view.facts(class).contradiction().is_some();
-    let (mut tally, bound) = if contradicted {
+    let noisy = noise::real(setting.noisy.max(1));
+    let rows = Rows::of(view, class, proofs);
+    if view.facts(class).contradiction().is_some() {
         // Each further alternative is one more that chance may have added.
         let further = one_choice_of(proofs.len().saturating_sub(1));
-        let repeats = Tally::of_repeats(view, class);
-        (repeats, DOUBT_OF_CONTRADICTED * further)
-    } else {
-        (Tally::of(&class.tokens), doubt(class, proofs, setting))
-    };
+        let bound = DOUBT_OF_CONTRADICTED * further / noisy;
+        return agreeing(Tally::of_repeats(view, class), rows, bound);
+    }
+    let mut tally = Tally::of(&class.tokens);
     let commonest = tally.commonest();
-    for (_, expect) in missing.iter().filter(|_| !contradicted) {
+    for (_, expect) in missing {
         tally.add(match expect {
             Expect::Differs => commonest,
             Expect::Same => Token::Same,
         });
     }
-    let bound = bound / noise::real(setting.noisy.max(1));
-    let mut rows = Rows::of(view, class, proofs);
+    let by_history = against_history(tally, rows.clone(), doubt(class, proofs, setting) / noisy);
+    let terms: Vec<Set> = proofs.iter().map(|proof| proof.term.clone()).collect();
+    if classify::listed(&terms, setting.certain) {
+        return by_history;
+    }
+    let by_repeats = agreeing(
+        Tally::of_repeats(view, class),
+        rows,
+        DOUBT_OF_SEVERAL / noisy,
+    );
+    if by_repeats.len() < by_history.len() {
+        by_repeats
+    } else {
+        by_history
+    }
+}
+
+/// The repeats after which chance shows a history with at most this probability, the rarer kind first.
+fn against_history(mut tally: Tally, mut rows: Rows, bound: f64) -> Vec<Set> {
+    let commonest = tally.commonest();
     let mut wanted = Vec::new();
     while tally.at_most() > bound && wanted.len() < MOST_REPEATS {
         let expect = if tally.differs() <= tally.same {
@@ -67,7 +86,40 @@ pub(super) fn repeats(
     wanted
 }
 
+/// The repeats after which chance agrees with itself in all of them with at most this probability,
+/// those that tell most first.
+fn agreeing(mut tally: Tally, mut rows: Rows, bound: f64) -> Vec<Set> {
+    let mut wanted = Vec::new();
+    while tally.agreement() > bound && wanted.len() < MOST_REPEATS {
+        let tried = [Expect::Differs, Expect::Same]
+            .into_iter()
+            .filter_map(|expect| {
+                let mut after = tally.clone();
+                let (_, token) = rows.clone().next(expect)?;
+                after.add(token.unwrap_or(Token::Volatile));
+                Some((after, expect))
+            });
+        let best = tried.min_by(|(a, _), (b, _)| a.agreement().total_cmp(&b.agreement()));
+        let Some((after, expect)) = best else {
+            break;
+        };
+        if let Some((set, _)) = rows.next(expect) {
+            wanted.push(set.clone());
+        }
+        tally = after;
+    }
+    wanted
+}
+
+/// The repeats of some rows that differ, and of the control, after which chance agrees with itself in
+/// all of them with at most this probability.
+pub(super) fn against(view: &View, class: &Class, differing: &[Set], bound: f64) -> Vec<Set> {
+    let rows = Rows::among(view, class, differing);
+    agreeing(Tally::of_repeats(view, class), rows, bound)
+}
+
 /// The rows of a proof with how often each was run, and what it showed for a class.
+#[derive(Debug, Clone)]
 struct Rows {
     differs: Vec<(usize, Set, Option<Token>)>,
     same: Vec<(usize, Set, Option<Token>)>,
@@ -76,15 +128,31 @@ struct Rows {
 impl Rows {
     fn of(view: &View, class: &Class, proofs: &[Proof]) -> Self {
         let of_kind = |kind| {
-            let rows = classify::rows(proofs).filter(|(_, expect)| *expect == kind);
-            rows.map(|(set, _)| {
-                let tokens = view.trials(set).filter_map(|index| class.tokens.get(index));
-                let shown = tokens.copied().find(|token| *token != Token::Unseen);
-                (view.trials(set).count(), set.clone(), shown)
-            })
-            .collect()
+            let rows = classify::rows(proofs).filter(move |(_, expect)| *expect == kind);
+            rows.map(|(set, _)| one(view, class, set)).collect()
         };
-        let mut same: Vec<_> = of_kind(Expect::Same);
+        Self::new(view, of_kind(Expect::Differs), of_kind(Expect::Same))
+    }
+
+    /// These rows and the control, the smaller ones first.
+    fn among(view: &View, class: &Class, differing: &[Set]) -> Self {
+        let mut differs: Vec<_> = differing.iter().map(|set| one(view, class, set)).collect();
+        differs.sort_by(|a, b| a.1.len().cmp(&b.1.len()).then_with(|| a.1.cmp(&b.1)));
+        // One row for each value.
+        let mut seen = Vec::new();
+        differs.retain(|(.., token)| {
+            let new = !seen.contains(token);
+            seen.push(*token);
+            new
+        });
+        Self::new(view, differs, Vec::new())
+    }
+
+    fn new(
+        view: &View,
+        differs: Vec<(usize, Set, Option<Token>)>,
+        mut same: Vec<(usize, Set, Option<Token>)>,
+    ) -> Self {
         if same.is_empty() {
             let control = view.top.minus(&view.top);
             same.push((view.trials(&control).count(), control, None));
@@ -92,10 +160,7 @@ impl Rows {
         for (.., shown) in &mut same {
             *shown = Some(Token::Same);
         }
-        Self {
-            differs: of_kind(Expect::Differs),
-            same,
-        }
+        Self { differs, same }
     }
 
     /// The row of a kind with the fewest trials, which gets one more.
@@ -108,6 +173,13 @@ impl Rows {
         *trials += 1;
         Some((set, *token))
     }
+}
+
+/// How often a row was run, and what it showed first for a class.
+fn one(view: &View, class: &Class, set: &Set) -> (usize, Set, Option<Token>) {
+    let tokens = view.trials(set).filter_map(|index| class.tokens.get(index));
+    let shown = tokens.copied().find(|token| *token != Token::Unseen);
+    (view.trials(set).count(), set.clone(), shown)
 }
 
 /// How likely chance may show the history behind a claim: it has that many claims to mimic.

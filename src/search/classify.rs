@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bisect::{Facts, Found};
+use super::bisect::{Facts, Found, Order};
 use super::certificate::{Proof, proofs, transversals};
 use super::chance::{self, MOST_REPEATS};
 use super::hypotheses::{self, Hypothesis, Prior};
@@ -68,6 +68,15 @@ pub(super) struct Setting<'a> {
     pub(super) clock_runs: bool,
 }
 
+impl Setting<'_> {
+    fn order(&self) -> Order<'_> {
+        Order {
+            factors: self.order,
+            weights: self.prior.weights,
+        }
+    }
+}
+
 /// How often an element turns out to be noisy, before anything is known about it.
 const NOISY: f64 = 0.03;
 /// How likely something outside the list of hypotheses is.
@@ -80,8 +89,9 @@ const SUSPICION_OF_SEVERAL: f64 = 0.05;
 const REPEATS_ON_SUSPICION: usize = 6;
 /// The share of a hypothesis above which its proof is run instead of further search.
 const CONVINCED: f64 = 0.7;
-/// Repeats behind a claim that no hypothesis of the list expresses: chance mimics those easily.
-const REPEATS_OF_UNLISTED: usize = 7;
+/// How often chance may pass the repeats without which nothing is looked for that no hypothesis of the
+/// list expresses: chance mimics such things easily. Seven repeats of two values.
+const CHANCE_OF_UNLISTED: f64 = 0.0085;
 
 /// How far a class is, by what the trials of `view` showed.
 pub(super) fn progress(view: &View, class: &Class, setting: &Setting<'_>) -> Progress {
@@ -89,7 +99,7 @@ pub(super) fn progress(view: &View, class: &Class, setting: &Setting<'_>) -> Pro
     let Some(top) = ceiling(view, class, setting.prior.proven) else {
         return Progress::Unsettled(Reason::Unobserved, suspects(view, &facts));
     };
-    match facts.terms(&top, setting.order) {
+    match facts.terms(&top, &setting.order()) {
         Found::Terms(terms) => claim(view, class, &facts, &terms, &top, setting),
         Found::Need(row) => locate(view, class, &facts, row, &top, setting),
         Found::TooMany(_) => {
@@ -102,7 +112,7 @@ pub(super) fn progress(view: &View, class: &Class, setting: &Setting<'_>) -> Pro
 /// doubt about chance either.
 pub(super) fn proven(view: &View, class: &Class, setting: &Setting<'_>) -> (Vec<Set>, bool) {
     let facts = view.facts(class);
-    let Found::Terms(terms) = facts.terms(&view.top, setting.order) else {
+    let Found::Terms(terms) = facts.terms(&view.top, &setting.order()) else {
         return (Vec::new(), false);
     };
     match proofs(&terms, &view.top) {
@@ -116,7 +126,7 @@ pub(super) fn proven(view: &View, class: &Class, setting: &Setting<'_>) -> (Vec<
 
 /// The one set that is likeliest behind a class, as far as its trials go; nothing where several are.
 pub(super) fn likeliest(view: &View, class: &Class, setting: &Setting<'_>) -> Option<Set> {
-    let sets = match view.facts(class).terms(&view.top, setting.order) {
+    let sets = match view.facts(class).terms(&view.top, &setting.order()) {
         Found::Terms(terms) => terms,
         Found::Need(_) => {
             let found = hypotheses::consistent(view, class, &view.top, &setting.prior);
@@ -202,21 +212,11 @@ fn against_noise(view: &View, class: &Class, facts: &Facts, worth: usize) -> Opt
     (missing > 0).then(|| needs(view, class, wanted))
 }
 
-/// The repeats without which nothing is claimed that no hypothesis expresses: as many of a row that
-/// differs as of the control. What is proven for other classes meanwhile may give a hypothesis.
+/// The repeats without which nothing is claimed that no hypothesis expresses, of rows that differ, each
+/// in another way if they do, and of the control. What is proven for other classes meanwhile may give a
+/// hypothesis.
 fn unlisted(view: &View, class: &Class, facts: &Facts) -> Option<Progress> {
-    let mut repeats = Tally::of_repeats(view, class);
-    let differing = smallest(facts)?;
-    let mut again = Vec::new();
-    while repeats.trials() < REPEATS_OF_UNLISTED {
-        if repeats.same < repeats.differs() {
-            repeats.same += 1;
-            again.push(view.top.minus(&view.top));
-        } else {
-            repeats.volatile += 1;
-            again.push(differing.clone());
-        }
-    }
+    let again = chance::against(view, class, &facts.with, CHANCE_OF_UNLISTED);
     let wanted: Vec<_> = again.into_iter().map(|set| (set, Purpose::Spare)).collect();
     (!wanted.is_empty()).then(|| needs(view, class, wanted))
 }
@@ -263,7 +263,7 @@ fn claim(
     if missing(view, class, &proofs).next().is_some() {
         return prove(view, class, &proofs, setting);
     }
-    if let Some(again) = shown_once(view, &proofs) {
+    if let Some(again) = shown_once(view, class, &proofs, listed) {
         return needs(view, class, again);
     }
     let wanted = chance::repeats(view, class, &proofs, &[], setting);
@@ -287,11 +287,32 @@ fn claim(
 }
 
 /// A set of several that only one trial has shown: a single odd trial, whatever the reason, looks
-/// like a set of everything that it varied.
-fn shown_once(view: &View, proofs: &[Proof]) -> Option<Vec<(Set, Purpose)>> {
-    let several = proofs.iter().filter(|proof| proof.term.len() > 1);
-    let once = several.filter(|proof| view.trials(&proof.term).count() < 2);
-    let again: Vec<_> = once
+/// like a set of everything that it varied. The same of each of many alternatives, of which an odd
+/// trial may have added one; there, a row that differs and holds no other of them shows it, too.
+fn shown_once(
+    view: &View,
+    class: &Class,
+    proofs: &[Proof],
+    listed: bool,
+) -> Option<Vec<(Set, Purpose)>> {
+    let others = |own: &Proof, set: &Set| {
+        let mut others = proofs.iter().filter(|other| other.term != own.term);
+        others.any(|other| other.term.is_subset(set))
+    };
+    let shown = |proof: &Proof| {
+        let rows = view.probes.iter().zip(&class.tokens);
+        rows.filter(|(probe, token)| {
+            let own = probe.set == proof.term
+                || (!listed && proof.term.is_subset(&probe.set) && !others(proof, &probe.set));
+            own && token.differs() == Some(true)
+        })
+        .count()
+    };
+    let doubtful = proofs
+        .iter()
+        .filter(|proof| proof.term.len() > 1 || !listed);
+    let again: Vec<_> = doubtful
+        .filter(|proof| shown(proof) < 2)
         .map(|proof| (proof.term.clone(), Purpose::Repeat))
         .collect();
     (!again.is_empty()).then_some(again)
@@ -374,7 +395,7 @@ fn unclosed(view: &View, proofs: &[Proof]) -> Option<Vec<(Set, Purpose)>> {
 }
 
 /// Whether a hypothesis of the list expresses a claim.
-fn listed(terms: &[Set], proven: &[Set]) -> bool {
+pub(super) fn listed(terms: &[Set], proven: &[Set]) -> bool {
     let singles = terms.iter().all(|term| term.len() == 1);
     match terms {
         [term] => term.len() <= 2,

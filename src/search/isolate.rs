@@ -1,7 +1,7 @@
 //! Variations that break the build: which sets of them make it fail, and which levels remain. A
 //! failed trial says nothing about the outputs, so this comes before anything else.
 
-use super::bisect::Facts;
+use super::bisect::{Facts, Order};
 use super::log::Log;
 use super::set::Set;
 use super::types::{Breaker, Factor};
@@ -28,7 +28,12 @@ const FAILURES: usize = 2;
 
 /// Follows the log from the first levels to the ones that remain.
 pub(super) fn isolate(log: &Log, factors: &[Factor]) -> Isolation {
-    let order = order(factors);
+    let (order, weights) = (order(factors), vec![1.0; factors.len()]);
+    // Nothing is known of who breaks builds.
+    let order = Order {
+        factors: &order,
+        weights: &weights,
+    };
     let mut isolation = Isolation {
         scheme: Scheme(vec![1; factors.len()]),
         breakers: Vec::new(),
@@ -72,7 +77,7 @@ pub(super) fn isolate(log: &Log, factors: &[Factor]) -> Isolation {
 }
 
 /// The minimal failing set within `failing`, proven; else the row that is needed.
-fn breaker(facts: &Facts, view: &View, failing: &Set, order: &[usize]) -> Result<Set, Set> {
+fn breaker(facts: &Facts, view: &View, failing: &Set, order: &Order<'_>) -> Result<Set, Set> {
     let set = facts.minimal(failing, order)?;
     let failures = view.failed.get(&set).map_or(0, Vec::len);
     if failures < FAILURES {

@@ -88,6 +88,17 @@ impl Tally {
         at_most(self.differs(), self.same) * self.pattern()
     }
 
+    /// Of a tally of repeats: the probability that each of them shows again what its row showed first,
+    /// where each trial draws its value anew, from whatever distribution makes that likeliest.
+    pub(super) fn agreement(&self) -> f64 {
+        let all = real(self.others.iter().sum::<usize>().max(1));
+        let shares = self.others.iter().map(|count| {
+            let share = real(*count) / all;
+            (0..*count).fold(1.0, |product, _| product * share)
+        });
+        at_most(self.differs(), self.same) * shares.product::<f64>()
+    }
+
     /// The same of which values are equal, given which ones differ from the control. Values that
     /// were seen once may come from any number of rare ones; those seen oftener are few.
     fn pattern(&self) -> f64 {
