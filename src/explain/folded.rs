@@ -20,6 +20,7 @@ pub type FoldedCulprits = BTreeMap<(usize, usize), Folded>;
 
 /// Takes the folded culprits out. A variation that was none but such is cleared.
 pub fn fold(verdict: &mut Verdict, folded: &FoldedCulprits) {
+    let before = blamed(verdict);
     for (number, element) in verdict.elements.iter_mut().enumerate() {
         if let ElementVerdict::Certified { culprits } = element {
             culprits.retain(|culprit| match culprit.set.as_slice() {
@@ -28,6 +29,7 @@ pub fn fold(verdict: &mut Verdict, folded: &FoldedCulprits) {
             });
         }
     }
+    clear(verdict, &before);
     let named = verdict.elements.iter().flat_map(|element| match element {
         ElementVerdict::Certified { culprits } => culprits.as_slice(),
         _ => &[],
@@ -37,6 +39,28 @@ pub fn fold(verdict: &mut Verdict, folded: &FoldedCulprits) {
     for factor in factors.difference(&named) {
         if let Some(said @ FactorVerdict::Culprit) = verdict.factors.get_mut(*factor) {
             *said = FactorVerdict::Cleared;
+        }
+    }
+}
+
+/// The factors of all culprits, each with its level.
+fn blamed(verdict: &Verdict) -> BTreeSet<(usize, u8)> {
+    let culprits = verdict.elements.iter().flat_map(|element| match element {
+        ElementVerdict::Certified { culprits } => culprits.as_slice(),
+        _ => &[],
+    });
+    let levels = culprits.flat_map(|culprit| culprit.set.iter().zip(&culprit.levels));
+    levels.map(|(factor, level)| (*factor, *level)).collect()
+}
+
+/// Counts levels as cleared that nothing is blamed on any more.
+fn clear(verdict: &mut Verdict, before: &BTreeSet<(usize, u8)>) {
+    let after = blamed(verdict);
+    for (factor, level) in before.difference(&after) {
+        if let Some(levels) = verdict.cleared.get_mut(*factor) {
+            levels.push(*level);
+            levels.sort_unstable();
+            levels.dedup();
         }
     }
 }

@@ -121,30 +121,6 @@ pub struct Verdict {
     pub notes: Vec<Note>,
 }
 
-impl Verdict {
-    /// Takes a factor alone off the culprits of these elements; it is cleared where nothing else is
-    /// its.
-    pub fn acquit(&mut self, factor: usize, elements: &BTreeSet<usize>) {
-        for number in elements {
-            if let Some(ElementVerdict::Certified { culprits }) = self.elements.get_mut(*number) {
-                culprits.retain(|culprit| culprit.set != [factor]);
-            }
-        }
-        let blamed = self.elements.iter().any(|element| match element {
-            ElementVerdict::Certified { culprits } => {
-                culprits.iter().any(|culprit| culprit.set.contains(&factor))
-            }
-            _ => false,
-        });
-        if let Some(said) = self.factors.get_mut(factor)
-            && *said == FactorVerdict::Culprit
-            && !blamed
-        {
-            *said = FactorVerdict::Cleared;
-        }
-    }
-}
-
 /// What is said about one element.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ElementVerdict {

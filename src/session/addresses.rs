@@ -250,7 +250,12 @@ impl Session<'_> {
     }
 
     /// The bytes of an element in a trial: its content, or what its field says.
-    fn bytes(&self, number: usize, element: &Element, trial: TrialId) -> Option<Vec<u8>> {
+    pub(super) fn bytes(
+        &self,
+        number: usize,
+        element: &Element,
+        trial: TrialId,
+    ) -> Option<Vec<u8>> {
         if element.field == Field::CONTENT {
             return self.contents.bytes(trial, &element.path);
         }

@@ -172,7 +172,6 @@ fn session<'a>(
         addresses: Known::default(),
         parts: BTreeMap::new(),
         folded: BTreeMap::new(),
-        through_owners: BTreeSet::new(),
         hinted: BTreeSet::new(),
         notes: start.notes,
         course: None,

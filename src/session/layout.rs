@@ -113,7 +113,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn fold(&mut self, elements: &[usize], factor: usize, into: usize, trial: TrialId) {
+    pub(super) fn fold(&mut self, elements: &[usize], factor: usize, into: usize, trial: TrialId) {
         for element in elements {
             let folded = Folded { into, trial };
             self.folded.insert((*element, factor), folded);

@@ -14,6 +14,7 @@ mod locate;
 mod made;
 mod owners;
 mod parts;
+mod pids;
 mod prepare;
 mod replay;
 mod resume;

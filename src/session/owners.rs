@@ -8,11 +8,7 @@ use std::collections::BTreeSet;
 use super::Error;
 use super::run::Session;
 use crate::model::{Slot, SourceOwner};
-use crate::search::{ElementVerdict, Verdict};
-
-/// What a reader should know where it was found.
-const NOTE: &str = "another user brings other owners of the sources along: where that is all that \
-    `user` does, `source-owner` alone is named";
+use crate::search::ElementVerdict;
 
 impl Session<'_> {
     /// Finds the elements on which the user acts through the owners of the sources alone.
@@ -48,19 +44,8 @@ impl Session<'_> {
             return Ok(());
         };
         elements.retain(|number| self.shows(kept, *number) == Some(false));
-        if !elements.is_empty() {
-            self.notes.push(NOTE.into());
-        }
-        self.through_owners = elements;
+        let elements: Vec<usize> = elements.into_iter().collect();
+        self.fold(&elements, user, owner, kept);
         Ok(())
-    }
-
-    /// What the search says, without what `user` does through the owners of the sources alone.
-    pub(super) fn verdict(&self) -> Verdict {
-        let mut verdict = self.search.verdict();
-        if let Some(user) = self.plan.filling(Slot::User) {
-            verdict.acquit(user, &self.through_owners);
-        }
-        verdict
     }
 }

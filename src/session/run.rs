@@ -48,8 +48,6 @@ pub(super) struct Session<'a> {
     pub(super) parts: BTreeMap<(usize, usize), PartFound>,
     /// Culprits that act through another one's means.
     pub(super) folded: FoldedCulprits,
-    /// Elements on which another user acts through the owners of the sources alone.
-    pub(super) through_owners: BTreeSet<usize>,
     /// Elements that were looked into for values of levels.
     pub(super) hinted: BTreeSet<usize>,
     pub(super) notes: Vec<String>,
@@ -93,11 +91,12 @@ impl Session<'_> {
         }
         if self.spoiled.is_none() {
             self.fold_layout()?;
+            self.fold_ids();
+            self.tell_owners_apart()?;
         }
         self.searched = true;
         if self.spoiled.is_none() {
             self.name_parts()?;
-            self.tell_owners_apart()?;
         }
         Ok(())
     }
