@@ -6,6 +6,7 @@ mod advice;
 mod derived;
 mod element;
 mod folded;
+mod follows;
 mod hints;
 mod ledger;
 mod variation;
@@ -20,6 +21,7 @@ use crate::plan::{Hold, Plan};
 use crate::search;
 
 pub use folded::{Folded, FoldedCulprits, fold};
+pub use follows::{Follows, Held, How, follows};
 pub use hints::Marks;
 pub use ledger::{Ledger, Parts};
 
@@ -70,6 +72,8 @@ pub struct Case<'a> {
     pub rounds: u32,
     /// Where a variation comes in, by element and variation, where that was found out.
     pub causes: &'a BTreeMap<Element, BTreeMap<usize, Cause>>,
+    /// What only follows other differences, by element.
+    pub follows: &'a BTreeMap<usize, Follows>,
     /// The programs of the build, as far as they are known.
     pub programs: BTreeSet<String>,
 }

@@ -6,6 +6,7 @@ mod addresses;
 mod advice;
 mod contents;
 mod control;
+mod followers;
 mod hints;
 mod keep;
 mod layout;
@@ -194,6 +195,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
     let verdict = session.verdict();
     let commands = located.commands.iter().map(Vec::as_slice);
     let commands = commands.chain([options.build.command.as_slice()]);
+    let follows = session.follows();
     let case = explain::Case {
         plan: &session.plan,
         search: &verdict,
@@ -210,6 +212,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<F
         seconds: began.elapsed().as_secs_f64(),
         rounds: session.rounds,
         causes: &located.causes,
+        follows: &follows,
         programs: explain::programs(commands),
     };
     let findings = explain::findings(case, &|trial, element| session.content(trial, element));
