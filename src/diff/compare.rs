@@ -2,7 +2,9 @@
 //! about it, and a difference is counted once, at the innermost element that shows it:
 //!
 //! - a field of a path that one of the two lacks is not observed: the path's `presence` is;
-//! - an order is compared over the names that both hold;
+//! - an order is compared over the names that both hold; where a directory is called otherwise than
+//!   in the control, within it and outside of it;
+//! - a name is the control's unless it is said to be another one (see `pairs`);
 //! - the bytes of an archive are not observed where something inside it differs: what differs
 //!   inside explains them. Where nothing does, they are an element of their own (padding, the
 //!   compressor);
@@ -12,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::iter::Peekable;
 
 use crate::formats;
-use crate::model::{Element, Field, Observed, Snapshot, Value};
+use crate::model::{Element, Field, Observed, Renamed, Snapshot, Value};
 
 /// What the second snapshot says of an element, next to the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +80,7 @@ pub fn compare(control: &Snapshot, other: &Snapshot, judged: Judged) -> Comparis
         };
         let left = of_path(&mut here, path, judged);
         let right = of_path(&mut there, path, judged);
-        judge_path(&left, &right, &mut seen);
+        judge_path(&left, &right, &other.renamed, &mut seen);
     }
     let mut seen = BTreeMap::from_iter(seen);
     leave_to_the_inside(&mut seen);
@@ -117,7 +119,12 @@ fn of_path<'s>(
     all
 }
 
-fn judge_path(left: &OfPath<'_>, right: &OfPath<'_>, seen: &mut Vec<(Element, Seen)>) {
+fn judge_path(
+    left: &OfPath<'_>,
+    right: &OfPath<'_>,
+    renamed: &BTreeMap<String, Renamed>,
+    seen: &mut Vec<(Element, Seen)>,
+) {
     let fields: BTreeSet<&Element> = left
         .elements
         .keys()
@@ -126,7 +133,13 @@ fn judge_path(left: &OfPath<'_>, right: &OfPath<'_>, seen: &mut Vec<(Element, Se
         .collect();
     for element in fields {
         let found = if (left.known && right.known) || element.field == Field::PRESENCE {
-            judge(left.value(element), right.value(element))
+            match (left.value(element), right.value(element)) {
+                (Some(Value::Order(left)), Some(Value::Order(right))) => {
+                    order(&element.path, left, right, renamed)
+                }
+                (Some(_), None) if element.field == Field::NAME => Seen::Same,
+                (left, right) => judge(left, right),
+            }
         } else {
             Seen::Unobserved
         };
@@ -136,22 +149,48 @@ fn judge_path(left: &OfPath<'_>, right: &OfPath<'_>, seen: &mut Vec<(Element, Se
 
 fn judge(control: Option<&Value>, other: Option<&Value>) -> Seen {
     match (control, other) {
-        (Some(Value::Order(left)), Some(Value::Order(right))) => order(left, right),
         (left, Some(right)) if left != Some(right) => Seen::Value(right.clone()),
         (Some(_), None) => Seen::Absent,
         _ => Seen::Same,
     }
 }
 
-/// Whether the names that both orders hold stand in the same order.
-fn order(left: &[String], right: &[String]) -> Seen {
+/// Whether the names that both orders hold stand in the same order. Where a directory stands that was
+/// renamed follows from its name: what is in it is compared by itself.
+fn order(
+    archive: &str,
+    left: &[String],
+    right: &[String],
+    renamed: &BTreeMap<String, Renamed>,
+) -> Seen {
     let in_left: BTreeSet<&String> = left.iter().collect();
     let in_right: BTreeSet<&String> = right.iter().collect();
-    let common = left.iter().filter(|name| in_right.contains(name));
-    if common.eq(right.iter().filter(|name| in_left.contains(name))) {
+    let different = || Seen::Value(Value::Order(right.to_vec()));
+    if renamed.is_empty() {
+        let common = left.iter().filter(|name| in_right.contains(name));
+        let same = common.eq(right.iter().filter(|name| in_left.contains(name)));
+        return if same { Seen::Same } else { different() };
+    }
+    let place = |name: &str| {
+        let path = format!("{archive}!/{name}");
+        let ends = path.match_indices('/').map(|(at, _)| at).rev();
+        let mut above = ends.filter_map(|at| path.get(..at));
+        let inside = archive.len() + 2;
+        above
+            .find(|above| above.len() > inside && renamed.contains_key(*above))
+            .map(str::to_owned)
+    };
+    let common = |names: &[String], others: &BTreeSet<&String>| {
+        let mut places: BTreeMap<Option<String>, Vec<String>> = BTreeMap::new();
+        for name in names.iter().filter(|name| others.contains(name)) {
+            places.entry(place(name)).or_default().push(name.clone());
+        }
+        places
+    };
+    if common(left, &in_right) == common(right, &in_left) {
         Seen::Same
     } else {
-        Seen::Value(Value::Order(right.to_vec()))
+        different()
     }
 }
 

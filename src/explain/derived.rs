@@ -1,13 +1,14 @@
-//! Differences that only follow another one: a list of checksums changes when a file that it lists
-//! does, and the path of a debug file when the program does that it belongs to. They are reported
-//! as derived, by recomputing the checksum over the control's content, or because they differ in
-//! exactly the trials in which the other does; the words say which. Everything else stands on its
-//! own.
+//! Differences that only follow another one: a name that holds a digest changes when the content
+//! does, and a list of names or checksums when a file that it lists does. They are reported as
+//! derived, by recomputing the digest over the control's content, by putting back what they hold, or
+//! because they differ in exactly the trials in which the other does; the words say which. Everything
+//! else stands on its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Case, Contents};
-use crate::model::{Element, Field, Finding, FindingState, TrialId, Value};
+use super::{Case, Contents, Follows, How};
+use crate::formats::{digits, hashed};
+use crate::model::{Culprit, Element, Field, Finding, FindingState, TrialId, Value};
 
 /// One line of a list of checksums.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,19 +36,24 @@ struct Reason {
 
 const RECOMPUTED: &str = "it holds the SHA-256 of";
 const CHECKSUMS: &str = "it holds checksums, and differs in exactly the trials in which this does:";
-const NAMED_AFTER: &str =
-    "its path holds a build-id, and differs in exactly the trials in which this does:";
+const DIGEST: &str = "its name holds the SHA-256 of its content; what differs is";
+const NAMED: &str = "its name differs in exactly the trials in which this does:";
+const HOLDS: &str = "it differs only in what it holds of";
 
 /// Marks the findings that follow others.
 pub(super) fn mark(case: &Case<'_>, contents: Contents<'_>, findings: &mut [Finding]) {
     let reasons: Vec<Option<Reason>> = findings
         .iter()
-        .map(|finding| reason(case, contents, findings, finding))
+        .map(|finding| {
+            following(case, finding).or_else(|| reason(case, contents, findings, finding))
+        })
         .collect();
+    inherit(findings, &reasons);
     for (finding, reason) in findings.iter_mut().zip(reasons) {
         if let Some(reason) = reason {
             finding.state = FindingState::Derived;
             finding.remedies.clear();
+            finding.rate = None;
             let mut followed = reason.followed.iter().map(|element| element.path.as_str());
             let first = followed.next().unwrap_or_default();
             let more = match followed.count() {
@@ -55,6 +61,92 @@ pub(super) fn mark(case: &Case<'_>, contents: Contents<'_>, findings: &mut [Find
                 count => format!(" and {count} more"),
             };
             finding.reason = Some(format!("{} {first}{more}", reason.words));
+        }
+    }
+}
+
+/// What follows others by all that was seen of both.
+fn following(case: &Case<'_>, finding: &Finding) -> Option<Reason> {
+    let number = case.ledger.number_of(&element_of(finding))?;
+    let Follows { followed, how } = case.follows.get(&number)?;
+    let elements = case.ledger.elements();
+    let followed: BTreeSet<Element> = followed
+        .iter()
+        .filter_map(|number| elements.get(*number).cloned())
+        .collect();
+    let words = match how {
+        How::Holds => HOLDS,
+        How::Named if is_sha256(case, number) => DIGEST,
+        How::Named => NAMED,
+    };
+    (!followed.is_empty()).then_some(Reason { followed, words })
+}
+
+/// Whether a name holds the SHA-256 of the content in the control, whole or cut off.
+fn is_sha256(case: &Case<'_>, number: usize) -> bool {
+    let element = case.ledger.elements().get(number);
+    let content = element.and_then(|element| {
+        let content = Element::new(element.path.as_str(), Field::CONTENT);
+        Some(&case.ledger.control()?.elements.get(&content)?.value)
+    });
+    let Some((Value::Digest { sha256, .. }, name)) = content.zip(case.ledger.control_value(number))
+    else {
+        return false;
+    };
+    let bytes = digits::bytes(sha256).unwrap_or_default();
+    let written = [
+        sha256.clone(),
+        digits::base64(&bytes),
+        digits::base64url(&bytes),
+    ];
+    let name = name.to_string();
+    let other = case.ledger.first_difference(number);
+    let other = other.and_then(|trial| case.ledger.value_in(number, trial));
+    let other = other.map(ToString::to_string).unwrap_or_default();
+    let runs = hashed::differing(&name, &other);
+    !runs.is_empty()
+        && runs.iter().all(|(run, _)| {
+            let run = run.replace('/', "");
+            written.iter().any(|digest| digest.starts_with(&run))
+        })
+}
+
+/// What follows others and was not proven by itself has their culprits.
+fn inherit(findings: &mut [Finding], reasons: &[Option<Reason>]) {
+    let places: BTreeMap<Element, usize> = findings
+        .iter()
+        .enumerate()
+        .map(|(index, finding)| (element_of(finding), index))
+        .collect();
+    for _ in 0..findings.len() {
+        let mut changed = false;
+        for (index, reason) in reasons.iter().enumerate() {
+            let Some(reason) = reason else { continue };
+            if findings.get(index).is_none_or(|f| !f.culprits.is_empty()) {
+                continue;
+            }
+            let followed = reason
+                .followed
+                .iter()
+                .filter_map(|element| places.get(element));
+            let followed = followed.filter_map(|place| findings.get(*place));
+            let mut culprits: Vec<Culprit> = Vec::new();
+            for culprit in followed.flat_map(|finding| &finding.culprits) {
+                if !culprits
+                    .iter()
+                    .any(|known| known.variations == culprit.variations)
+                {
+                    culprits.push(culprit.clone());
+                }
+            }
+            if let (Some(finding), false) = (findings.get_mut(index), culprits.is_empty()) {
+                culprits.sort_by(|a, b| a.variations.cmp(&b.variations));
+                finding.culprits = culprits;
+                changed = true;
+            }
+        }
+        if !changed {
+            break;
         }
     }
 }
@@ -68,13 +160,10 @@ fn reason(
     if finding.state != FindingState::Certified {
         return None;
     }
-    let reason = if finding.field == Field::CONTENT.as_str() {
-        list_of_checksums(case, contents, findings, finding)
-    } else if finding.field == Field::PRESENCE.as_str() && finding.element.contains(BUILD_ID) {
-        build_id(case, findings, finding)
-    } else {
-        None
-    }?;
+    if finding.field != Field::CONTENT.as_str() {
+        return None;
+    }
+    let reason = list_of_checksums(case, contents, findings, finding)?;
     // What it follows must account for all that is to blame.
     let followed = findings
         .iter()
@@ -88,8 +177,6 @@ fn reason(
         .all(|set| known.contains(set))
         .then_some(reason)
 }
-
-const BUILD_ID: &str = "/.build-id/";
 
 fn list_of_checksums(
     case: &Case<'_>,
@@ -110,8 +197,13 @@ fn list_of_checksums(
     let mut followed = BTreeSet::new();
     let mut recomputed = true;
     let in_control: BTreeSet<&str> = old.lines().collect();
+    let names = names_in(case, other);
     for (line, entry) in changed_lines(old, new).zip(&changed) {
-        let listed = listed(findings, finding, entry.path)?;
+        let path = names.iter().filter(|_| !in_control.contains(line));
+        let path = path.fold(entry.path.to_owned(), |path, (own, control)| {
+            path.replace(own.as_str(), control)
+        });
+        let listed = listed(findings, finding, &path)?;
         let own = case
             .ledger
             .control()
@@ -143,21 +235,16 @@ fn list_of_checksums(
     })
 }
 
-fn build_id(case: &Case<'_>, findings: &[Finding], finding: &Finding) -> Option<Reason> {
-    let own = differing(case, &element_of(finding));
-    let contents = findings.iter().filter(|other| {
-        other.field == Field::CONTENT.as_str()
-            && other.state == FindingState::Certified
-            && !other.element.contains(BUILD_ID)
+/// What a trial calls otherwise than the control: its names and those of the control.
+fn names_in(case: &Case<'_>, trial: TrialId) -> Vec<(String, String)> {
+    let elements = case.ledger.elements().iter().enumerate();
+    let names = elements.filter(|(_, element)| element.field == Field::NAME);
+    let pairs = names.filter_map(|(number, _)| {
+        let own = case.ledger.value_in(number, trial)?;
+        let control = case.ledger.control_value(number)?;
+        (own != control).then(|| (own.to_string(), control.to_string()))
     });
-    let followed: BTreeSet<Element> = contents
-        .map(element_of)
-        .filter(|other| differing(case, other) == own)
-        .collect();
-    (!followed.is_empty()).then_some(Reason {
-        followed,
-        words: NAMED_AFTER,
-    })
+    pairs.collect()
 }
 
 fn element_of(finding: &Finding) -> Element {
@@ -223,8 +310,7 @@ fn entry(line: &str) -> Option<Entry<'_>> {
     (hexadecimal && !path.is_empty()).then_some(Entry { path, checksum })
 }
 
-/// The element that a list names, in the same output or beside it: the content of a file, or a path
-/// that holds a build-id.
+/// The element that a list names, in the same output or beside it.
 fn listed(findings: &[Finding], list: &Finding, path: &str) -> Option<Element> {
     let path = path.strip_prefix("./").unwrap_or(path);
     let output = |element: &str| {
@@ -235,8 +321,7 @@ fn listed(findings: &[Finding], list: &Finding, path: &str) -> Option<Element> {
     let fits = |other: &&Finding| {
         let ends = other.element.strip_suffix(path);
         let content = other.field == Field::CONTENT.as_str();
-        let renamed = other.field == Field::PRESENCE.as_str() && other.element.contains(BUILD_ID);
-        (content || renamed)
+        content
             && other.state == FindingState::Certified
             && other.element != list.element
             && output(&other.element) == output(&list.element)

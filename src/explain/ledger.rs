@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::diff::{self, Judged};
-use crate::model::{Element, Observed, Snapshot, TrialId, Value};
+use crate::model::{Element, Field, Names, Observed, Snapshot, TrialId, Value};
 use crate::search::Seen;
 
 /// Elements and their values over all trials of a session. Value 0 of an element is the control's;
@@ -216,10 +216,7 @@ impl Ledger {
             }
         }
         let snapshot = snapshot.as_ref();
-        let control = Arc::clone(
-            self.control
-                .get_or_insert_with(|| Arc::new(snapshot.clone())),
-        );
+        let control = self.control_for(snapshot);
         for (path, decides) in &snapshot.outputs {
             if !control.outputs.contains_key(path) {
                 self.extra.insert(path.clone(), *decides);
@@ -244,6 +241,9 @@ impl Ledger {
                 None => seen.push(value),
             }
         }
+        for number in self.nameless(snapshot) {
+            set(&mut seen, number, Seen::Unobserved);
+        }
         for (element, parts) in split {
             let rest = self.number(&control, element.clone());
             let addresses = self.number(&control, element.addresses());
@@ -259,6 +259,44 @@ impl Ledger {
         }
         self.trials.insert(trial, seen.clone());
         seen
+    }
+
+    /// The control, with the names of everything that this trial calls otherwise.
+    fn control_for(&mut self, snapshot: &Snapshot) -> Arc<Snapshot> {
+        let control = self
+            .control
+            .get_or_insert_with(|| Arc::new(snapshot.clone()));
+        let names = snapshot.renamed.values().filter_map(|r| r.names.as_ref());
+        let element = |names: &Names| Element::new(names.element.as_str(), Field::NAME);
+        let new = names.filter(|names| !control.elements.contains_key(&element(names)));
+        let new: Vec<(Element, Observed)> = new
+            .map(|names| {
+                let observed = Observed {
+                    value: Value::Text(names.control.clone()),
+                    offset: None,
+                };
+                (element(names), observed)
+            })
+            .collect();
+        if !new.is_empty() {
+            Arc::make_mut(control).elements.extend(new);
+        }
+        Arc::clone(control)
+    }
+
+    /// The names of what a trial does not have.
+    fn nameless(&self, snapshot: &Snapshot) -> Vec<usize> {
+        let names = self.elements.iter().enumerate();
+        let names = names.filter(|(_, element)| element.field == Field::NAME);
+        let absent = names.filter(|(_, name)| {
+            let mut fields = snapshot
+                .elements
+                .range(Element::new(name.path.as_str(), Field::new(""))..);
+            fields
+                .next()
+                .is_none_or(|(element, _)| element.path != name.path)
+        });
+        absent.map(|(number, _)| number).collect()
     }
 
     /// Whether the element is part of an output that decides the verdict.
@@ -360,7 +398,6 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Field;
 
     fn snapshot(text: Option<&str>) -> Snapshot {
         let mut snapshot = Snapshot::default();

@@ -7,6 +7,7 @@ mod checkout;
 mod derived;
 mod element;
 mod folded;
+mod follows;
 mod hints;
 mod ledger;
 mod variation;
@@ -21,6 +22,7 @@ use crate::plan::{Hold, Plan};
 use crate::search;
 
 pub use folded::{Folded, FoldedCulprits, fold};
+pub use follows::{Follows, Held, How, follows};
 pub use hints::Marks;
 pub use ledger::{Ledger, Parts};
 
@@ -79,6 +81,8 @@ pub struct Case<'a> {
     pub causes: &'a BTreeMap<Element, BTreeMap<usize, Cause>>,
     /// What moved the held clock differently in two builds alike, where anything did.
     pub clock_moved: Option<String>,
+    /// What only follows other differences, by element.
+    pub follows: &'a BTreeMap<usize, Follows>,
     /// The programs of the build, as far as they are known.
     pub programs: BTreeSet<String>,
 }

@@ -8,10 +8,14 @@
 mod ar;
 mod bzip2;
 mod cpio;
+pub mod digits;
 pub mod elf;
+mod git;
 mod gzip;
+pub mod hashed;
 mod inflate;
 mod place;
+pub mod sketch;
 mod stream;
 mod tar;
 mod xz;
@@ -37,6 +41,7 @@ struct Format {
 /// All formats; the first that recognises a prefix reads it.
 const FORMATS: &[Format] = &[
     gzip::FORMAT,
+    git::FORMAT,
     xz::FORMAT,
     zstd::FORMAT,
     bzip2::FORMAT,
@@ -61,6 +66,8 @@ pub struct Examined {
     pub error: Option<io::Error>,
     /// Every element inside; the output's own are the caller's to record.
     pub elements: Vec<(Element, Observed)>,
+    /// What contents have in common with others, by path, where the name may hold a digest.
+    pub sketches: Vec<(String, Vec<u32>)>,
     /// What could not be read in full, by the path it concerns.
     pub problems: Vec<(String, String)>,
 }
@@ -71,6 +78,7 @@ impl Default for Examined {
             digest: stream::Hash::default().value(),
             error: None,
             elements: Vec::new(),
+            sketches: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -121,12 +129,19 @@ pub fn is_compression(field: &Field) -> bool {
     field.as_str().ends_with(".compression")
 }
 
+/// Whether the field is one that only a compressed file has, which holds one thing: what that is
+/// called follows from the file's own name.
+pub fn is_compressed_file(field: &Field) -> bool {
+    let format = field.as_str().split('.').next().unwrap_or_default();
+    matches!(format, "gzip" | "xz" | "zstd" | "bzip2")
+}
+
 /// Whether the field stands within the bytes at its own path (`gzip.mtime`, `tar.order`) and so
 /// explains a difference of them; a member's header (`tar.mode`) stands in the archive around it.
 pub fn is_within(field: &Field) -> bool {
     let (format, aspect) = field.as_str().split_once('.').unwrap_or_default();
     match format {
-        "gzip" | "xz" | "zstd" | "bzip2" => true,
+        "gzip" | "xz" | "zstd" | "bzip2" | "git" => true,
         "tar" | "zip" | "ar" | "cpio" => {
             let aspect = aspect.split('.').next().unwrap_or_default();
             WITHIN.contains(&aspect)

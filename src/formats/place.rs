@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::stream::{Hash, Stream, Whole, hexadecimal};
-use super::{Examined, recognise};
+use super::{Examined, hashed, recognise};
 use crate::model::{Element, Field, Observed, Value, escape_bytes, escape_name};
 
 /// Steps into archives within archives.
@@ -104,7 +104,7 @@ impl Wanted {
     }
 
     /// Takes down a member that was read to its end.
-    fn take(&mut self, path: String, capture: Capture<'_>) {
+    fn take(&mut self, path: String, capture: &Capture<'_>) {
         if !capture.whole {
             return;
         }
@@ -225,6 +225,11 @@ impl<'f> Place<'f> {
         self.enter(&name)
     }
 
+    /// Enters what an object holds that has no name of its own.
+    pub(super) fn part(&mut self, name: &str) -> Place<'_> {
+        self.enter(name)
+    }
+
     fn enter(&mut self, name: &str) -> Place<'_> {
         let mut place = Place {
             path: format!("{}!/{name}", self.path),
@@ -270,7 +275,7 @@ impl<'f> Place<'f> {
         self.findings.around -= 1;
         capture.whole &= whole.error.is_none();
         if let Some(wanted) = &mut self.findings.wanted {
-            wanted.take(self.path.clone(), capture);
+            wanted.take(self.path.clone(), &capture);
             // What is around it may be asked for as well, and is not read to its end yet.
             wanted
                 .met
@@ -282,6 +287,9 @@ impl<'f> Place<'f> {
     /// Reads a stream to its end, through the format that its first bytes show.
     pub(super) fn look_inside(&mut self, source: &mut dyn Read, capacity: usize) -> Whole {
         let mut stream = Stream::new(source, capacity);
+        if holds_digest(&self.path) {
+            stream = stream.sketched();
+        }
         if let Some(format) = recognise(stream.peek(super::PREFIX)) {
             if self.depth < DEPTH {
                 (format.read)(&mut stream, self);
@@ -291,8 +299,19 @@ impl<'f> Place<'f> {
                 ));
             }
         }
-        stream.finish()
+        let mut whole = stream.finish();
+        if let Some(sketch) = whole.sketch.take().filter(|sketch| !sketch.is_empty()) {
+            let sketches = &mut self.findings.examined.sketches;
+            sketches.push((self.path.clone(), sketch));
+        }
+        whole
     }
+}
+
+/// Whether the name of a file, or of the one that it is in, may hold a digest.
+fn holds_digest(path: &str) -> bool {
+    let mut steps = path.rsplit("!/").take(2);
+    steps.any(|step| hashed::may_hold(hashed::last(step)))
 }
 
 impl Names {

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, Read};
 
 use sha2::{Digest as _, Sha256};
 
+use super::sketch::Sketch;
 use crate::model::Value;
 
 /// What a stream was in all.
@@ -15,6 +16,8 @@ pub(super) struct Whole {
     pub(super) digest: Value,
     /// Its length.
     pub(super) size: u64,
+    /// What it has in common with others, where that was asked for.
+    pub(super) sketch: Option<Vec<u32>>,
     /// The error that ended it early.
     pub(super) error: Option<io::Error>,
 }
@@ -35,11 +38,15 @@ pub(super) struct Stream<'a> {
 pub(super) struct Hash {
     sha256: Sha256,
     size: u64,
+    sketch: Option<Sketch>,
 }
 
 impl Hash {
     pub(super) fn update(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);
+        if let Some(sketch) = &mut self.sketch {
+            sketch.update(bytes);
+        }
         self.size += bytes.len() as u64;
     }
 
@@ -82,6 +89,12 @@ impl<'a> Stream<'a> {
             ended: false,
             error: None,
         }
+    }
+
+    /// The same, with a sketch of what passes.
+    pub(super) fn sketched(mut self) -> Self {
+        self.hash.sketch = Some(Sketch::default());
+        self
     }
 
     /// How many bytes were taken out of it.
@@ -146,6 +159,7 @@ impl<'a> Stream<'a> {
         }
         Whole {
             size: self.hash.size,
+            sketch: self.hash.sketch.take().map(Sketch::hashes),
             digest: self.hash.value(),
             error: self.error,
         }

@@ -60,6 +60,14 @@ pub struct Snapshot {
     /// All elements, those of the outputs themselves and those inside them.
     #[serde(with = "element_list")]
     pub elements: BTreeMap<Element, Observed>,
+    /// What contents have in common with others (the smallest hashes of what is in them), by path,
+    /// where the name may hold a digest: contents whose names have changed are found again by it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sketches: BTreeMap<String, Vec<u32>>,
+    /// Files and members that have other names than in the control, by their path there. What is
+    /// written down of a trial has its own names, and none of these.
+    #[serde(skip)]
+    pub renamed: BTreeMap<String, Renamed>,
     /// What could not be read in full, in words, by the path it concerns.
     pub problems: BTreeSet<(String, String)>,
     /// Where there is no output at all: what the globs match among the files that the build left
@@ -69,6 +77,28 @@ pub struct Snapshot {
     /// Where there is no output at all: what the build created or changed instead.
     #[serde(default)]
     pub made: Made,
+}
+
+/// A file, member or directory that is called otherwise than in the control.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renamed {
+    /// Its path under its own name.
+    pub path: String,
+    /// Its names, where these count: what is given to the content of a compressed file follows from
+    /// the name of the file.
+    pub names: Option<Names>,
+}
+
+/// Two names of one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// The path of the element whose field `name` this is: for a directory that is no element, the
+    /// first one in it.
+    pub element: String,
+    /// In the control.
+    pub control: String,
+    /// In this snapshot.
+    pub own: String,
 }
 
 /// What a build created or changed.
@@ -92,6 +122,8 @@ impl Field {
     pub const MODE: Self = Self::new("mode");
     /// Where a symbolic link of the output tree points.
     pub const LINK_TARGET: Self = Self::new("link-target");
+    /// How something is called whose name holds a digest or a random part.
+    pub const NAME: Self = Self::new("name");
     /// What kind of file an output is.
     pub const KIND: Self = Self::new("kind");
 

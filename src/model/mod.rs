@@ -10,7 +10,9 @@ mod trial;
 mod variation;
 
 pub use capability::{Capabilities, Missing, Need};
-pub use element::{Element, Field, Made, Observed, Snapshot, Value, escape_bytes, escape_name};
+pub use element::{
+    Element, Field, Made, Names, Observed, Renamed, Snapshot, Value, escape_bytes, escape_name,
+};
 pub use environment::{
     Accounting, BuildPath, Clock, Cpus, DirectoryOrder, Environment, Inodes, Kernel, Locale,
     Network, Randomness, Setting, Shell, Slot, SourceMode, SourceMtime, SourceOwner, Terminal,

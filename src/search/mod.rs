@@ -70,6 +70,11 @@ impl Search {
         self.log.passive.insert(element);
     }
 
+    /// Spends trials on an element again.
+    pub fn active(&mut self, element: u32) {
+        self.log.passive.remove(&element);
+    }
+
     /// Says that a value which a factor's levels chose was found in the bytes of an element, where it
     /// differs. A hint makes the search quicker if it is right and costs little if it is wrong; it
     /// never makes a claim.

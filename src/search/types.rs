@@ -1,7 +1,6 @@
 //! What goes into a search and what comes out: options, tries, observations, verdicts. Variations
 //! and elements are numbers here; the session knows their names.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::model::{Expect, Row, TrialId, TrialKind};

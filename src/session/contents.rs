@@ -2,6 +2,7 @@
 //! addresses from what else moves. Outputs that are as the control's are kept once, and archives are
 //! unpacked once: the members that differ in some trial lie on a shelf then.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -14,7 +15,7 @@ use std::rc::Rc;
 
 use super::{Error, Options};
 use crate::formats;
-use crate::model::{Element, Field, Snapshot, TrialId, Value};
+use crate::model::{Element, Field, Renamed, Snapshot, TrialId, Value};
 use crate::sandbox::Sandbox;
 use crate::snapshot::{Keep, kept_as, walk};
 use crate::store;
@@ -45,6 +46,8 @@ pub(super) struct Contents {
     members: BTreeMap<String, BTreeSet<String>>,
     /// The members of archives that were unpacked, by trial and output.
     shelves: RefCell<BTreeMap<(TrialId, String), Shelf>>,
+    /// What trials call otherwise than the control, by the path there.
+    renamed: BTreeMap<TrialId, BTreeMap<String, Renamed>>,
     /// How much may still be read, and be put on shelves.
     left: Cell<u64>,
     room: Rc<Cell<u64>>,
@@ -138,6 +141,7 @@ impl Contents {
             same: BTreeSet::new(),
             members: BTreeMap::new(),
             shelves: RefCell::default(),
+            renamed: BTreeMap::new(),
             left: Cell::new(READ),
             room: Rc::new(Cell::new(UNPACKED)),
         })
@@ -177,9 +181,18 @@ impl Contents {
         })
     }
 
-    /// Removes what a trial made just as the control did. The first trial is the control.
+    /// Removes what a trial made just as the control did. The first trial is the control, and the
+    /// others are told in its names.
     pub(super) fn sort_out(&mut self, id: TrialId, snapshot: &Snapshot) {
         let directory = self.directory(id);
+        if !snapshot.renamed.is_empty() {
+            self.renamed.insert(id, snapshot.renamed.clone());
+        }
+        let renamed = self.renamed.get(&id);
+        let place = |output: &str| {
+            let own = renamed.map_or(output.into(), |renamed| own(renamed, output));
+            directory.join(kept_as(Path::new(&*own)))
+        };
         match &self.control {
             None => self.control = Some((id, snapshot.clone())),
             Some((_, control)) if !self.all => {
@@ -187,17 +200,17 @@ impl Contents {
                     let digest = digest(snapshot, output);
                     if digest.is_some() && digest == self::digest(control, output) {
                         // What cannot be removed only takes room.
-                        let _ = fs::remove_file(directory.join(kept_as(Path::new(output))));
+                        let _ = fs::remove_file(place(output));
                         self.same.insert((id, output.clone()));
                     }
                 }
             }
             Some(_) => {}
         }
-        let sizes = snapshot.outputs.keys().filter_map(|output| {
-            let path = directory.join(kept_as(Path::new(output)));
-            Some(path.symlink_metadata().ok()?.len())
-        });
+        let sizes = snapshot
+            .outputs
+            .keys()
+            .filter_map(|output| Some(place(output).symlink_metadata().ok()?.len()));
         self.kept += sizes.sum::<u64>();
     }
 
@@ -207,7 +220,7 @@ impl Contents {
         for element in elements.filter(|element| element.field == Field::CONTENT) {
             if element.path.contains("!/") {
                 let members = self.members.entry(element.output().to_owned());
-                members.or_default().insert(element.path.to_string());
+                members.or_default().insert(element.path.clone());
             }
         }
     }
@@ -230,10 +243,16 @@ impl Contents {
         (bytes.len() <= CONTENT).then_some(bytes)
     }
 
+    /// What a trial calls the path that the control calls `path`.
+    fn own<'p>(&self, trial: TrialId, path: &'p str) -> Cow<'p, str> {
+        let renamed = self.renamed.get(&trial);
+        renamed.map_or(path.into(), |renamed| own(renamed, path))
+    }
+
     /// An output as a trial made it, if it may still be read.
     fn open(&self, trial: TrialId, output: &str) -> Option<File> {
-        let path = self.directory(trial).join(kept_as(Path::new(output)));
-        let file = File::open(path).ok()?;
+        let place = kept_as(Path::new(&*self.own(trial, output)));
+        let file = File::open(self.directory(trial).join(place)).ok()?;
         let cost = file.metadata().ok()?.len().max(LOOK);
         self.left.set(self.left.get().checked_sub(cost)?);
         Some(file)
@@ -251,26 +270,49 @@ impl Contents {
     fn member(&self, trial: TrialId, output: &str, path: &str) -> Option<Vec<u8>> {
         let mut shelves = self.shelves.borrow_mut();
         let key = (trial, output.to_owned());
+        let path = &*self.own(trial, path);
         let known = shelves.get(&key).map(|shelf| &shelf.known);
         if !known.is_some_and(|known| known.contains(path)) {
             let mut archive = self.open(trial, output)?;
             let mut wanted = BTreeSet::from([path.to_owned()]);
             let others = self.members.get(output).into_iter().flatten();
-            let new = others.filter(|other| !known.is_some_and(|known| known.contains(*other)));
-            wanted.extend(new.cloned());
+            let others = others.map(|other| self.own(trial, other).into_owned());
+            wanted.extend(others.filter(|other| !known.is_some_and(|known| known.contains(other))));
             if !shelves.contains_key(&key) {
-                let shelf = Shelf {
+                let empty = Shelf {
                     file: tempfile::tempfile_in(&self.directory).ok()?,
                     end: 0,
                     places: BTreeMap::new(),
                     known: BTreeSet::new(),
                 };
-                shelves.insert(key.clone(), shelf);
+                shelves.insert(key.clone(), empty);
             }
-            let shelf = shelves.get_mut(&key)?;
-            shelf.fill(output, &mut archive, wanted, &self.room).ok()?;
+            let filled = shelves.get_mut(&key)?;
+            let output = self.own(trial, output);
+            filled
+                .fill(&output, &mut archive, wanted, &self.room)
+                .ok()?;
         }
         shelves.get(&key)?.bytes(path)
+    }
+}
+
+/// What a trial calls the path that the control calls `path`.
+fn own<'p>(renamed: &BTreeMap<String, Renamed>, path: &'p str) -> Cow<'p, str> {
+    let ends = path.match_indices('/').map(|(at, _)| at);
+    let ends = ends
+        .flat_map(|at| [at, at.saturating_sub(1)])
+        .chain([path.len()]);
+    let mut found: Vec<(usize, &Renamed)> = ends
+        .filter_map(|end| Some((end, renamed.get(path.get(..end)?)?)))
+        .collect();
+    found.sort_by_key(|(end, _)| *end);
+    match found.last() {
+        Some((end, renamed)) => {
+            let rest = path.get(*end..).unwrap_or_default();
+            Cow::Owned(format!("{}{rest}", renamed.path))
+        }
+        None => Cow::Borrowed(path),
     }
 }
 
@@ -309,6 +351,7 @@ mod tests {
             kept: 0,
             control: None,
             same: BTreeSet::new(),
+            renamed: BTreeMap::new(),
             members: BTreeMap::new(),
             shelves: RefCell::default(),
             left: Cell::new(2 * LOOK),

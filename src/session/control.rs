@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::addresses::Known;
 use super::contents::Contents;
+use super::followers::Followers;
 use super::run::{self, Session};
 use super::{Error, Options, Progress, advice, clock, keep, made, unvaried};
 use crate::diff::Judged;
@@ -173,6 +174,7 @@ fn session<'a>(
         parts: BTreeMap::new(),
         folded: BTreeMap::new(),
         hinted: BTreeSet::new(),
+        followers: Followers::default(),
         notes: start.notes,
         course: None,
         clock_moved: None,

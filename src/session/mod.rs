@@ -7,6 +7,7 @@ mod advice;
 mod clock;
 mod contents;
 mod control;
+mod followers;
 mod hints;
 mod keep;
 mod layout;
@@ -233,6 +234,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<C
     let verdict = session.conclusion();
     let commands = located.commands.iter().map(Vec::as_slice);
     let commands = commands.chain([options.build.command.as_slice()]);
+    let follows = session.follows();
     let case = explain::Case {
         plan: &session.plan,
         search: &verdict,
@@ -253,6 +255,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<C
         rounds: session.rounds,
         causes: &located.causes,
         clock_moved: session.clock_moved.take(),
+        follows: &follows,
         programs: explain::programs(commands),
     };
     let findings = explain::findings(case, &|trial, element| session.content(trial, element));

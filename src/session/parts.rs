@@ -27,6 +27,7 @@ impl Session<'_> {
                 if let [only] = culprits.as_slice()
                     && only.set == [factor]
                     && self.ledger.decides(number)
+                    && !self.followers.contains(number)
                     && used.is_none_or(|level| only.levels == [level])
                 {
                     used = only.levels.first().copied();
@@ -188,9 +189,11 @@ impl Session<'_> {
         report: &TrialReport,
     ) -> TrialResult {
         if let Outcome::Built { snapshot } = &report.outcome {
+            let snapshot = &self.told(snapshot);
             self.contents.sort_out(id, snapshot);
             let split = self.known_addresses(id, attempt, snapshot);
             self.ledger.observe(id, snapshot, &split);
+            self.followers.observe(id, self.ledger.control(), snapshot);
         }
         let result = report.outcome.result();
         self.trials.push(TrialRecord {

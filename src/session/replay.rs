@@ -54,7 +54,7 @@ pub fn replay(
 fn compare(then: &Outcome, now: &Outcome, judged: Judged) -> Replayed {
     match (then, now) {
         (Outcome::Built { snapshot: then }, Outcome::Built { snapshot: now }) => {
-            let compared = diff::compare(then, now, judged);
+            let compared = diff::compare(then, &diff::paired(then, now), judged);
             let differing: Vec<Element> = compared.differing().cloned().collect();
             if differing.is_empty() {
                 Replayed::Same

@@ -1,5 +1,6 @@
 //! Running what the search asks for: batches of trials, their numbers, their records.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -8,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use super::addresses::{Known, When};
 use super::contents::Contents;
+use super::followers::Followers;
 use super::{Error, Options, Progress, clock, control, keep};
+use crate::diff;
 use crate::explain::{self, FoldedCulprits, Ledger, PartFound};
 use crate::model::{
-    Element, Environment, Outcome, Row, TrialId, TrialKind, TrialRecord, TrialResult,
+    Element, Environment, Outcome, Row, Snapshot, TrialId, TrialKind, TrialRecord, TrialResult,
 };
 use crate::plan::Plan;
 use crate::sandbox::supervisor::Course;
@@ -50,6 +53,8 @@ pub(super) struct Session<'a> {
     pub(super) folded: FoldedCulprits,
     /// Elements that were looked into for values of levels.
     pub(super) hinted: BTreeSet<usize>,
+    /// Elements that only follow others.
+    pub(super) followers: Followers,
     pub(super) notes: Vec<String>,
     /// How the held clock of the first control went.
     pub(super) course: Option<Course>,
@@ -73,6 +78,7 @@ impl Session<'_> {
         while self.spoiled.is_none() {
             self.separate_addresses(When::Early)?;
             let tries = match self.search.next() {
+                Step::Done if self.take_up_followers() => continue,
                 Step::Done if self.separate_addresses(When::Late)? => continue,
                 Step::Done => break,
                 Step::Run(tries) => tries,
@@ -259,6 +265,7 @@ impl Session<'_> {
                 if self.ledger.control().is_none() && snapshot.outputs.is_empty() {
                     self.spoiled = Some(control::no_outputs(self.options, snapshot));
                 }
+                let snapshot = &self.told(snapshot);
                 self.contents.sort_out(id, snapshot);
                 if one.row.is_control() {
                     self.compare_clocks(report);
@@ -266,6 +273,8 @@ impl Session<'_> {
                 let split = self.known_addresses(id, one, snapshot);
                 let seen = self.ledger.observe(id, snapshot, &split);
                 self.contents.expect(differing(&self.ledger, &seen));
+                self.followers.observe(id, self.ledger.control(), snapshot);
+                self.leave_out_followers(id);
                 self.suspect_addresses(id, one);
                 self.look_for_marks(id, one, &seen);
                 if one.kind == TrialKind::Certificate {
@@ -307,6 +316,14 @@ impl Session<'_> {
                 self.clock_moved = clock::difference(first, course);
             }
             Some(_) => {}
+        }
+    }
+
+    /// What a trial made, in the control's names.
+    pub(super) fn told<'s>(&self, snapshot: &'s Snapshot) -> Cow<'s, Snapshot> {
+        match self.ledger.control() {
+            Some(control) => diff::paired(control, snapshot),
+            None => Cow::Borrowed(snapshot),
         }
     }
 

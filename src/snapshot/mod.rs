@@ -98,6 +98,7 @@ pub fn take(request: &Request) -> Result<Snapshot, Error> {
     let mut snapshot = Snapshot::default();
     for examined in examine_all(&outputs) {
         snapshot.elements.extend(examined.elements);
+        snapshot.sketches.extend(examined.sketches);
         snapshot.problems.extend(examined.problems);
     }
     for output in &outputs {

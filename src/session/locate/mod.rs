@@ -143,7 +143,9 @@ impl Session<'_> {
             .enumerate();
         let mut targets: Vec<Target> = elements
             .filter(|(number, (element, _))| {
-                self.ledger.decides(*number) && !self.addresses.separated(element)
+                self.ledger.decides(*number)
+                    && !self.addresses.separated(element)
+                    && !self.followers.contains(*number)
             })
             .filter_map(|(number, (element, verdict))| {
                 let ElementVerdict::Certified { culprits } = verdict else {
@@ -373,7 +375,7 @@ impl Session<'_> {
         let judged = Judged {
             metadata: self.options.metadata,
         };
-        let compared = diff::compare(control, snapshot, judged);
+        let compared = diff::compare(control, &self.told(snapshot), judged);
         let differing = compared.seen.into_iter();
         let differing = differing.filter(|(_, seen)| seen.differs());
         Some(differing.collect())
