@@ -882,3 +882,122 @@ fn the_permissions_of_a_umask_that_suffice_are_named() {
         assert_eq!(of["culprits"][0]["part"]["name"], part);
     }
 }
+
+/// The findings of `check --json -`.
+fn findings(directory: &Path, words: &[&str], build: &str) -> serde_json::Value {
+    let words = [&["check", "--json", "-"], words, &["--", build]].concat();
+    serde_json::from_str(&run(directory, &words).out).unwrap()
+}
+
+fn of_kind(findings: &serde_json::Value, kind: &str) -> usize {
+    let trials = findings["trials"].as_array().unwrap();
+    trials.iter().filter(|trial| trial["kind"] == kind).count()
+}
+
+#[test]
+fn source_date_epoch_is_tried_once_and_what_it_leaves_is_said() {
+    let build = "echo ${SOURCE_DATE_EPOCH:-$(date +%s)} >takes; date +%s >ignores; umask >beside";
+    let tree = tree();
+    let only = [
+        "--only",
+        "time,umask",
+        "--no-locate",
+        "-o",
+        "takes",
+        "-o",
+        "ignores",
+        "-o",
+        "beside",
+    ];
+    let found = findings(tree.path(), &only, build);
+    assert_eq!(of_kind(&found, "remedy"), 2, "{found:#}");
+    let remedies = |element: &str| {
+        let all = found["findings"].as_array().unwrap();
+        let one = all.iter().find(|one| one["element"] == element).unwrap();
+        one["remedies"].as_array().unwrap().clone()
+    };
+    let takes = remedies("takes");
+    assert_eq!(takes.len(), 1, "{takes:?}");
+    assert_eq!(takes[0]["verified"], true);
+    assert!(
+        takes[0]["text"]
+            .as_str()
+            .unwrap()
+            .starts_with("set SOURCE_DATE_EPOCH")
+    );
+    for element in ["ignores", "beside"] {
+        let others = remedies(element);
+        assert!(!others.is_empty());
+        for remedy in others {
+            assert_eq!(remedy["verified"], false);
+            assert!(
+                !remedy["text"]
+                    .as_str()
+                    .unwrap()
+                    .contains("set SOURCE_DATE_EPOCH")
+            );
+        }
+    }
+    let notes = found["notes"].to_string();
+    let said = "1 of 2 elements that differ because of time are the same; left: content of ignores";
+    assert!(notes.contains(said), "{notes}");
+
+    // What is set already is not tried, and not advised.
+    let set = [&only[..], &["--env", "SOURCE_DATE_EPOCH=1"]].concat();
+    let found = findings(tree.path(), &set, build);
+    assert_eq!(of_kind(&found, "remedy"), 0);
+    assert!(!found.to_string().contains("set SOURCE_DATE_EPOCH"));
+
+    // Nor is anything tried for which the budget has no room.
+    let trials = found["trials"].as_array().unwrap().len() + 1;
+    let most = trials.to_string();
+    let budget = [&only[..], &["--budget", &most]].concat();
+    let found = findings(tree.path(), &budget, build);
+    assert_eq!(of_kind(&found, "remedy"), 0);
+    assert!(found["trials"].as_array().unwrap().len() <= trials);
+}
+
+#[test]
+fn the_command_that_compares_kept_outputs_names_files_that_exist() {
+    let tree = tree();
+    let keep = tree.path().join("it's kept");
+    fs::create_dir(&keep).unwrap();
+    let source = tree.path().join("source");
+    fs::create_dir(&source).unwrap();
+    let options = [
+        "--only",
+        "umask",
+        "--keep",
+        keep.to_str().unwrap(),
+        "-o",
+        "../x*",
+    ];
+    let build = ["--", "umask >'../x .deb'"];
+    let ran = run(&source, &[&["check"], &options[..], &build].concat());
+    let words = ran
+        .out
+        .split_once("diffoscope ")
+        .map(|(_, rest)| rest.lines().next().unwrap());
+    let line = format!("ls -- {}", words.unwrap());
+    let ls = Command::new("sh").args(["-c", &line]).output().unwrap();
+    assert!(ls.status.success(), "{line}\n{}", ran.out);
+}
+
+#[test]
+fn a_backslash_in_the_path_of_the_source_hides_no_output() {
+    let tree = tree();
+    for name in ["back\\slash", "[a]{b}*"] {
+        let source = tree.path().join(name);
+        fs::create_dir(&source).unwrap();
+        let words = [
+            "check",
+            "--only",
+            "umask",
+            "-o",
+            "out/*",
+            "--",
+            "mkdir out; umask >out/x",
+        ];
+        run(&source, &words).expect(1, "because of umask");
+    }
+}

@@ -224,11 +224,24 @@ fn level(mut table: Table, place: &str, problems: &mut Problems) -> Option<Level
     })
 }
 
+/// What a difference may be seen to show.
+const SHOWN: [&str; 4] = ["order", "uuid", "prefix-map", "lto"];
+
 fn remedy(mut table: Table, problems: &mut Problems) -> Option<RemedyText> {
     let when = optional_text(&mut table, "when", problems).unwrap_or_default();
     let made_by = table.texts("made-by", problems);
     let text = table.require_text("text", problems);
     let line = table.line;
+    let shows = optional_text(&mut table, "shows", problems);
+    if let Some(shows) = &shows
+        && !SHOWN.contains(&shows.as_str())
+    {
+        let known = SHOWN.join("`, `");
+        problems.add(
+            line,
+            format!("`shows` must be one of `{known}`; this is `{shows}`"),
+        );
+    }
     let attempt = optional_text(&mut table, "try", problems);
     if let Some(attempt) = &attempt
         && !attempt.split(' ').all(is_assignment)
@@ -242,6 +255,7 @@ fn remedy(mut table: Table, problems: &mut Problems) -> Option<RemedyText> {
     Some(RemedyText {
         when,
         made_by,
+        shows,
         text: text?,
         r#try: attempt,
     })

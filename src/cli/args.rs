@@ -66,7 +66,8 @@ pub enum Command {
 ///
 /// Without a COMMAND, `reprobe.toml` in DIR says what to build; else the project is recognised by
 /// its files (debian/, pyproject.toml or setup.py, Cargo.toml, package.json, go.mod, a Makefile with
-/// a dist target), and the choice is printed.
+/// a dist target; then CMake, Meson, Maven, Gradle, Perl, autotools, Sphinx, LaTeX), and the choice
+/// is printed.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "reprobe check [OPTIONS] [DIR] [-- COMMAND...]",

@@ -18,6 +18,7 @@ use crate::plan::{self, Plan, Why, plan};
 use crate::report;
 use crate::sandbox::{Interrupt, Stop};
 use crate::session;
+use crate::snapshot::kept_as;
 use crate::store::{self, Which};
 
 /// Runs the command. What goes wrong after a signal went wrong because of it.
@@ -317,12 +318,11 @@ fn hint(options: &session::Options, findings: &Findings) -> Option<String> {
     });
     let bytes = match &options.keep {
         Some(keep) => {
-            let keep = escape_bytes(keep.as_os_str().as_encoded_bytes());
-            format!(
-                "The outputs are in {keep}/: diffoscope {keep}/0/{path} {keep}/{trial}/{path}",
-                path = differing.path,
-                trial = proof.trial.0
-            )
+            let place = escape_bytes(keep.as_os_str().as_encoded_bytes());
+            let kept = kept_as(Path::new(&differing.path));
+            let word = |trial: u32| quoted(&keep.join(trial.to_string()).join(&kept));
+            let (control, varied) = (word(0), word(proof.trial.0));
+            format!("The outputs are in {place}/: diffoscope {control} {varied}")
         }
         None => format!(
             "To look at the bytes, keep them: the same command with --keep DIR --seed {}",
@@ -330,4 +330,28 @@ fn hint(options: &session::Options, findings: &Findings) -> Option<String> {
         ),
     };
     Some(bytes + &again)
+}
+
+/// A path as a word of a shell's command line.
+fn quoted(path: &Path) -> String {
+    let path = escape_bytes(path.as_os_str().as_encoded_bytes());
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%".contains(c);
+    if path.chars().all(plain) && !path.starts_with('-') {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_for_a_shell() {
+        let word = |path: &str| quoted(Path::new(path));
+        assert_eq!(word("k/0/__up__/x_1.0-1.deb"), "k/0/__up__/x_1.0-1.deb");
+        assert_eq!(word("a b"), "'a b'");
+        assert_eq!(word("it's $x"), "'it'\\''s $x'");
+    }
 }

@@ -21,6 +21,8 @@ pub const FILE: &str = "reprobe.toml";
 /// What `reprobe.toml` says; what it leaves out is `None` or empty.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
+    /// There is such a file.
+    pub found: bool,
     /// `build.command` as an argument vector; a string there is a shell line.
     pub command: Option<Vec<String>>,
     /// `build.outputs`.
@@ -97,7 +99,10 @@ pub fn read(directory: &Path) -> Result<Option<Config>, Error> {
     match fs::read(&path) {
         Ok(bytes) => {
             let text = text(&path, bytes)?;
-            Ok(Some(parse(&path.display().to_string(), &text)?))
+            Ok(Some(Config {
+                found: true,
+                ..parse(&path.display().to_string(), &text)?
+            }))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::Read { path, error }),

@@ -8,8 +8,10 @@ use std::time::Duration;
 use super::args::CheckArgs;
 use super::config::{Config, KnownLimit};
 use super::exit::Failure;
+use super::kinds;
 use super::preset::Preset;
 use crate::model::{Build, Checkout, OutputSelection, OutputsFrom};
+use crate::snapshot::walk::sorted_entries;
 
 /// A build and how to run it.
 #[derive(Debug)]
@@ -52,7 +54,8 @@ impl Job {
         let command = if let Some(command) = named {
             command
         } else {
-            let preset = recognise(&source)?.ok_or_else(|| unknown_project(&source))?;
+            let preset =
+                recognise(&source)?.ok_or_else(|| unknown_project(&source, config.found))?;
             chosen = Some(format!(
                 "recognised as {} ({}): {}",
                 preset.name,
@@ -165,13 +168,51 @@ pub(super) fn given(
     })
 }
 
-fn unknown_project(source: &Path) -> Failure {
+fn unknown_project(source: &Path, configured: bool) -> Failure {
+    let config = if configured {
+        "reprobe.toml names no command (build.command)"
+    } else {
+        "there is no reprobe.toml"
+    };
+    let mut kinds: Vec<String> = kinds::all()
+        .into_iter()
+        .flat_map(|kind| kind.files)
+        .collect();
+    kinds.retain(|file| !file.contains('/'));
     Failure::undecided(&format!(
-        "nothing says how to build {}: there is no reprobe.toml, and it holds no debian/rules, \
-         pyproject.toml, setup.py, Cargo.toml, package.json, go.mod or Makefile with the target \
-         `dist`\nname the command: reprobe check {0} -- make",
-        source.display()
+        "nothing says how to build {}: {config}, and it holds no debian/rules, pyproject.toml, \
+         setup.py, Cargo.toml, package.json, go.mod, Makefile with the target `dist`, {}\nname the \
+         command: reprobe check {0} -- {}",
+        source.display(),
+        kinds.join(", "),
+        likely(source)
     ))
+}
+
+/// A command that may build what is there.
+fn likely(source: &Path) -> &'static str {
+    let holds = |file: &str| source.join(file).is_file();
+    let extension = |wanted: &str| {
+        let entries = sorted_entries(source).unwrap_or_default();
+        let mut paths = entries.iter().map(|entry| entry.path.as_path());
+        paths.any(|path| path.extension().is_some_and(|own| own == wanted))
+    };
+    if ["GNUmakefile", "makefile", "Makefile"]
+        .iter()
+        .any(|file| holds(file))
+    {
+        "make"
+    } else if holds("build.xml") {
+        "ant"
+    } else if extension("java") {
+        "'javac -d out *.java'"
+    } else if extension("tex") {
+        "'latexmk -pdf *.tex'"
+    } else if extension("c") {
+        "'cc -o out *.c'"
+    } else {
+        "'COMMAND'"
+    }
 }
 
 #[cfg(test)]
@@ -247,7 +288,19 @@ mod tests {
     fn nothing_to_build_is_undecided_and_says_how_to_name_a_command() {
         let failure = job(&[], "", None).unwrap_err();
         assert_eq!(failure.exit, super::super::exit::Exit::Undecided);
-        assert!(failure.message.contains("reprobe check /src -- make"));
+        assert!(failure.message.contains("there is no reprobe.toml"));
+        assert!(failure.message.contains("reprobe check /src -- 'COMMAND'"));
+    }
+
+    #[test]
+    fn a_command_that_may_work_is_named_and_an_empty_configuration_is_called_so() {
+        let tree = tempfile::tempdir().unwrap();
+        let said = |configured| unknown_project(tree.path(), configured).message;
+        assert!(said(true).contains("reprobe.toml names no command"));
+        std::fs::write(tree.path().join("Main.java"), "").unwrap();
+        assert!(said(false).ends_with("-- 'javac -d out *.java'"));
+        std::fs::write(tree.path().join("Makefile"), "").unwrap();
+        assert!(said(false).ends_with("-- make"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod exec;
 mod exit;
 mod inputs;
 mod job;
+mod kinds;
 mod list;
 pub mod preset;
 mod progress;

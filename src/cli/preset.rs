@@ -1,7 +1,7 @@
 //! What kind of project a directory holds, and how such projects are built. The first that fits,
 //! in this order, is taken: a Debian source package (it wraps the others), a Python project, a
-//! Cargo package, an npm package, a Go module, a Makefile with a target `dist`. Nothing is built
-//! here; Python and cargo are asked what they have.
+//! Cargo package, an npm package, a Go module, a Makefile with a target `dist`, then those that a
+//! file gives away (`kinds.toml`). Nothing is built here; Python and cargo are asked what they have.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,6 +9,7 @@ use std::{fs, io};
 
 use serde::Deserialize;
 
+use super::kinds;
 use crate::model::Checkout;
 
 /// How to build a recognised project.
@@ -87,7 +88,7 @@ const KINDS: &[Kind] = &[
         name: "npm",
         checkout: Checkout::Decides,
         marker: |directory| Ok(present(directory, &["package.json"])),
-        build: |_| Ok(Recipe::of(&["npm", "pack", "--ignore-scripts"], &["*.tgz"])),
+        build: npm,
     },
     Kind {
         name: "go",
@@ -112,7 +113,7 @@ pub fn recognise(directory: &Path) -> Result<Option<Preset>, Error> {
         }
     }
     let Some(((kind, marker), others)) = fitting.split_first() else {
-        return Ok(None);
+        return plain(directory);
     };
     let mut because = format!("{marker} is there");
     if !others.is_empty() {
@@ -133,6 +134,28 @@ pub fn recognise(directory: &Path) -> Result<Option<Preset>, Error> {
         checkout: kind.checkout,
         notes: recipe.notes,
     }))
+}
+
+/// What a file alone gives away.
+fn plain(directory: &Path) -> Result<Option<Preset>, Error> {
+    for kind in kinds::all() {
+        for file in &kind.files {
+            let Some(text) = read(&directory.join(file))? else {
+                continue;
+            };
+            if kind.says.as_ref().is_none_or(|word| text.contains(word)) {
+                return Ok(Some(Preset {
+                    because: format!("{file} is there"),
+                    command: ["sh", "-ec", &kind.command].map(str::to_owned).to_vec(),
+                    name: kind.name,
+                    outputs: kind.outputs,
+                    checkout: Checkout::Decides,
+                    notes: kind.note.into_iter().collect(),
+                }));
+            }
+        }
+    }
+    Ok(None)
 }
 
 impl Recipe {
@@ -296,6 +319,24 @@ fn python_recipe(modules: PythonModules, project: &PythonProject) -> Recipe {
     }
     let recipe = Recipe::of(&command, &["dist/*"]);
     Recipe { notes, ..recipe }
+}
+
+/// What is published is what `npm pack` makes; what is private is built.
+fn npm(directory: &Path) -> Result<Recipe, Error> {
+    let text = read(&directory.join("package.json"))?.unwrap_or_default();
+    // What is no JSON is for npm to complain about.
+    let manifest: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let private = manifest.get("private").and_then(serde_json::Value::as_bool);
+    let script = manifest
+        .get("scripts")
+        .and_then(|scripts| scripts.get("build"));
+    if private == Some(true) && script.is_some_and(serde_json::Value::is_string) {
+        return Ok(Recipe::of(&["npm", "run", "build"], &[]).noting(
+            "package.json is private, so its script `build` is run and nothing is packed; what it \
+             needs must be there (--prepare 'npm ci')",
+        ));
+    }
+    Ok(Recipe::of(&["npm", "pack", "--ignore-scripts"], &["*.tgz"]))
 }
 
 /// The part of `cargo metadata` (format version 1) that says what a build leaves.
@@ -471,6 +512,45 @@ mod tests {
         let make = recognised(&[("Makefile", "dist: all\n\ttar\n")]).unwrap();
         assert_eq!(make.command.join(" "), "make dist");
         assert_eq!(make.because, "Makefile with the target `dist` is there");
+    }
+
+    #[test]
+    fn a_private_npm_package_is_built_and_not_packed() {
+        let command = |manifest: &str| {
+            let preset = recognised(&[("package.json", manifest)]).unwrap();
+            preset.command.join(" ")
+        };
+        let build = r#""scripts": {"build": "vite build"}"#;
+        let private = format!(r#"{{"private": true, {build}}}"#);
+        assert_eq!(command(&private), "npm run build");
+        assert!(command(&format!("{{{build}}}")).starts_with("npm pack"));
+        assert!(command(r#"{"private": true}"#).starts_with("npm pack"));
+        assert!(command("no JSON").starts_with("npm pack"));
+    }
+
+    #[test]
+    fn what_a_file_gives_away_is_recognised_after_all_others() {
+        let kind = |files: &[(&str, &str)]| recognised(files).map(|preset| preset.name);
+        for (file, text, name) in [
+            ("CMakeLists.txt", "", "cmake"),
+            ("meson.build", "", "meson"),
+            ("configure.ac", "", "autotools"),
+            ("configure", "", "autotools"),
+            ("Makefile.PL", "", "perl"),
+            ("pom.xml", "", "maven"),
+            ("build.gradle.kts", "", "gradle"),
+            ("docs/conf.py", "extensions = []", "sphinx"),
+            ("main.tex", "\\documentclass{article}", "latex"),
+        ] {
+            assert_eq!(kind(&[(file, text)]).as_deref(), Some(name), "{file}");
+            let cargo = kind(&[(file, text), ("go.mod", "")]);
+            assert_eq!(cargo.as_deref(), Some("go"), "{file}");
+        }
+        assert_eq!(kind(&[("conf.py", "x = 1")]), None);
+        let before = recognised(&[("configure.ac", "")]).unwrap();
+        assert!(before.command.join(" ").contains("autoreconf"));
+        let after = recognised(&[("configure.ac", ""), ("configure", "")]).unwrap();
+        assert!(!after.command.join(" ").contains("autoreconf"));
     }
 
     #[test]

@@ -1,16 +1,25 @@
-//! What a session says while it runs, on standard error: one replaced line where a person watches,
-//! a line per trial with `-v`, nothing otherwise.
+//! What a session says while it runs, on standard error: one line that moves where a person watches,
+//! a line per trial with `-v`, a line a minute otherwise.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crate::model::{TrialId, TrialKind, TrialResult};
 use crate::session::Progress;
 
 use super::screen::{Stream, say};
 
+/// Where nobody watches, so often it is said how far it is.
+const WITHOUT_TERMINAL: Duration = Duration::from_mins(1);
+/// Where a person watches, so often the line moves.
+const AT_TERMINAL: Duration = Duration::from_secs(1);
+
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// Nothing.
-    Silent,
+enum Manner {
+    /// A line a minute.
+    Sparse,
     /// One line, replaced, of at most so many columns.
     Live(usize),
     /// A line for everything.
@@ -23,8 +32,36 @@ const NAMED: usize = 3;
 /// Says what happens.
 #[derive(Debug)]
 pub(super) struct Reporter {
+    shared: Arc<Shared>,
+    ticker: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
     manner: Manner,
+    state: Mutex<State>,
+    ended: Condvar,
+}
+
+/// What is under way.
+#[derive(Debug)]
+struct State {
+    began: Instant,
+    /// What it is, and since when.
+    now: Option<(String, Instant)>,
+    /// A live line is on the screen.
     shown: bool,
+    ended: bool,
+}
+
+impl State {
+    /// Removes the live line.
+    fn wipe(&mut self) {
+        if self.shown {
+            replace("");
+            self.shown = false;
+        }
+    }
 }
 
 impl Reporter {
@@ -33,12 +70,28 @@ impl Reporter {
         let manner = match (verbose, Stream::Err.columns()) {
             (true, _) => Manner::Lines,
             (false, Some(columns)) => Manner::Live(columns),
-            (false, None) => Manner::Silent,
+            (false, None) => Manner::Sparse,
         };
-        Self {
+        let shared = Arc::new(Shared {
             manner,
-            shown: false,
-        }
+            state: Mutex::new(State {
+                began: Instant::now(),
+                now: None,
+                shown: false,
+                ended: false,
+            }),
+            ended: Condvar::new(),
+        });
+        let period = match manner {
+            Manner::Lines => None,
+            Manner::Live(_) => Some(AT_TERMINAL),
+            Manner::Sparse => Some(WITHOUT_TERMINAL),
+        };
+        let ticker = period.map(|period| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || shared.tick(period))
+        });
+        Self { shared, ticker }
     }
 
     /// Takes note of one event.
@@ -49,50 +102,105 @@ impl Reporter {
             outputs,
         } = event
         {
-            self.clear();
+            self.shared.lock().wipe();
             say(&differs(*trial, varied, outputs));
         }
-        match self.manner {
-            Manner::Silent => {}
-            Manner::Lines => line(event).iter().for_each(|line| say(line)),
-            Manner::Live(columns) => {
-                if let Some(text) = Self::live(event) {
-                    self.replace(&cut(&text, columns));
+        if self.shared.manner == Manner::Lines {
+            line(event).iter().for_each(|line| say(line));
+        } else if let Some(text) = live(event) {
+            let mut state = self.shared.lock();
+            state.now = Some((text, Instant::now()));
+            self.shared.show(&mut state);
+        }
+    }
+
+    /// Ends it, and removes the live line, before anything else is said.
+    pub(super) fn clear(&mut self) {
+        let mut state = self.shared.lock();
+        state.ended = true;
+        state.wipe();
+        drop(state);
+        self.shared.ended.notify_all();
+        if let Some(ticker) = self.ticker.take() {
+            // A thread that panicked has nothing left to say.
+            let _ = ticker.join();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says again and again how long it takes, until it has ended.
+    fn tick(&self, period: Duration) {
+        let mut state = self.lock();
+        loop {
+            let waited = self
+                .ended
+                .wait_timeout_while(state, period, |state| !state.ended);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if state.ended {
+                return;
+            }
+            if self.manner == Manner::Sparse {
+                let all = seconds(state.began.elapsed());
+                if let Some((text, _)) = &state.now {
+                    say(&format!("reprobe: after {all}: {text}"));
                 }
+            } else {
+                self.show(&mut state);
             }
         }
     }
 
-    /// Removes the live line, before anything else is said.
-    pub(super) fn clear(&mut self) {
-        if self.shown {
-            self.replace("");
-            self.shown = false;
+    /// Puts the live line on the screen.
+    fn show(&self, state: &mut State) {
+        if let (Manner::Live(columns), Some((text, since))) = (self.manner, &state.now) {
+            let elapsed = since.elapsed();
+            let text = if elapsed < AT_TERMINAL {
+                text.clone()
+            } else {
+                // In front: the end of a long line is cut off.
+                format!("{} {text}", seconds(elapsed))
+            };
+            replace(&cut(&text, columns));
+            state.shown = true;
         }
     }
+}
 
-    fn live(event: &Progress) -> Option<String> {
-        match event {
-            Progress::Started {
-                trial,
-                kind,
-                varied,
-                left,
-            } => Some(format!(
-                "[{}/~{}] {}",
-                trial.0 + 1,
-                trial.0 + 1 + left,
-                started(*trial, *kind, varied)
-            )),
-            _ => None,
-        }
+/// Whole seconds, and minutes where there are any.
+fn seconds(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ ..60 => format!("{seconds} s"),
+        seconds => format!("{} min {:02} s", seconds / 60, seconds % 60),
     }
+}
 
-    /// `\r` goes to the line's start, `ESC [ K` clears to its end (ECMA-48, EL).
-    fn replace(&mut self, text: &str) {
-        self.shown = true;
-        // A terminal that does not take the line misses nothing else.
-        let _ = Stream::Err.write(format!("\r\u{1b}[K{text}").as_bytes());
+/// `\r` goes to the line's start, `ESC [ K` clears to its end (ECMA-48, EL).
+fn replace(text: &str) {
+    // A terminal that does not take the line misses nothing else.
+    let _ = Stream::Err.write(format!("\r\u{1b}[K{text}").as_bytes());
+}
+
+/// What is under way once this happened.
+fn live(event: &Progress) -> Option<String> {
+    match event {
+        Progress::Planned { .. } => Some("the control: nothing varied".to_owned()),
+        Progress::Started {
+            trial,
+            kind,
+            varied,
+            left,
+        } => Some(format!(
+            "[{}/~{}] {}",
+            trial.0 + 1,
+            trial.0 + 1 + left,
+            started(*trial, *kind, varied)
+        )),
+        _ => None,
     }
 }
 
@@ -114,6 +222,7 @@ fn started(trial: TrialId, kind: TrialKind, varied: &[String]) -> String {
         TrialKind::Search => "searching",
         TrialKind::Certificate => "proving",
         TrialKind::Location => "locating",
+        TrialKind::Remedy => "trying a remedy",
     };
     let varied = match varied {
         [] => "nothing varied".to_owned(),
@@ -150,7 +259,8 @@ fn differs(trial: TrialId, varied: &[String], outputs: &[String]) -> String {
 fn line(event: &Progress) -> Option<String> {
     match event {
         // A difference is said at once, whatever the manner.
-        Progress::Planned { .. } | Progress::Differs { .. } => None,
+        Progress::Differs { .. } => None,
+        Progress::Planned { .. } => Some("the control is built".to_owned()),
         Progress::Resumed { trials } => Some(format!("{trials} trials had ended before")),
         Progress::Started {
             trial,
@@ -169,6 +279,7 @@ fn line(event: &Progress) -> Option<String> {
         } => {
             let result = match result {
                 TrialResult::Built if *differing == 0 => "built, nothing differs".to_owned(),
+                TrialResult::Built if *differing == 1 => "built, 1 element differs".to_owned(),
                 TrialResult::Built => format!("built, {differing} elements differ"),
                 TrialResult::Failed => "failed".to_owned(),
                 TrialResult::TimedOut => "timed out".to_owned(),
@@ -182,6 +293,19 @@ fn line(event: &Progress) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_element_differs_and_two_differ() {
+        let ended = |differing| Progress::Ended {
+            trial: TrialId(1),
+            result: TrialResult::Built,
+            seconds: 0.5,
+            differing,
+        };
+        let said = |differing| line(&ended(differing)).unwrap();
+        assert_eq!(said(1), "trial 1: built, 1 element differs, 0.50 s");
+        assert_eq!(said(2), "trial 1: built, 2 elements differ, 0.50 s");
+    }
 
     #[test]
     fn a_live_line_fits_the_terminal() {

@@ -54,7 +54,7 @@ fn trial(id: u32, number: u64, recorded: &Recorded) -> Result<&TrialEvent, Failu
         let last = recorded.trials.keys().last().map_or(0, |last| last.0);
         Failure::undecided(&format!(
             "session {number} has no trial {id} on record: its last one is {last} (those after it \
-             look for causes, and cannot be run again)"
+             look for causes or try remedies, and cannot be run again)"
         ))
     })
 }

@@ -1,7 +1,7 @@
 //! Two versions of some bytes -> the most telling place where they part, in a few words: the line
 //! where both are text, the words of a program, else the bytes. A whole diff is not made here.
 
-use super::program::{reordered, section, strings};
+use super::program::{reordered, section, strings, word_at};
 use crate::model::escape_bytes;
 
 /// So many characters of a line are shown, and so many bytes of what is no text.
@@ -24,6 +24,22 @@ pub fn excerpt(control: &[u8], other: &[u8]) -> Option<String> {
             .or_else(|| reordered(control, other))
             .unwrap_or_else(|| bytes(control, other, at)),
     })
+}
+
+/// Where `other` differs from `control` around its byte `at`; `None` where nothing in the control
+/// stands for it.
+pub fn excerpt_at(control: &[u8], other: &[u8], at: usize) -> Option<String> {
+    let (Some(old), Some(new)) = (text(control), text(other)) else {
+        return word_at(control, other, at);
+    };
+    let before = other.get(..at)?;
+    let number = before.iter().filter(|byte| **byte == b'\n').count();
+    let start = before.iter().rposition(|byte| *byte == b'\n');
+    let column = at - start.map_or(0, |start| start + 1);
+    let (old, new) = (old.lines().nth(number)?, new.lines().nth(number)?);
+    let (old_shown, new_shown) = (window(old, column), window(new, column));
+    (old_shown != new_shown)
+        .then(|| format!("line {}: \"{old_shown}\" -> \"{new_shown}\"", number + 1))
 }
 
 /// The offset of the first byte that is not the same.
@@ -103,23 +119,32 @@ pub(super) fn window(line: &str, at: usize) -> String {
 }
 
 pub(super) fn bytes(control: &[u8], other: &[u8], at: usize) -> String {
-    let shown = |bytes: &[u8]| {
+    let part = |bytes: &'_ [u8]| {
         let part = bytes.get(at..).unwrap_or_default();
-        let part = part.get(..BYTES).unwrap_or(part);
-        match part.iter().position(|byte| !(0x20..0x7f).contains(byte)) {
-            _ if part.is_empty() => "the end".to_owned(),
-            // A few printable bytes are a word.
-            Some(word) if word >= 4 => {
-                format!("\"{}\"", escape_bytes(part.get(..word).unwrap_or_default()))
-            }
-            None if part.len() >= 4 => format!("\"{}\"", escape_bytes(part)),
-            _ => {
-                let hex: Vec<String> = part.iter().map(|byte| format!("{byte:02x}")).collect();
-                hex.join(" ")
-            }
-        }
+        part.get(..BYTES).unwrap_or(part).to_vec()
     };
-    format!("byte {at:#x}: {} -> {}", shown(control), shown(other))
+    let parts = [part(control), part(other)];
+    // A few printable bytes are a word, unless what stands in its place is none.
+    let printable = |part: &[u8]| {
+        let rest = part.iter().position(|byte| !(0x20..0x7f).contains(byte));
+        rest.unwrap_or(part.len())
+    };
+    let words = parts
+        .iter()
+        .all(|part| part.is_empty() || printable(part) >= 4);
+    let shown = |part: &[u8]| {
+        if part.is_empty() {
+            return "the end".to_owned();
+        }
+        if words {
+            let word = part.get(..printable(part)).unwrap_or_default();
+            return format!("\"{}\"", escape_bytes(word));
+        }
+        let hex: Vec<String> = part.iter().map(|byte| format!("{byte:02x}")).collect();
+        hex.join(" ")
+    };
+    let [control, other] = parts;
+    format!("byte {at:#x}: {} -> {}", shown(&control), shown(&other))
 }
 
 #[cfg(test)]
@@ -140,6 +165,18 @@ mod tests {
             "line 1: \"a\" and its end -> \"a\" with another end"
         );
         assert_eq!(excerpt(b"same", b"same"), None);
+    }
+
+    #[test]
+    fn words_and_hexadecimal_do_not_stand_side_by_side() {
+        assert_eq!(
+            bytes(b"\0word\x01", b"\0tale\x02", 1),
+            "byte 0x1: \"word\" -> \"tale\""
+        );
+        assert_eq!(
+            bytes(b"\0word\x01", b"\0\x93\x01", 1),
+            "byte 0x1: 77 6f 72 64 01 -> 93 01"
+        );
     }
 
     #[test]
@@ -168,6 +205,25 @@ mod tests {
             "line 3: \"day one\" -> \"day two\""
         );
         assert!(said(&of("a", "one"), &of("b", "one")).starts_with("line 2: \"id aaaa"));
+    }
+
+    #[test]
+    fn around_a_place_the_line_or_the_word_there_is_shown() {
+        let text = |length: u8, host: &str| format!("/Length {length}\nsum 1{length} on {host}\n");
+        let (old, new) = (text(1, "alpha"), text(2, "beta"));
+        let at = new.find("beta").unwrap();
+        assert_eq!(
+            excerpt_at(old.as_bytes(), new.as_bytes(), at).unwrap(),
+            "line 2: \"sum 11 on alpha\" -> \"sum 12 on beta\""
+        );
+        let bytes = |sum: &str, host: &str| format!("\x01{sum}\0name\0host-{host}\0\u{1}");
+        let (old, new) = (bytes("0a1b2c3d", "alpha"), bytes("9f8e7d6c", "beta"));
+        let at = new.find("beta").unwrap();
+        assert_eq!(
+            excerpt_at(old.as_bytes(), new.as_bytes(), at).unwrap(),
+            "\"host-alpha\" -> \"host-beta\""
+        );
+        assert_eq!(excerpt_at(b"\0host-a\0", b"\0host-a\0", 3), None);
     }
 
     #[test]

@@ -15,6 +15,6 @@ mod tree;
 
 pub use addresses::{Addresses, Moves, addresses, may_hold_addresses};
 pub use compare::{Comparison, Judged, Seen, compare, enclosing};
-pub use excerpt::excerpt;
+pub use excerpt::{excerpt, excerpt_at};
 pub use holds::{Changes, Source};
 pub use pairs::paired;

@@ -75,6 +75,29 @@ pub(super) fn strings(control: &[u8], other: &[u8]) -> Option<String> {
     Some(parting(&only(&old, &new)?, &only(&new, &old)?))
 }
 
+/// The word around the byte `at` of the second, and the word that only the first has and that is most
+/// like it; with the section of a program that it stands in.
+pub(super) fn word_at(control: &[u8], other: &[u8], at: usize) -> Option<String> {
+    let printable = |byte: &u8| (0x20..0x7f).contains(byte);
+    let start = other
+        .get(..at)?
+        .iter()
+        .rev()
+        .take_while(|byte| printable(byte));
+    let start = at - start.count();
+    let word = other.get(start..)?;
+    let word = word.get(..word.iter().take_while(|byte| printable(byte)).count())?;
+    let word = std::str::from_utf8(word).ok()?;
+    let theirs: BTreeSet<&str> = words(other).into_iter().collect();
+    let own = words(control).into_iter().rev();
+    let own = own.filter(|word| !theirs.contains(word));
+    let old = own.max_by_key(|own| common(own, word))?;
+    let sections = sections(other);
+    let section = sections.iter().find(|section| section.range.contains(&at));
+    let section = section.map_or(String::new(), |section| format!("{}: ", section.name));
+    Some(format!("{section}{}", parting(old, word)))
+}
+
 /// The first words that stand in another order.
 pub(super) fn reordered(control: &[u8], other: &[u8]) -> Option<String> {
     let (old, new) = (words(control), words(other));

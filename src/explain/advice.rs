@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use super::tried::EPOCH;
 use crate::formats::elf;
 use crate::model::{Culprit, Field, Remedy, RemedyText, Variation};
 
@@ -11,6 +12,9 @@ use crate::model::{Culprit, Field, Remedy, RemedyText, Variation};
 const INTERPRETERS: [&str; 9] = [
     "sh", "bash", "dash", "busybox", "env", "python", "perl", "ruby", "node",
 ];
+
+/// The tar that is called for these takes no options from anybody.
+const PACKAGE: &str = ".deb";
 
 /// What is known of who made an element.
 pub(super) struct Maker<'a> {
@@ -21,6 +25,21 @@ pub(super) struct Maker<'a> {
     pub(super) kinds: Vec<String>,
     /// The programs of the build, as far as they are known.
     pub(super) programs: &'a BTreeSet<String>,
+    /// What [`shows`] says.
+    pub(super) shows: BTreeSet<&'static str>,
+    /// `SOURCE_DATE_EPOCH` is set, or was tried: nobody needs to be told to set it.
+    pub(super) epoch_settled: bool,
+}
+
+impl Maker<'_> {
+    /// Whether a remedy may be given at all.
+    fn admits(&self, remedy: &RemedyText) -> bool {
+        let variables = remedy.r#try.iter().flat_map(|line| line.split(' '));
+        let mut names = variables.filter_map(|word| word.split_once('='));
+        let settled = self.epoch_settled && names.any(|(name, _)| name == EPOCH);
+        let shown = remedy.shows.as_deref();
+        !settled && shown.is_none_or(|shown| self.shows.contains(shown))
+    }
 }
 
 /// The remedies of a variation against what it does to a field; those for the field itself where
@@ -37,14 +56,24 @@ pub(super) fn remedies(
     let cause = own.and_then(|culprit| culprit.cause.as_ref());
     let processes = cause.map_or(maker.packer, |cause| &cause.processes);
     let processes: Vec<BTreeSet<String>> = processes.iter().map(|p| programs(p)).collect();
-    let (general, special): (Vec<&RemedyText>, Vec<&RemedyText>) = variation
-        .remedies
-        .iter()
-        .filter(|remedy| remedy.applies_to(field))
+    let remedies = variation.remedies.iter();
+    let remedies = remedies.filter(|remedy| remedy.applies_to(field) && maker.admits(remedy));
+    let (shown, others): (Vec<&RemedyText>, Vec<&RemedyText>) =
+        remedies.partition(|remedy| remedy.shows.is_some());
+    let (general, special): (Vec<&RemedyText>, Vec<&RemedyText>) = others
+        .into_iter()
         .partition(|remedy| remedy.when.is_empty());
-    let mut chosen = fitting(&special, &processes, maker);
-    if chosen.is_empty() {
-        chosen = fitting(&general, &processes, maker);
+    // What is said of `tar.mode` is meant rather than what is said of `tar`.
+    let nearest = special.iter().map(|remedy| remedy.when.len()).max();
+    let special = special.into_iter();
+    let special: Vec<&RemedyText> = special
+        .filter(|remedy| Some(remedy.when.len()) == nearest)
+        .collect();
+    let mut chosen = Vec::new();
+    for remedies in [shown, special, general] {
+        if chosen.is_empty() {
+            chosen = fitting(&remedies, &processes, maker);
+        }
     }
     let remedy = |chosen: &RemedyText| Remedy {
         variation: Some(variation.name.clone()),
@@ -65,7 +94,9 @@ fn fitting<'r>(
         .kinds
         .iter()
         .map(|kind| BTreeSet::from([kind.clone()]));
-    let mut known: Vec<BTreeSet<String>> = processes.iter().cloned().chain(kinds).collect();
+    let (package, kinds): (Vec<_>, Vec<_>) = kinds.partition(|kind| kind.contains(PACKAGE));
+    let known = package.into_iter().chain(processes.iter().cloned());
+    let mut known: Vec<BTreeSet<String>> = known.chain(kinds).collect();
     if processes.is_empty() {
         known.push(maker.programs.clone());
     }
@@ -123,8 +154,45 @@ pub(super) fn kinds(path: &str, content: Option<&[u8]>) -> Vec<String> {
     compiler.into_iter().chain(extensions).collect()
 }
 
+/// What an excerpt shows, `"a" -> "b"` in one of its lines or more.
+pub(super) fn shows(evidence: Option<&str>) -> BTreeSet<&'static str> {
+    let mut shown = BTreeSet::new();
+    for line in evidence.into_iter().flat_map(str::lines) {
+        let mut mark = |name, holds: bool| holds.then(|| shown.insert(name));
+        mark("prefix-map", line.contains("-prefix-map="));
+        mark("lto", line.contains(".gnu.lto_"));
+        let (old, new) = line.split_once("\" -> \"").unwrap_or_default();
+        let old = old.split_once('"').map_or(old, |(_, old)| old);
+        mark("uuid", has_random_uuid(old) && has_random_uuid(new));
+        let letters = |text: &str| {
+            let mut letters: Vec<char> = text.chars().filter(|c| !"\"…".contains(*c)).collect();
+            letters.sort_unstable();
+            letters
+        };
+        let same_letters = old.len() > 1 && letters(old) == letters(new);
+        mark("order", same_letters || line.contains("in another order"));
+    }
+    shown
+}
+
+/// Whether there is a UUID of version 4 (RFC 9562, section 5.4).
+fn has_random_uuid(text: &str) -> bool {
+    text.as_bytes().windows(36).any(|window| {
+        window.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            14 => *byte == b'4',
+            19 => matches!(byte.to_ascii_lowercase(), b'8' | b'9' | b'a' | b'b'),
+            _ => byte.is_ascii_hexdigit(),
+        })
+    })
+}
+
 /// Who compiled a program, as it says itself.
 fn compiler(bytes: &[u8]) -> Option<&'static str> {
+    // The header of a bytecode dump (lj_bcdump.h).
+    if bytes.starts_with(b"\x1bLJ") {
+        return Some("luajit");
+    }
     let sections = elf::sections(bytes);
     let of = |name: &str| sections.iter().find(|section| section.name == name);
     if of(".go.buildinfo").is_some() {
@@ -179,6 +247,7 @@ mod tests {
         let remedy = |when: &str, made_by: &[&str], text: &str| RemedyText {
             when: when.into(),
             made_by: made_by.iter().map(ToString::to_string).collect(),
+            shows: None,
             text: text.into(),
             r#try: None,
         };
@@ -225,6 +294,8 @@ mod tests {
             packer: &[],
             kinds: kinds(path, None),
             programs: &BTreeSet::from([command.to_owned()]),
+            shows: BTreeSet::new(),
+            epoch_settled: false,
         };
         let found = remedies(
             &variation(),
@@ -250,6 +321,51 @@ mod tests {
         assert_eq!(advice("tar.mtime", &[], path, "make"), ["set times"]);
         assert_eq!(advice("content", &[], "a.pyc", "make"), ["checked-hash"]);
         assert_eq!(advice("content", &[], "a.txt", "make"), ["anything"]);
+    }
+
+    #[test]
+    fn an_excerpt_tells_an_order_from_a_random_identifier_and_an_option_from_a_path() {
+        let of = |evidence| shows(Some(evidence)).into_iter().collect::<Vec<_>>();
+        assert_eq!(of("line 1: \"{'a', 'b'}\" -> \"{'b', 'a'}\""), ["order"]);
+        assert_eq!(
+            of(
+                "line 1: \"id 0b8a1c1e-58f0-4d0c-9c3e-0b6a5f0e9d11\" -> \"id \
+                7d9f3c52-9a41-4b7e-8f55-3b1f8f5c2a10\""
+            ),
+            ["uuid"]
+        );
+        assert_eq!(
+            of(".debug_str: \"GNU C -ffile-prefix-map=/a=.\" -> \"GNU C -ffile-prefix-map=/bc=.\""),
+            ["prefix-map"]
+        );
+        assert_eq!(of(".gnu.lto_.decls byte 0x2: 01 -> 02"), ["lto"]);
+        assert!(of("line 2: \"host a\" -> \"host b\"").is_empty());
+    }
+
+    #[test]
+    fn what_was_followed_already_is_advised_to_nobody() {
+        let remedy = |r#try: Option<&str>, shows: Option<&str>| RemedyText {
+            when: String::new(),
+            made_by: Vec::new(),
+            shows: shows.map(str::to_owned),
+            text: String::new(),
+            r#try: r#try.map(str::to_owned),
+        };
+        let none = BTreeSet::new();
+        let maker = |epoch_settled, shows: &[&'static str]| Maker {
+            packer: &[],
+            kinds: Vec::new(),
+            programs: &none,
+            shows: shows.iter().copied().collect(),
+            epoch_settled,
+        };
+        let epoch = remedy(Some("SOURCE_DATE_EPOCH=1 TZ=UTC"), None);
+        assert!(maker(false, &[]).admits(&epoch));
+        assert!(!maker(true, &[]).admits(&epoch));
+        assert!(maker(true, &[]).admits(&remedy(Some("TZ=UTC"), None)));
+        let order = remedy(None, Some("order"));
+        assert!(maker(true, &["order"]).admits(&order));
+        assert!(!maker(true, &["uuid"]).admits(&order));
     }
 
     #[test]

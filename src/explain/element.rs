@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::advice::{self, Maker};
+use super::hints::{Chosen, Marks};
+use super::tried::{EPOCH, Tried, has_epoch};
 use super::{Case, Contents, checkout, variation};
 use crate::diff;
 use crate::model::{
@@ -133,7 +135,11 @@ fn evidence(
         return diff::excerpt(&contents(*first, element)?, &contents(*second, element)?);
     }
     let control = control?;
-    let parting = |trial| diff::excerpt(control, &contents(trial, element)?);
+    let parting = |trial| {
+        let varied = contents(trial, element)?;
+        let first = diff::excerpt(control, &varied)?;
+        Some(chosen(case, trial, &first, control, &varied).unwrap_or(first))
+    };
     let ElementVerdict::Certified { culprits } = verdict else {
         return parting(shown_by?);
     };
@@ -170,6 +176,34 @@ fn folded(case: &Case<'_>, number: usize) -> Option<String> {
     });
     let by: Vec<String> = by.collect();
     (!by.is_empty()).then(|| by.join("; "))
+}
+
+/// Where contents part by a value that the trial's levels chose, unless the first place shows one:
+/// checksums and lengths follow from it, and often stand before it.
+fn chosen(
+    case: &Case<'_>,
+    trial: TrialId,
+    first: &str,
+    control: &[u8],
+    varied: &[u8],
+) -> Option<String> {
+    let record = case.trials.iter().find(|record| record.id == trial)?;
+    let marks = Marks::of(case.plan, &case.plan.row(&record.varied)?);
+    if marks.stand_in(first.as_bytes()) {
+        return None;
+    }
+    match marks.place(control, varied)? {
+        Chosen::Word(at) => diff::excerpt_at(control, varied, at),
+        Chosen::Time(at, times) => {
+            let [old, new] = times.map(|time| {
+                let date = chrono::DateTime::from_timestamp(i64::from(time), 0);
+                date.map_or(time.to_string(), |d| {
+                    d.format("%Y-%m-%d %H:%M:%S").to_string()
+                })
+            });
+            Some(format!("byte {at:#x}: the time {old} -> {new}"))
+        }
+    }
 }
 
 fn blank(element: &Element) -> Finding {
@@ -289,11 +323,16 @@ fn remedies(
     content: Option<&[u8]>,
     finding: &Finding,
 ) -> Vec<Remedy> {
+    let tried = case.tried.as_ref();
     let maker = Maker {
         packer: packer(case, element),
         kinds: advice::kinds(&element.path, content),
         programs: &case.programs,
+        shows: advice::shows(finding.evidence.as_deref()),
+        epoch_settled: tried.is_some()
+            || has_epoch(case.source_date_epoch.is_some(), &case.programs),
     };
+    let gone = tried.filter(|tried| tried.gone.contains(element));
     let names = finding
         .culprits
         .iter()
@@ -302,10 +341,27 @@ fn remedies(
     let variations = case.plan.variations.iter();
     variations
         .filter(|variation| names.contains(&variation.name))
-        .flat_map(|variation| {
-            advice::remedies(variation, &element.field, &finding.culprits, &maker)
+        .flat_map(|variation| match gone {
+            Some(tried) if tried.variations.contains(&variation.name) => {
+                vec![worked(tried, &variation.name)]
+            }
+            _ => advice::remedies(variation, &element.field, &finding.culprits, &maker),
         })
         .collect()
+}
+
+/// What did away with a difference.
+fn worked(tried: &Tried, variation: &str) -> Remedy {
+    let trials: Vec<String> = tried.trials.iter().map(|id| id.0.to_string()).collect();
+    Remedy {
+        variation: Some(variation.to_owned()),
+        text: format!(
+            "set {EPOCH}: with {} what depends on it is the same (trials {})",
+            tried.setting,
+            trials.join(" and ")
+        ),
+        verified: true,
+    }
 }
 
 /// The processes behind another field of the same archive: who writes one writes them all. The order

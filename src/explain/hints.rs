@@ -15,9 +15,23 @@ const MOST: usize = 1 << 18;
 /// Shorter values stand in bytes by chance.
 const SHORTEST: usize = 4;
 
+/// A token's first bytes, the rest, and the variation that chose it.
+type Token<'m> = ([u8; SHORTEST], &'m [u8], usize);
+
+/// Where a chosen value stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chosen {
+    /// A word, from this byte on.
+    Word(usize),
+    /// A time of 32 bits, from this byte on: the control's, and the other one (seconds since 1970).
+    Time(usize, [u32; 2]),
+}
+
 /// What the levels of one environment leave in bytes.
 #[derive(Debug)]
 pub struct Marks {
+    /// The bytes that tokens begin with.
+    begins: [bool; 256],
     /// By their first bytes: the rest, and the variation that chose them.
     tokens: BTreeMap<[u8; SHORTEST], Vec<(Vec<u8>, usize)>>,
     /// The clock's variation, when it starts in the control, and when in this environment.
@@ -30,6 +44,7 @@ impl Marks {
     /// The marks of the environment of a row.
     pub fn of(plan: &Plan, row: &Row) -> Self {
         let mut marks = Self {
+            begins: [false; 256],
             tokens: BTreeMap::new(),
             clock: None,
             umask: None,
@@ -67,7 +82,10 @@ impl Marks {
     }
 
     fn token(&mut self, factor: usize, token: &[u8]) {
-        if let Some((first, rest)) = token.split_first_chunk() {
+        if let Some((first, rest)) = token.split_first_chunk::<SHORTEST>() {
+            if let Some(begins) = self.begins.get_mut(usize::from(first[0])) {
+                *begins = true;
+            }
             let known = self.tokens.entry(*first).or_default();
             known.push((rest.to_vec(), factor));
         }
@@ -101,45 +119,73 @@ impl Marks {
         factors
     }
 
+    /// Where a value stands in `varied` that these levels chose, and that `control` does not hold.
+    pub(super) fn place(&self, control: &[u8], varied: &[u8]) -> Option<Chosen> {
+        let known = self.scan(control);
+        let new = self.occurrences(varied);
+        let mut new = new.filter(|(_, token)| !known.contains(token));
+        let word = new.next().map(|(at, _)| Chosen::Word(at));
+        word.or_else(|| self.time_at(control, varied))
+    }
+
+    /// Whether a value of these levels stands in some bytes.
+    pub(super) fn stand_in(&self, bytes: &[u8]) -> bool {
+        self.occurrences(bytes).next().is_some()
+    }
+
     /// The tokens that stand in some bytes.
-    fn scan(&self, bytes: &[u8]) -> BTreeSet<([u8; SHORTEST], &[u8], usize)> {
+    fn scan(&self, bytes: &[u8]) -> BTreeSet<Token<'_>> {
+        self.occurrences(bytes).map(|(_, token)| token).collect()
+    }
+
+    /// The tokens that stand in some bytes, and where.
+    fn occurrences<'m, 'b>(
+        &'m self,
+        bytes: &'b [u8],
+    ) -> impl Iterator<Item = (usize, Token<'m>)> + use<'m, 'b> {
         let bytes = bytes.get(..MOST).unwrap_or(bytes);
-        let mut found = BTreeSet::new();
-        for (index, window) in bytes.windows(SHORTEST).enumerate() {
-            let Some(first) = window.first_chunk::<SHORTEST>() else {
-                continue;
-            };
-            let Some((first, known)) = self.tokens.get_key_value(first) else {
-                continue;
-            };
-            let behind = bytes.get(index + SHORTEST..).unwrap_or_default();
-            for (rest, factor) in known {
-                if behind.starts_with(rest) {
-                    found.insert((*first, rest.as_slice(), *factor));
-                }
-            }
-        }
-        found
+        let windows = bytes.windows(SHORTEST).enumerate();
+        let known = windows.filter_map(|(at, window)| {
+            let first = window.first_chunk::<SHORTEST>()?;
+            // Most bytes begin nothing, which a look into the map would cost more to learn.
+            let begins = *self.begins.get(usize::from(first[0]))?;
+            let known = begins.then(|| self.tokens.get_key_value(first)).flatten()?;
+            Some((at, known))
+        });
+        known.flat_map(move |(at, (first, known))| {
+            let behind = bytes.get(at + SHORTEST..).unwrap_or_default();
+            let fit = known
+                .iter()
+                .filter(move |(rest, _)| behind.starts_with(rest));
+            fit.map(move |(rest, factor)| (at, (*first, rest.as_slice(), *factor)))
+        })
     }
 
     /// The clock's variation, where both hold its times as 32 bits at the same place.
     fn times(&self, control: &[u8], varied: &[u8]) -> Option<usize> {
-        let (factor, there, here) = self.clock?;
+        let (factor, ..) = self.clock?;
+        self.time_at(control, varied).map(|_| factor)
+    }
+
+    /// The first place where both hold the clock's times as 32 bits.
+    fn time_at(&self, control: &[u8], varied: &[u8]) -> Option<Chosen> {
+        let (_, there, here) = self.clock?;
         if control.len() != varied.len() {
             return None;
         }
-        let near = |bytes: &[u8; 4], start: i64| {
-            let readings = [u32::from_le_bytes(*bytes), u32::from_be_bytes(*bytes)];
-            readings.map(|time| (start..start + DAY).contains(&i64::from(time)))
-        };
         let control = control.get(..MOST).unwrap_or(control);
-        let pairs = control.windows(4).zip(varied.windows(4));
-        let mut pairs = pairs.filter_map(|(a, b)| Some((a.first_chunk()?, b.first_chunk()?)));
-        let both = |(a, b): (&[u8; 4], &[u8; 4])| {
-            let (a, b) = (near(a, there), near(b, here));
-            a.iter().zip(b).any(|(a, b)| *a && b)
-        };
-        pairs.any(both).then_some(factor)
+        let mut pairs = control.windows(4).zip(varied.windows(4)).enumerate();
+        pairs.find_map(|(at, (a, b))| {
+            let (a, b): (&[u8; 4], &[u8; 4]) = (a.first_chunk()?, b.first_chunk()?);
+            let readings = [
+                [u32::from_le_bytes(*a), u32::from_le_bytes(*b)],
+                [u32::from_be_bytes(*a), u32::from_be_bytes(*b)],
+            ];
+            let near = |time: u32, start: i64| (start..start + DAY).contains(&i64::from(time));
+            let mut readings = readings.into_iter();
+            let times = readings.find(|[a, b]| near(*a, there) && near(*b, here))?;
+            Some(Chosen::Time(at, times))
+        })
     }
 }
 
@@ -265,6 +311,7 @@ mod tests {
 
     fn marks(settings: &[(Setting, Setting)]) -> Marks {
         let mut marks = Marks {
+            begins: [false; 256],
             tokens: BTreeMap::new(),
             clock: None,
             umask: None,
@@ -318,6 +365,22 @@ mod tests {
                 .contains(&0)
         );
         assert!(marks.found(&header(5), &header(1_830_000_005)).is_empty());
+    }
+
+    #[test]
+    fn the_place_of_a_chosen_value_is_found() {
+        let control = b"Length 11 on ctrl-hostkivu";
+        let place = hosts().place(control, b"Length 12 on vary-hostzoqa");
+        assert_eq!(place, Some(Chosen::Word(13)));
+        assert_eq!(hosts().place(control, b"Length 12 on ctrl-hostkivu"), None);
+        let clock = |start| Setting::Clock(Clock::Stepped { start });
+        let marks = marks(&[(clock(1_790_000_000), clock(1_830_000_000))]);
+        let header = |sum: u8, time: u32| [[sum].as_slice(), &time.to_be_bytes()].concat();
+        let times = [1_790_000_005, 1_830_000_005];
+        assert_eq!(
+            marks.place(&header(1, times[0]), &header(2, times[1])),
+            Some(Chosen::Time(1, times))
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod folded;
 mod follows;
 mod hints;
 mod ledger;
+mod tried;
 mod variation;
 mod verdict;
 
@@ -25,6 +26,7 @@ pub use folded::{Folded, FoldedCulprits, fold};
 pub use follows::{Follows, Held, How, follows};
 pub use hints::Marks;
 pub use ledger::{Ledger, Parts};
+pub use tried::{EPOCH, Tried, has_epoch};
 
 /// Gives the bytes of an element in a trial, where they are at hand.
 pub type Contents<'a> = &'a dyn Fn(TrialId, &Element) -> Option<Vec<u8>>;
@@ -85,6 +87,8 @@ pub struct Case<'a> {
     pub follows: &'a BTreeMap<usize, Follows>,
     /// The programs of the build, as far as they are known.
     pub programs: BTreeSet<String>,
+    /// What became of the differences with a remedy, where one was tried.
+    pub tried: Option<Tried>,
 }
 
 /// The names of the programs that commands run, each given by its arguments.
@@ -119,6 +123,7 @@ pub fn findings(case: Case<'_>, contents: Contents<'_>) -> Findings {
         None if is_unstable => notes.push(OUT_OF_REACH.into()),
         None => {}
     }
+    notes.extend(case.tried.as_ref().map(Tried::note));
     notes.extend(verdict::unread(case.ledger));
     notes.extend(
         case.search

@@ -32,6 +32,8 @@ pub enum TrialKind {
     /// Varied in some directories or for some programs alone, to learn where a difference comes
     /// from. It says nothing about the variation itself.
     Location,
+    /// With a remedy applied, to learn whether it helps. It says nothing about the build without.
+    Remedy,
 }
 
 /// The user's command and how to find what it makes.

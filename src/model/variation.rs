@@ -67,6 +67,11 @@ pub struct RemedyText {
     /// The programs, or the kinds of files (`.pyc`), that it is for; none for advice in general.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub made_by: Vec<String>,
+    /// What the difference must show for it to fit: `order` (the same in another order), `uuid` (a
+    /// random one), `prefix-map` (that option's own text), `lto` (a section of gcc's link-time
+    /// optimisation); nothing in particular without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shows: Option<String>,
     /// What to change, in words or as a command.
     pub text: String,
     /// Variables that, set for the build, apply it: tried by the tool itself.
@@ -110,6 +115,7 @@ mod tests {
         let remedy = |when: &str| RemedyText {
             when: when.into(),
             made_by: Vec::new(),
+            shows: None,
             text: String::new(),
             r#try: None,
         };

@@ -1,6 +1,7 @@
 //! Findings that tell the same story, put together: two thousand members whose mode differs are one
 //! line, not two thousand.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::{change, printable};
@@ -109,9 +110,10 @@ impl<'a> Group<'a> {
     /// What changed: the change itself where all are alike, what is common to all, or an example;
     /// and what takes lines of its own.
     pub(super) fn changes(&self) -> (String, Vec<String>) {
-        let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
+        let mut kinds: BTreeMap<String, (u64, &'a Finding)> = BTreeMap::new();
         for finding in &self.findings {
-            *kinds.entry(change(finding)).or_default() += 1;
+            let (number, _) = kinds.entry(change(finding)).or_insert((0, *finding));
+            *number += 1;
         }
         let example = match self.findings.as_slice() {
             [first, _, ..] => self.name(first),
@@ -129,14 +131,17 @@ impl<'a> Group<'a> {
             return (example, first.lines().map(str::to_owned).collect());
         }
         if kinds.len() <= CHANGES_LISTED {
-            let mut listed: Vec<(&String, &u64)> = kinds.iter().collect();
-            listed.sort_by_key(|(change, number)| (std::cmp::Reverse(**number), (*change).clone()));
-            let listed: Vec<&str> = listed.iter().map(|(change, _)| change.as_str()).collect();
-            let listed = listed.join(", ");
-            return match example.as_str() {
-                "" => (listed, Vec::new()),
-                example => (format!("{listed} (e.g. {example})"), Vec::new()),
-            };
+            let mut listed: Vec<(String, (u64, &'a Finding))> = kinds.into_iter().collect();
+            listed.sort_by_key(|(change, (number, _))| (Reverse(*number), change.clone()));
+            // Each change with a name of its own: whose it is must not be guessed.
+            let listed = listed.into_iter().map(|(change, (number, finding))| {
+                match (example.as_str(), number) {
+                    ("", _) => change,
+                    (_, 1) => format!("{change} ({})", self.name(finding)),
+                    _ => format!("{change} (e.g. {})", self.name(finding)),
+                }
+            });
+            return (listed.collect::<Vec<_>>().join(", "), Vec::new());
         }
         let changes = match self.constant_step() {
             Some(step) => format!("each by {step:+}, e.g. {example}: {first}"),
@@ -223,6 +228,22 @@ mod tests {
         assert_eq!(told("x.whl!/a.py"), "x.whl!/a.py");
         assert_eq!(told("man.1.gz!/man.1"), "man.1.gz!/man.1");
         assert_eq!(steps("x.tar.gz!/x.tar", false), ["x.tar.gz"]);
+    }
+
+    #[test]
+    fn an_excerpt_stands_beside_the_name_that_it_is_of() {
+        let mut findings = ["b/a.o", "b/build.ninja", "b/c.o"]
+            .map(|name| finding(name, "content", ["1", "2"]))
+            .to_vec();
+        findings[0].evidence = Some("line 1: x".to_owned());
+        for index in [1, 2] {
+            findings[index].evidence = Some(".debug_str: y".to_owned());
+        }
+        let all = groups(&findings);
+        assert_eq!(
+            all[0].changes().0,
+            ".debug_str: y (e.g. b/build.ninja), line 1: x (b/a.o)"
+        );
     }
 
     fn of(archives: &[&str]) -> Vec<Finding> {

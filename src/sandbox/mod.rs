@@ -15,6 +15,7 @@ mod host;
 mod identity;
 mod init;
 mod interrupt;
+mod lacking;
 mod layout;
 mod link;
 mod locales;

@@ -12,6 +12,7 @@ use super::apply::MAP_STEP;
 use super::error::{Error, SUPERVISE_STEP, StepError};
 use super::host::{Host, refuses_uppers, sorted_names};
 use super::init::TERMINAL_STEP;
+use super::lacking::{missing, name_of, unanswered};
 use super::namespaces::NAMESPACES_STEP;
 use super::op::{Limits, SetupOp};
 use super::protocol::Ending;
@@ -47,11 +48,6 @@ const OF_SUPERVISOR: [Need; 8] = [
     Need::InodeNumbers,
     Need::SourceOwners,
 ];
-
-/// Why the supervisor's answers may not arrive, though it runs.
-const FORBIDDEN: &str = "an outer sandbox may forbid pidfd_getfd, process_vm_readv, \
-    process_vm_writev, openat2 or statx, which answering needs: allow them (Docker: \
-    --security-opt seccomp=unconfined); else please report it, with the output of reprobe doctor";
 
 /// Looks what this host allows. `program` plays the roles of [`super::role`], `scratch` is where
 /// sessions will keep their files.
@@ -127,14 +123,6 @@ fn facts(host: &Host) -> Capabilities {
         lack(Need::TimeZones, "time zones", reason, "install tzdata");
     }
     capabilities
-}
-
-fn missing(what: &str, reason: &str, hint: &str) -> Missing {
-    Missing {
-        what: what.to_owned(),
-        reason: reason.to_owned(),
-        hint: hint.to_owned(),
-    }
 }
 
 fn installed_locales() -> Vec<String> {
@@ -272,8 +260,7 @@ impl Prober<'_> {
         if let [one, other] = said.as_slice() {
             for (need, works) in one.arrived(other) {
                 if !works {
-                    let reason = "a trial build that was to see it saw the host's own";
-                    let missing = missing(name_of(need), reason, FORBIDDEN);
+                    let missing = unanswered(need, capabilities);
                     capabilities.missing.insert(need, missing);
                 }
             }
@@ -411,28 +398,4 @@ enum Attempt {
     Ran(String),
     /// By this step.
     Refused(Option<SetupOp>, StepError),
-}
-
-fn name_of(need: Need) -> &'static str {
-    match need {
-        Need::Mounts => "namespaces and mounts",
-        Need::OtherUser => "another user",
-        Need::HostName => "a host name of its own",
-        Need::Pids => "chosen pids",
-        Need::PrivateNetwork => "a private network",
-        Need::Affinity => "a choice of processors",
-        Need::FixedAddresses => "fixed addresses",
-        Need::SecondShell => "a second shell",
-        Need::Terminals => "pseudo-terminals",
-        Need::MonotonicClocks => "time namespaces",
-        Need::Supervisor => "the supervisor of system calls",
-        Need::ClockHook => "a clock of its own",
-        Need::FileTimes => "file times of its own",
-        Need::DirectoryEntries => "a chosen order of directories",
-        Need::TimeZones => "time zones",
-        Need::RandomBytes => "random bytes of its own",
-        Need::KernelNames => "another name of the kernel",
-        Need::InodeNumbers => "inode numbers of its own",
-        Need::SourceOwners => "owners of the sources of its own",
-    }
 }

@@ -1,7 +1,7 @@
 //! The source tree as a trial finds it: the host's own, or a copy made once per session and
 //! combination of times, modes and owner; and whether somebody edited it meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read};
@@ -49,12 +49,23 @@ impl SourceFingerprint {
 
     /// The first entry that differs from `later`, if the tree was changed meanwhile.
     pub fn first_change<'a>(&'a self, later: &'a Self) -> Option<&'a Path> {
-        let here = self
-            .0
-            .iter()
-            .find(|(path, stamp)| later.0.get(*path) != Some(stamp));
-        let there = later.0.keys().find(|path| !self.0.contains_key(*path));
-        here.map(|(path, _)| path).or(there).map(PathBuf::as_path)
+        let here = self.0.iter();
+        let here = here.filter(|(path, stamp)| later.0.get(*path) != Some(stamp));
+        let there = later.0.keys().filter(|path| !self.0.contains_key(*path));
+        let changed: BTreeSet<&Path> = here
+            .map(|(path, _)| path)
+            .chain(there)
+            .map(PathBuf::as_path)
+            .collect();
+        let mut changed = changed.into_iter();
+        // A directory changes with what comes into it: that is what is meant.
+        let first = changed.next()?;
+        let inside = changed.scan(first, |outer, path| {
+            let inside = path.starts_with(*outer);
+            *outer = path;
+            inside.then_some(path)
+        });
+        Some(inside.last().unwrap_or(first))
     }
 }
 
@@ -413,5 +424,9 @@ mod tests {
         fs::write(dir.path().join("a"), "two!").unwrap();
         let after = SourceFingerprint::of(dir.path()).unwrap();
         assert_eq!(before.first_change(&after), Some(&*dir.path().join("a")));
+        // The directory's own times change as well.
+        fs::write(dir.path().join("new"), "").unwrap();
+        let later = SourceFingerprint::of(dir.path()).unwrap();
+        assert_eq!(after.first_change(&later), Some(&*dir.path().join("new")));
     }
 }

@@ -27,6 +27,20 @@ const UNREACHABLE: &[&str] = &[
     "unknown host",
 ];
 
+/// What is no other host: who cannot reach these lacks something on this one.
+const LOCAL: &[&str] = &[
+    "display",
+    "x server",
+    "bus",
+    "dbus",
+    "daemon",
+    "socket '/",
+    "socket /",
+    ".sock",
+    "mir server",
+    "wayland",
+];
+
 /// How programs say that a file is not there, in lower case.
 const MISSING: &[&str] = &[
     "no such file",
@@ -48,7 +62,8 @@ pub(super) fn on(log: &str, source: &Path, directory: &Path, network: bool) -> V
     if let Some(path) = beside(log, source, directory) {
         advice.push(outside(&path, source));
     }
-    if !network && says(log, UNREACHABLE) {
+    let mut lines = log.lines();
+    if !network && lines.any(|line| says(line, UNREACHABLE) && !says(line, LOCAL)) {
         advice.push(
             "The network was closed to it: let --prepare COMMAND fetch what the build needs \
              first, or open it with --network."
@@ -58,9 +73,16 @@ pub(super) fn on(log: &str, source: &Path, directory: &Path, network: bool) -> V
     advice
 }
 
+/// Whether a text says any of these; a word that only ends so (`FileNotFoundError`) says something
+/// else.
 fn says(text: &str, any: &[&str]) -> bool {
     let text = text.to_lowercase();
-    any.iter().any(|words| text.contains(words))
+    let begins = |at: usize| {
+        let before = text.get(..at).and_then(|text| text.chars().next_back());
+        !before.is_some_and(char::is_alphanumeric)
+    };
+    any.iter()
+        .any(|words| text.match_indices(words).any(|(at, _)| begins(at)))
 }
 
 /// A path that was missed, and whose place is a directory above the source on the host.
@@ -150,10 +172,21 @@ mod tests {
             "E: Failed to fetch http://x  Temporary failure resolving 'x'",
             "OSError: [Errno 101] Network is unreachable",
             "Caused by: java.net.UnknownHostException: x",
+            "npm ERR! code ENOTFOUND",
+            "ssh: Could not resolve hostname x: Name or service not known",
         ] {
             assert!(closed(log), "{log}");
         }
-        for log in ["make: *** [x] Error 1", "network.c:1: error", ""] {
+        for log in [
+            "make: *** [x] Error 1",
+            "network.c:1: error",
+            "",
+            "FileNotFoundError: [Errno 2] No such file or directory: 'x'",
+            "ModuleNotFoundError: No module named 'x'",
+            "_tkinter.TclError: couldn't connect to display \":0\"",
+            "Failed to connect to bus: No such file or directory",
+            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock",
+        ] {
             assert!(!closed(log), "{log}");
         }
     }

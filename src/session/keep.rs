@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::contents::Contents;
 use super::{Error, Options};
-use crate::model::{Findings, TrialId, TrialKind, escape_bytes};
+use crate::model::{Findings, TrialId, TrialKind};
 use crate::sandbox::TrialReport;
 use crate::snapshot::walk;
 
@@ -26,7 +26,7 @@ pub(super) fn log(options: &Options, id: TrialId, report: &TrialReport) -> Optio
     Some(path)
 }
 
-/// The last lines of a log, escaped where they are not UTF-8; empty where there is nothing.
+/// The last lines of a log as they stand, but for what is not UTF-8; empty where there is nothing.
 pub(super) fn tail(log: &Path, lines: usize) -> String {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = fs::File::open(log)?;
@@ -36,7 +36,8 @@ pub(super) fn tail(log: &Path, lines: usize) -> String {
         file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    let text = escape_bytes(&read().unwrap_or_default());
+    let bytes = read().unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
     let all: Vec<&str> = text.trim_end().lines().collect();
     let last = all
         .get(all.len().saturating_sub(lines)..)
@@ -93,4 +94,17 @@ fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_of_a_log_stand_as_they_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        fs::write(&log, b"one\nsed: \\x41 \\n caf\xc3\xa9\nraw \xff\n\n").unwrap();
+        assert_eq!(tail(&log, 2), "  sed: \\x41 \\n café\n  raw \u{fffd}");
+    }
 }

@@ -17,6 +17,7 @@ mod owners;
 mod parts;
 mod pids;
 mod prepare;
+mod remedy;
 mod replay;
 mod resume;
 mod run;
@@ -217,7 +218,12 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<C
     let before = sandbox.source_fingerprint()?;
     let mut session = control::open(options, &sandbox, progress)?;
     let mut located = Located::default();
+    let mut tried = None;
     let ended = session.run().and_then(|()| session.locate(&mut located));
+    let ended = ended.and_then(|()| {
+        tried = session.try_epoch(&programs(options, &located))?;
+        Ok(())
+    });
     let stopped = match ended {
         Err(Error::Sandbox(sandbox::Error::Stopped(stop))) => Some(stop),
         ended => ended.map(|()| None)?,
@@ -232,8 +238,6 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<C
     let failures = session.failure_notes();
     session.notes.extend(failures);
     let verdict = session.conclusion();
-    let commands = located.commands.iter().map(Vec::as_slice);
-    let commands = commands.chain([options.build.command.as_slice()]);
     let follows = session.follows();
     let case = explain::Case {
         plan: &session.plan,
@@ -242,7 +246,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<C
         parts: &session.parts,
         folded: &session.folded,
         build: build_info(options),
-        source_date_epoch: options.build.variables.get("SOURCE_DATE_EPOCH").cloned(),
+        source_date_epoch: options.build.variables.get(explain::EPOCH).cloned(),
         host: host(&options.host),
         trials: std::mem::take(&mut session.trials),
         required: options.required.clone(),
@@ -256,7 +260,8 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<C
         causes: &located.causes,
         clock_moved: session.clock_moved.take(),
         follows: &follows,
-        programs: explain::programs(commands),
+        programs: programs(options, &located),
+        tried,
     };
     let findings = explain::findings(case, &|trial, element| session.content(trial, element));
     if let Some(directory) = &options.keep {
@@ -265,6 +270,12 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<C
     drop(session);
     sandbox.close()?;
     Ok(Checked { findings, stopped })
+}
+
+/// The programs of the build, as far as they are known.
+fn programs(options: &Options, located: &Located) -> BTreeSet<String> {
+    let commands = located.commands.iter().map(Vec::as_slice);
+    explain::programs(commands.chain([options.build.command.as_slice()]))
 }
 
 /// Closes the books of a session whose findings were shown: it cannot be resumed any more.

@@ -144,8 +144,14 @@ impl Session<'_> {
 
     /// Whether the budget allows one more trial.
     pub(super) fn has_room(&self) -> bool {
+        self.has_room_for(1)
+    }
+
+    /// Whether the budget allows so many more trials.
+    pub(super) fn has_room_for(&self, trials: u32) -> bool {
         let spent = u32::try_from(self.trials.len()).unwrap_or(u32::MAX);
-        self.options.budget.is_none_or(|budget| spent < budget)
+        let after = spent.saturating_add(trials);
+        self.options.budget.is_none_or(|budget| after <= budget)
     }
 
     pub(super) fn not_stopped(&self) -> Result<(), Error> {

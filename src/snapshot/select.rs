@@ -126,7 +126,7 @@ impl Pattern {
                 path: build_dir.to_owned(),
             })?;
             let literal = literal.split('/').filter(|part| !part.is_empty());
-            parts.extend(literal.map(globset::escape));
+            parts.extend(literal.map(literally));
         }
         for part in written.split('/') {
             match part {
@@ -163,7 +163,7 @@ impl Pattern {
     }
 
     fn is_literal(&self, path: &Path) -> bool {
-        let literal = path.to_str().map(globset::escape);
+        let literal = path.to_str().map(literally);
         literal.is_some_and(|literal| literal == self.matcher.glob().glob())
     }
 
@@ -184,6 +184,11 @@ impl Pattern {
             }
         }
     }
+}
+
+/// A pattern that matches nothing but this text: `globset::escape` leaves backslashes as they are.
+fn literally(text: &str) -> String {
+    globset::escape(text).replace('\\', "\\\\")
 }
 
 /// A glob in which `*` stays within a name and `**` does not.
@@ -267,6 +272,34 @@ mod tests {
         assert_eq!(names(&["../*.deb"], &paths), ["../hello.deb"]);
         assert_eq!(names(&["/opt/out/*"], &paths), ["/opt/out/c"]);
         assert_eq!(names(&["../*"], &paths), ["../hello.deb"]);
+    }
+
+    #[test]
+    fn the_build_directory_may_hold_any_characters() {
+        for name in [
+            "back\\slash",
+            "a\\",
+            "{a,b}",
+            "[!x]",
+            "*",
+            "**",
+            "?",
+            "a]b",
+            "\\[",
+            "!",
+        ] {
+            let build_dir = Path::new("/build").join(name);
+            for pattern in ["dist/*", "./dist/x", "."] {
+                let outputs = OutputSelection::Globs {
+                    patterns: vec![pattern.to_owned()],
+                };
+                let selection = Selection::new(&outputs, &build_dir).unwrap();
+                let selected = selection.select(&build_dir.join("dist/x"), &build_dir);
+                assert_eq!(selected.unwrap().name, "dist/x", "{name} {pattern}");
+                let other = selection.select(Path::new("/build/other/dist/x"), &build_dir);
+                assert_eq!(other, None, "{name} {pattern}");
+            }
+        }
     }
 
     #[test]

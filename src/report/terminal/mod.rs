@@ -13,8 +13,10 @@ use std::collections::BTreeMap;
 use super::group::{Artifacts, artifacts};
 use super::page::{Layout, Look, Page, Text};
 use super::words::{and, count, printable, seconds, set};
+use crate::explain;
 use crate::model::{
-    Artifact, ArtifactVerdict, Checkout, Findings, OutputsFrom, TrialKind, TrialResult, Verdict,
+    Artifact, ArtifactVerdict, BuildInfo, Checkout, Findings, OutputsFrom, TrialKind, TrialResult,
+    Verdict,
 };
 
 /// How many outputs are listed of each kind.
@@ -100,6 +102,9 @@ fn build(page: &mut Page, findings: &Findings) {
     page.row(0, (Look::Dim, "Judged"), column, &outputs);
     let epoch = match &findings.source_date_epoch {
         Some(value) => format!("SOURCE_DATE_EPOCH was {}", printable(value)),
+        None if sets_epoch(build) => {
+            "SOURCE_DATE_EPOCH was left to the build, which sets it itself".to_owned()
+        }
         None => "SOURCE_DATE_EPOCH was not set".to_owned(),
     };
     page.row(
@@ -108,6 +113,11 @@ fn build(page: &mut Page, findings: &Findings) {
         column,
         &format!("{epoch}; the clock was {}", clock(findings)).into(),
     );
+}
+
+/// Whether the command sets it where nobody has.
+fn sets_epoch(build: &BuildInfo) -> bool {
+    explain::has_epoch(false, &explain::programs([build.command.as_slice()]))
 }
 
 fn clock(findings: &Findings) -> &str {
@@ -176,7 +186,13 @@ fn because(artifact: &Artifact, findings: &Findings) -> Text {
         ArtifactVerdict::Same if !findings.complete => {
             return Text::new(Look::Doubtful, "same so far");
         }
-        ArtifactVerdict::Same => return Text::new(Look::Good, "same"),
+        ArtifactVerdict::Same => {
+            // What others who build it are to get as well.
+            let digest = artifact.sha256.iter();
+            let digest = digest.filter(|_| findings.verdict == Verdict::Reproducible);
+            let digest = digest.map(|digest| format!("sha256:{digest}"));
+            return Text::new(Look::Good, "same").and(Look::Dim, &digest.collect::<String>());
+        }
         ArtifactVerdict::Differs if apart => (Look::Doubtful, "differs by the checkout alone:"),
         ArtifactVerdict::Differs => (Look::Bad, "differs:"),
         ArtifactVerdict::Unstable => (Look::Doubtful, "unstable:"),
@@ -259,6 +275,7 @@ fn trials(page: &mut Page, findings: &Findings) {
         (TrialKind::Search, "search", "search"),
         (TrialKind::Certificate, "certificate", "certificates"),
         (TrialKind::Location, "location", "locations"),
+        (TrialKind::Remedy, "remedy", "remedies"),
     ]
     .into_iter()
     .map(|(kind, one, several)| (of_kind(kind), one, several))

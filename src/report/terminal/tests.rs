@@ -24,7 +24,9 @@ fn a_reproducible_build_says_so_first_and_lists_what_was_not_tested() {
 
     Outputs
       hello-2.10.tar.gz  same
+                         sha256:5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f
       hello-2.10.zip     same
+                         sha256:5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f
 
     Other variations
       cleared           build-path, locale, umask, user
@@ -97,7 +99,8 @@ fn an_sdist_names_its_culprits_and_groups_their_members() {
 
       umask (0022 -> 0077)
         in dist/six-1.16.0.tar.gz
-          tar.mode  4 of 32 members: 0644 -> 0600, 0755 -> 0700 (e.g. six-1.16.0/README.rst)
+          tar.mode  4 of 32 members: 0644 -> 0600 (e.g. six-1.16.0/README.rst), 0755 -> 0700
+                    (six-1.16.0/bin/run.sh)
         proof: differs in trial 5 (umask); same in trials 0 (nothing varied), 4 (everything
           varied but umask)
 

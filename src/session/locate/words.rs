@@ -87,7 +87,12 @@ fn command(process: &Process) -> String {
     if line.chars().count() <= LONGEST {
         return line;
     }
-    let telling = |word: &str| !word.starts_with('-') || word.len() <= OPTION;
+    // What find looks for, and what it does with it, stands in words that look like options.
+    let all = process
+        .arguments
+        .first()
+        .is_some_and(|first| last(first) == "find");
+    let telling = |word: &str| all || !word.starts_with('-') || word.len() <= OPTION;
     let words = words
         .iter()
         .map(|word| Some(word.as_str()).filter(|word| telling(word)));
@@ -192,6 +197,27 @@ pub(super) mod tests {
             "`python3 setup.py sdist`, called by `make`,"
         );
         assert_eq!(chain(all[&4], &all).len(), 4);
+        let find = [
+            "find",
+            ".",
+            "-path",
+            "./.git",
+            "-prune",
+            "-o",
+            "-type",
+            "f",
+            "-exec",
+            "sha256sum",
+            "{}",
+            "+",
+        ];
+        let Line::Process(find) = process(0, None, &find) else {
+            panic!()
+        };
+        assert_eq!(
+            command(&find),
+            "find . -path ./.git -prune -o -type f -exec sha256sum {} +"
+        );
         let long = format!("cc1 … …/a.c … {}…", "x".repeat(46));
         assert_eq!(
             with_callers(all[&6], &all),
