@@ -113,6 +113,7 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// What a variation does to these elements is told of another one, as a trial shows.
     pub(super) fn fold(&mut self, elements: &[usize], factor: usize, into: usize, trial: TrialId) {
         for element in elements {
             let folded = Folded { into, trial };

@@ -43,9 +43,9 @@ impl Session<'_> {
         let Some(kept) = self.try_part(user, level, said, &environment)? else {
             return Ok(());
         };
-        elements.retain(|number| self.shows(kept, *number) == Some(false));
-        let elements: Vec<usize> = elements.into_iter().collect();
-        self.fold(&elements, user, owner, kept);
+        let through = |number: &usize| self.shows(kept, *number) == Some(false);
+        let through: Vec<usize> = elements.into_iter().filter(through).collect();
+        self.fold(&through, user, owner, kept);
         Ok(())
     }
 }
