@@ -24,18 +24,17 @@ use tempfile::TempDir;
 /// Busy loops beside the trials: twice the two processors of a small machine.
 const LOAD: usize = 4;
 
-/// The ways that are tried, with the command each needs; the first ones by default as well.
+/// The ways that are tried, with the command each needs; the first ones by default as well. The last
+/// three are known to part on a very busy machine: a sleep until a time that the supervisor sees late,
+/// and a lock that is given back between the look at it and the first sleep.
 const WAYS: [(&str, &str); 29] = [
     ("python timeout", "python3"),
     ("python poll", "python3"),
     ("python file", "python3"),
-    ("python sleep", "python3"),
-    ("python sleep-below", "python3"),
     ("python poll-sleeper", "python3"),
     ("shell until", "sh"),
     ("shell sleep", "sh"),
     ("shell background", "sh"),
-    ("shell index-lock", "git"),
     ("perl", "perl"),
     ("python timeout-git", "git"),
     ("python poll-idler", "python3"),
@@ -55,8 +54,11 @@ const WAYS: [(&str, &str); 29] = [
     ("node", "node"),
     ("java", "javac"),
     ("go", "go"),
+    ("python sleep", "python3"),
+    ("python sleep-below", "python3"),
+    ("shell index-lock", "git"),
 ];
-const BY_DEFAULT: usize = 11;
+const BY_DEFAULT: usize = 8;
 
 static ROOM: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().unwrap());
 /// Trials that are measured do not disturb each other.
@@ -255,7 +257,7 @@ fn of_long_sleeps_beside_work_the_first_of_a_row_counts_and_one_after_something_
     };
     assert_eq!(clock("for i in 1 2 3; do sleep 1; done"), 1);
     assert_eq!(clock("sleep 1; uname >/dev/null; sleep 1"), 2);
-    assert_eq!(clock("sleep 1 & sleep 2; wait"), 2);
+    assert_eq!(clock("sleep 1 & one=$!; sleep 2; wait $one"), 2);
     assert_eq!(clock("for i in 1 2 3; do sleep 0.3; done"), 0);
 }
 

@@ -48,9 +48,12 @@ pub(super) fn parse(line: &str) -> Option<Blocked> {
 
 fn of_call(abi: &Abi, number: u32, args: &[u64]) -> Blocked {
     let arg = |place: usize| args.get(place).copied().unwrap_or(0);
-    let timed = |is_timed: bool| match is_timed {
-        true => Blocked::Timed,
-        false => Blocked::Untimed,
+    let timed = |is_timed: bool| {
+        if is_timed {
+            Blocked::Timed
+        } else {
+            Blocked::Untimed
+        }
     };
     let none = |place: usize| super::low(arg(place)) == 0;
     let is_native = abi.word == 8;

@@ -160,11 +160,10 @@ fn one(
     };
     let has_run = earlier.is_some_and(|earlier| earlier != runs);
     match (blocked, kinship) {
-        (Blocked::Asks, _) => Seen::Works,
+        (Blocked::Asks, _) | (Blocked::Timed, Kinship::Stranger) => Seen::Works,
         (Blocked::Sleeps, _) => Seen::Sleeps,
         // Runtimes wait so in the background, all the time.
         (_, Kinship::Ancestor) | (Blocked::Timed, Kinship::Own) => Seen::Waits,
-        (Blocked::Timed, Kinship::Stranger) => Seen::Works,
         (Blocked::Untimed, _) if has_run => Seen::Works,
         (Blocked::Untimed, _) => Seen::Idle,
     }

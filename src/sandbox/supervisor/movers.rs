@@ -52,9 +52,12 @@ impl Course {
     }
 }
 
-/// Counted by process and what it did.
+/// A process, and what it did.
+type Kind = (String, &'static str);
+
+/// How often each kind moved the clock, and by how much.
 #[derive(Debug, Default)]
-pub(super) struct Movers(Mutex<BTreeMap<(String, &'static str), (u64, i64)>>);
+pub(super) struct Movers(Mutex<BTreeMap<Kind, (u64, i64)>>);
 
 impl Movers {
     pub(super) fn count(&self, process: String, what: &'static str, nanoseconds: i64) {

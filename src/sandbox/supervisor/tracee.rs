@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
@@ -14,6 +15,7 @@ use nix::sys::uio::{RemoteIoVec, pread, process_vm_readv, process_vm_writev};
 use nix::unistd::{AccessFlags, Pid, faccessat};
 
 use crate::sandbox::sys::tracee as sys;
+use crate::snapshot::walk::{Entry, sorted_entries};
 
 /// How many pidfds are kept open.
 const KEPT: usize = 256;
@@ -115,14 +117,10 @@ impl Tracees {
     pub(super) fn list_threads(&self, process: u32) -> Result<Vec<u32>, Errno> {
         use std::os::fd::AsRawFd as _;
         let own = self.proc.as_raw_fd();
-        let entries = std::fs::read_dir(format!("/proc/self/fd/{own}/{process}/task"));
-        let entries = entries.map_err(|_| Errno::ESRCH)?;
-        let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
-        let mut numbers: Vec<u32> = names
-            .filter_map(|name| name.to_str()?.parse().ok())
-            .collect();
-        numbers.sort_unstable();
-        Ok(numbers)
+        let path = format!("/proc/self/fd/{own}/{process}/task");
+        let entries = sorted_entries(Path::new(&path)).map_err(|_| Errno::ESRCH)?;
+        let number = |entry: &Entry| entry.name.to_str()?.parse().ok();
+        Ok(entries.iter().filter_map(number).collect())
     }
 
     /// Whether a thread belongs to a process.
