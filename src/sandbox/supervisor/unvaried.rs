@@ -122,6 +122,7 @@ mod tests {
                 name: 0,
                 executable: String::new(),
                 arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
+                stack: None,
             };
             let found = native(&[process]).pop_first();
             found.map(|found| match found {
