@@ -6,6 +6,7 @@ mod capability;
 mod element;
 mod environment;
 mod finding;
+mod sources;
 mod trial;
 mod variation;
 
@@ -15,13 +16,13 @@ pub use element::{
 };
 pub use environment::{
     Accounting, BuildPath, Clock, Cpus, DirectoryOrder, Environment, Inodes, Kernel, Locale,
-    Network, Randomness, Setting, Shell, Slot, SourceMode, SourceMtime, SourceOwner, Terminal,
-    UserIdentity,
+    Network, Randomness, Setting, Shell, Slot, Terminal, UserIdentity,
 };
 pub use finding::{
     Artifact, ArtifactVerdict, BuildInfo, Cause, CertificateStep, Checkout, Culprit, CulpritPart,
     Expect, Finding, FindingState, Findings, Host, OutputsFrom, Rate, Remedy, SCHEMA, Tested,
     TrialRecord, TrialResult, Values, VariationRecord, VariationStatus, Verdict,
 };
+pub use sources::{SourceMode, SourceMtime, SourceOwner};
 pub use trial::{Build, Outcome, OutputSelection, Row, TrialId, TrialKind};
 pub use variation::{Level, RemedyText, Variation, Varies};
