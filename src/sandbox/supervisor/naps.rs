@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(waits(&mut waiter, 1, NAP), 1);
         assert_eq!(waits(&mut waiter, ROUNDS, NAP), 0);
         // The clock moves by itself.
-        let effects = (0..2 * i64::from(ROUNDS)).map(|time| round(&mut waiter, NAP, time));
+        let effects = (1..2 * i64::from(ROUNDS)).map(|time| round(&mut waiter, NAP, time));
         assert!(
             effects
                 .collect::<Vec<_>>()
