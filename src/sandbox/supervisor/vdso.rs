@@ -305,9 +305,22 @@ impl Image {
 /// The zeros after everything else, to the end of the last page.
 fn room(image: &[u8], length: usize) -> Option<usize> {
     let used = image.iter().rposition(|byte| *byte != 0)? + 1;
-    // The section headers' last fields may be zeros that count: stay a header away.
-    let start = (used + 64).next_multiple_of(16);
+    // The last section header may end in zeros that count.
+    let start = used.max(sections_end(image)?).next_multiple_of(16);
     (start + length <= image.len()).then_some(start)
+}
+
+/// Where the table of section headers ends: `e_shoff`, `e_shentsize` and `e_shnum` of elf(5).
+fn sections_end(image: &[u8]) -> Option<usize> {
+    let begin = u64::from_le_bytes(*image.get(40..)?.first_chunk()?);
+    let short = |at: usize| {
+        Some(usize::from(u16::from_le_bytes(
+            *image.get(at..)?.first_chunk()?,
+        )))
+    };
+    usize::try_from(begin)
+        .ok()?
+        .checked_add(short(58)? * short(60)?)
 }
 
 /// The code that nobody reaches any more, since its function begins with a jump.

@@ -249,7 +249,11 @@ reprobe_hook_call:
     jc 5f
     test ecx, edx
     jz 2f
-    call reprobe_hook_as_content
+    // As the content's.
+    mov rcx, [rsi]
+    mov [rdi], rcx
+    mov rcx, [rsi + 8]
+    mov [rdi + 8], rcx
 2:
     mov r11, r8
     call reprobe_hook_shown
@@ -262,8 +266,7 @@ reprobe_hook_call:
     call reprobe_hook_as_checkout
     mov r11, r10
     test r11, r11
-    jz 3f
-    call reprobe_hook_as_checkout
+    jnz 4f
     jmp 3f
 2:
     mov r11, r10
@@ -273,6 +276,7 @@ reprobe_hook_call:
     jc 5f
     test ecx, ecx
     jz 3f
+4:
     call reprobe_hook_as_checkout
 3:
     mov rdx, [rsp]
@@ -342,16 +346,16 @@ reprobe_hook_call:
     mov rdi, [rsi]
     test rdi, rdi
     jz 4f
-    and ecx, 0xf000
-    cmp ecx, 0x4000
+    shr ecx, 12
+    cmp ecx, 4
     je 3f
-    cmp ecx, 0x8000
+    cmp ecx, 8
     jne 4f
     // Whole blocks of 4096 bytes, or less where a file has holes, and what is added.
     lea r11, [rdi + 4095]
     shr r11, 12
     shl r11, 3
-    cmp rdi, 4096
+    cmp r11, 8
     jbe 2f
     cmp [r8], r11
     cmovb r11, [r8]
@@ -367,10 +371,10 @@ reprobe_hook_call:
     cmp qword ptr [rax + {uncounted_links}], 0
     je 4f
     cmp dword ptr [rdx + 16], 1
-    mov ecx, 1
-    mov r11d, 30001
-    cmove ecx, r11d
-    mov [rdx + 16], ecx
+    mov dword ptr [rdx + 16], 30001
+    je 4f
+    // The lowest bit is set.
+    and dword ptr [rdx + 16], 1
 4:
     pop rdx
     pop rcx
@@ -451,14 +455,7 @@ reprobe_hook_call:
 reprobe_hook_as_checkout:
     mov rcx, [rax + {checkout}]
     mov [r11], rcx
-    mov qword ptr [r11 + 8], 0
-    ret
-    // The time of the content at r11.
-reprobe_hook_as_content:
-    mov rcx, [rsi]
-    mov [r11], rcx
-    mov rcx, [rsi + 8]
-    mov [r11 + 8], rcx
+    and qword ptr [r11 + 8], 0
     ret
     // Turns the time at r11 into what the trial shows; ecx: the source gave it. Carry: it does not
     // fit nanoseconds of 64 bits. Clobbers rdx.
