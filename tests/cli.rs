@@ -2,6 +2,7 @@
 //! What the sandbox and the search do is tested where they are.
 
 #![expect(
+    clippy::print_stderr,
     clippy::unwrap_used,
     reason = "a test may fail loudly, in its helpers as well"
 )]

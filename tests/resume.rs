@@ -349,7 +349,7 @@ fn a_session_that_is_stopped_says_what_it_knows_and_goes_on_to_the_same_findings
             .unwrap();
         let began = Instant::now();
         let ended = || place.recorded(1).map_or(0, |session| session.trials.len());
-        while ended() < trials && began.elapsed() < Duration::from_secs(60) {
+        while ended() < trials && began.elapsed() < Duration::from_mins(1) {
             std::thread::sleep(Duration::from_millis(10));
         }
         let pid = Pid::from_raw(child.id().cast_signed());

@@ -106,7 +106,9 @@ impl Reporter {
             say(&differs(*trial, varied, outputs));
         }
         if self.shared.manner == Manner::Lines {
-            line(event).iter().for_each(|line| say(line));
+            if let Some(line) = line(event) {
+                say(&line);
+            }
         } else if let Some(text) = live(event) {
             let mut state = self.shared.lock();
             state.now = Some((text, Instant::now()));

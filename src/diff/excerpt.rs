@@ -33,7 +33,7 @@ pub fn excerpt_at(control: &[u8], other: &[u8], at: usize) -> Option<String> {
         return word_at(control, other, at);
     };
     let before = other.get(..at)?;
-    let number = before.iter().filter(|byte| **byte == b'\n').count();
+    let number = before.split(|byte| *byte == b'\n').count() - 1;
     let start = before.iter().rposition(|byte| *byte == b'\n');
     let column = at - start.map_or(0, |start| start + 1);
     let (old, new) = (old.lines().nth(number)?, new.lines().nth(number)?);

@@ -47,14 +47,14 @@ impl Tried {
                  (trials {trials})"
             );
         }
-        let named = self.left.iter().take(NAMED);
-        let mut named: Vec<String> = named
+        let shown = self.left.iter().take(NAMED);
+        let mut shown: Vec<String> = shown
             .map(|element| format!("{} of {}", element.field.as_str(), element.path))
             .collect();
         if left > NAMED {
-            named.push(format!("{} more", left - NAMED));
+            shown.push(format!("{} more", left - NAMED));
         }
-        let left = named.join(", ");
+        let left = shown.join(", ");
         let all = gone + self.left.len();
         match gone {
             0 => format!(
