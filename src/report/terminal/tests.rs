@@ -66,6 +66,7 @@ fn what_differs_by_the_checkout_alone_is_told_apart() {
     Outputs
       hello-2.10.tar.gz  differs by the checkout alone: source-mtime
       hello-2.10.zip     same
+                         sha256:5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f5b0f
 
     By the checkout alone: does not decide here (--checkout decides makes it count)
       source-mtime
