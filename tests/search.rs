@@ -804,7 +804,8 @@ fn many_culprits_of_one_opaque_element_are_proven_in_the_same_builds() {
             let mut culprits: Vec<Vec<usize>> = Vec::new();
             while culprits.len() < count {
                 let sum: i32 = free.iter().map(|f| weights[*f]).sum();
-                let mut point = random.below(sum as usize) as i32;
+                let sum = usize::try_from(sum).unwrap();
+                let mut point = i32::try_from(random.below(sum)).unwrap();
                 let at = free.iter().position(|f| {
                     point -= weights[*f];
                     point < 0

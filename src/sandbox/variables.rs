@@ -16,10 +16,10 @@ use crate::model::{Environment, Network};
 pub(super) const LOCALES: &str = "/reprobe/locale";
 
 /// Fills the variables of every trial up to one size, so that the stack, which the kernel puts below
-/// them, stays where it is when another variation makes them longer.
+/// them, stays where it is when another variation makes them longer. There is one such variable in
+/// every trial, so that a list of their names is the same; where their number is odd in one trial and
+/// even in another, the kernel's rounding may still move the stack by 16 bytes.
 const PADDING: &str = "REPROBE_PADDING";
-/// Makes their number even: the kernel rounds the stack after the pointers to them.
-const EVEN: &str = "REPROBE_PADDING_2";
 /// So many bytes are kept for the variables that trials may have in different lengths.
 const ROOM: usize = 3072;
 /// What a pointer to a variable takes.
@@ -213,9 +213,6 @@ pub(super) fn of_build(
 /// bytes further. Where there is no room, they stay as they are.
 fn pad(variables: &mut BTreeMap<String, String>, to: usize, more: usize, further: i64) {
     variables.insert(PADDING.into(), String::new());
-    if !variables.len().is_multiple_of(2) {
-        variables.insert(EVEN.into(), String::new());
-    }
     let wanted = i64::try_from(to).unwrap_or(i64::MAX) + further;
     let there = i64::try_from(size(variables) + more).unwrap_or(i64::MAX);
     let missing = usize::try_from(wanted - there).unwrap_or(0);
@@ -269,7 +266,6 @@ mod tests {
             let mut padded = variables(own);
             pad(&mut padded, 1000, 5, 0);
             assert_eq!(size(&padded) + 5, 1000);
-            assert!(padded.len().is_multiple_of(2));
             pad(&mut padded, 1000, 5, -32);
             assert_eq!(size(&padded) + 5, 1000 - 32);
         }
