@@ -264,7 +264,9 @@ fn a_journal_of_another_version_and_a_damaged_one_are_refused() {
     interrupted(&place);
     let journal = place.session(1).join("journal");
     let text = fs::read_to_string(&journal).unwrap();
-    fs::write(&journal, text.replacen("\"version\":2", "\"version\":1", 1)).unwrap();
+    let older = text.replacen("\"version\":3", "\"version\":1", 1);
+    assert_ne!(older, text);
+    fs::write(&journal, older).unwrap();
     let (code, said) = place.run(&["check", "--resume", "1"]);
     assert_eq!(code, Some(125), "{said}");
     assert!(said.contains("format 1"), "{said}");
