@@ -368,7 +368,7 @@ proptest! {
         let contents = examined.elements.iter().filter_map(|(element, observed)| {
             match &observed.value {
                 Value::Digest { size, .. } if element.field == Field::CONTENT => {
-                    Some((element.path.to_string(), (usize::try_from(*size).unwrap(), observed)))
+                    Some((element.path.clone(), (usize::try_from(*size).unwrap(), observed)))
                 }
                 _ => None,
             }
