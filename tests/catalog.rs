@@ -309,6 +309,7 @@ fn the_levels_read_like_this() {
     source-owner
       as-given: owners as given
       other: sources of vary-ownrzoqa (45673), group vary-ogrpzoqa (56734)
+      builder: sources of who builds
     cpus
       all: all processors
       one: one processor

@@ -377,6 +377,30 @@ fn in_a_tree_of_others_the_user_is_blamed_for_what_he_makes_alone() {
 }
 
 #[test]
+fn in_a_tree_of_several_owners_no_file_hides_behind_the_owner_of_the_directory() {
+    let Some(tree) = tree_of_others() else {
+        return;
+    };
+    let owned = |build: &str| {
+        let only = ["check", "--only", "source-owner", "-o", "o", "--json", "-"];
+        let ran = run(tree.path(), &[&only[..], &["--", build]].concat());
+        let findings: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        findings["artifacts"][0]["culprits"].to_string()
+    };
+    let asks = |file: &str| format!("if [ -O {file} ]; then echo mine; else echo other; fi >o");
+    let expected = r#"[["source-owner"]]"#;
+    // The directory is the caller's, and `a.txt` somebody else's; then the other way round.
+    assert_eq!(owned(&asks("a.txt")), expected);
+    let own = Some(nix::unistd::geteuid());
+    let path = tree.path().join("a.txt");
+    nix::unistd::chown(&path, own, None).unwrap();
+    nix::unistd::chown(tree.path(), Some(1000.into()), None).unwrap();
+    assert_eq!(owned(&asks("a.txt")), expected);
+    assert_eq!(owned(&asks(".")), expected);
+    assert_eq!(owned("echo >o"), "[]");
+}
+
+#[test]
 fn what_the_build_gives_away_is_no_longer_shown_as_anybody_elses() {
     let tree = tree();
     let ran = run(

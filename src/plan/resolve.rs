@@ -53,7 +53,10 @@ impl<'a> Resolver<'a> {
     pub(super) fn varied(&self, entry: &Entry, control: &Level) -> (Vec<Level>, Vec<DroppedLevel>) {
         let mut levels: Vec<Level> = Vec::new();
         let mut dropped: Vec<DroppedLevel> = Vec::new();
-        for level in &entry.varied {
+        let mut varied: Vec<&LevelEntry> = entry.varied.iter().collect();
+        // Of sources that somebody else owns, most become another's if they become the builder's.
+        varied.sort_by_key(|level| self.are_foreign() && !gives_to_builder(level));
+        for level in varied {
             let result = self.level(level).and_then(|resolved| {
                 let earlier = std::iter::once(control).chain(&levels);
                 distinct(&resolved, earlier)?;
@@ -113,12 +116,15 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Sources of the caller become somebody else's, and those of somebody else the builder's: a
-    /// level that leaves that as it is would not show what depends on it.
+    /// Whether the directory of the sources is not the caller's.
+    fn are_foreign(&self) -> bool {
+        self.source_owner.0 != self.host.caller.0
+    }
+
+    /// Somebody else than the caller.
     fn source_owner(&self, owner: &SourceOwner) -> SourceOwner {
         let caller = self.host.caller;
         match owner {
-            SourceOwner::Other { .. } if self.source_owner.0 != caller.0 => SourceOwner::Builder,
             SourceOwner::Other {
                 uid,
                 gid,
@@ -282,6 +288,17 @@ fn not_the_caller(user: &UserIdentity, caller: (u32, u32)) -> UserIdentity {
         *gid = other_id(*gid, caller.1);
     }
     user
+}
+
+/// Whether a level gives the sources to who builds.
+fn gives_to_builder(level: &LevelEntry) -> bool {
+    let builder = |choice: &Choice| {
+        matches!(
+            choice,
+            Choice::Fixed(Setting::SourceOwner(SourceOwner::Builder))
+        )
+    };
+    level.settings.iter().any(builder)
 }
 
 /// An id, or the next where it is the caller's.
