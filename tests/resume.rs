@@ -193,6 +193,19 @@ fn a_trial_runs_again_with_the_same_outputs_and_a_changed_source_shows() {
         .unwrap();
     let (code, text) = place.run(&["replay", "1", &varied.id.0.to_string()]);
     assert_eq!(code, Some(0), "{text}");
+    // What was varied, and which outputs are the same.
+    let head = format!("trial {}, ", varied.id.0);
+    let mut lines = text.lines();
+    let first = lines.next().unwrap();
+    assert!(first.starts_with(&head) && first.contains('='), "{text}");
+    assert!(
+        first.ends_with(": the same as when it was recorded"),
+        "{text}"
+    );
+    assert!(
+        lines.next().is_some_and(|line| line.starts_with("  ")),
+        "{text}"
+    );
     let (code, text) = place.run(&["replay", "1", "999"]);
     assert_eq!(code, Some(125), "{text}");
     assert!(text.contains("its last one is"), "{text}");

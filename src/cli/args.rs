@@ -375,8 +375,8 @@ Exit codes of check:
     0  every output is identical under everything that was tested
     1  some output differs
     2  wrong command line; nothing ran
-  125  could not decide: the build fails or makes nothing, the sandbox does not work here, or a
-       variation that was asked for by name could not be tested
+  125  could not decide: the build fails or makes nothing, the sandbox does not work here, a
+       variation that was asked for by name could not be tested, or --time-limit came first
   129  hung up;  130  interrupted (Ctrl-C);  143  terminated
 
 They are what 'git bisect run' expects.";
@@ -403,7 +403,8 @@ Exit codes:
     1  some output differs, with or without a known culprit
     2  wrong command line; nothing ran
   125  could not decide: unusable reprobe.toml, the unvaried build fails or makes no outputs, the
-       sandbox does not work here, a variation asked for by name could not be tested, disk full
+       sandbox does not work here, a variation asked for by name could not be tested, disk full,
+       the end of --time-limit before anything differed
   129  hung up;  130  interrupted (Ctrl-C);  143  terminated
 
 A variation under which the build fails counts as not tested, and the summary says so.";

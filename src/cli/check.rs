@@ -320,7 +320,7 @@ fn hint(options: &session::Options, findings: &Findings) -> Option<String> {
         Some(keep) => {
             let place = escape_bytes(keep.as_os_str().as_encoded_bytes());
             let kept = kept_as(Path::new(&differing.path));
-            let word = |trial: u32| quoted(&keep.join(trial.to_string()).join(&kept));
+            let word = |trial: u32| inputs::quoted(&keep.join(trial.to_string()).join(&kept));
             let (control, varied) = (word(0), word(proof.trial.0));
             format!("The outputs are in {place}/: diffoscope {control} {varied}")
         }
@@ -330,28 +330,4 @@ fn hint(options: &session::Options, findings: &Findings) -> Option<String> {
         ),
     };
     Some(bytes + &again)
-}
-
-/// A path as a word of a shell's command line.
-fn quoted(path: &Path) -> String {
-    let path = escape_bytes(path.as_os_str().as_encoded_bytes());
-    let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%".contains(c);
-    if path.chars().all(plain) && !path.starts_with('-') {
-        path
-    } else {
-        format!("'{}'", path.replace('\'', "'\\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_one_word_for_a_shell() {
-        let word = |path: &str| quoted(Path::new(path));
-        assert_eq!(word("k/0/__up__/x_1.0-1.deb"), "k/0/__up__/x_1.0-1.deb");
-        assert_eq!(word("a b"), "'a b'");
-        assert_eq!(word("it's $x"), "'it'\\''s $x'");
-    }
 }

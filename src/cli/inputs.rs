@@ -24,10 +24,31 @@ pub(super) fn source(directory: &Path) -> Result<PathBuf, Failure> {
     if found.is_dir() {
         Ok(found)
     } else {
+        let unpack = unpacking(directory);
         Err(Failure::usage(&format!(
-            "{shown} is not a directory; to build something, put the command after --"
+            "{shown} is not a directory; {unpack}"
         )))
     }
+}
+
+/// How a directory comes of a file that was named in its place.
+fn unpacking(file: &Path) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let suffixes: Vec<&str> = name.split('.').skip(1).collect();
+    let file = quoted(file);
+    let with = if suffixes.ends_with(&["dsc"]) {
+        "dpkg-source -x FILE DIR"
+    } else if suffixes.contains(&"tar") || suffixes.ends_with(&["tgz"]) {
+        "mkdir DIR && tar xf FILE -C DIR --strip-components=1"
+    } else if suffixes.ends_with(&["zip"]) || suffixes.ends_with(&["whl"]) {
+        "unzip FILE -d DIR"
+    } else {
+        return "to build something, put the command after --".to_owned();
+    };
+    format!(
+        "unpack it first: {} && reprobe check DIR",
+        with.replace("FILE", &file)
+    )
 }
 
 /// Where variations of the user's own are read from: the directories that are named, and
@@ -193,4 +214,39 @@ pub(super) fn sandbox(source: PathBuf, host: &Capabilities) -> Result<SessionOpt
 fn program() -> Result<PathBuf, Failure> {
     std::env::current_exe()
         .map_err(|error| Failure::undecided(&format!("find the running program: {error}")))
+}
+
+/// A path as a word of a shell's command line.
+pub(super) fn quoted(path: &Path) -> String {
+    let path = escape_bytes(path.as_os_str().as_encoded_bytes());
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%".contains(c);
+    if path.chars().all(plain) && !path.starts_with('-') {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_for_a_shell() {
+        let word = |path: &str| quoted(Path::new(path));
+        assert_eq!(word("k/0/__up__/x_1.0-1.deb"), "k/0/__up__/x_1.0-1.deb");
+        assert_eq!(word("a b"), "'a b'");
+        assert_eq!(word("it's $x"), "'it'\\''s $x'");
+    }
+
+    #[test]
+    fn a_package_in_place_of_a_directory_is_to_be_unpacked() {
+        let way = |file: &str| unpacking(Path::new(file));
+        assert_eq!(
+            way("a b/hello_2.10-3.dsc"),
+            "unpack it first: dpkg-source -x 'a b/hello_2.10-3.dsc' DIR && reprobe check DIR"
+        );
+        assert!(way("six-1.16.0.tar.gz").contains("tar xf six-1.16.0.tar.gz -C DIR"));
+        assert!(way("make").contains("after --"));
+    }
 }

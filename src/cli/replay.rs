@@ -6,7 +6,8 @@ use super::args::ReplayArgs;
 use super::exit::{Exit, Failure};
 use super::screen::{Stream, say};
 use super::{clean, inputs, signals};
-use crate::model::Element;
+use crate::model::{Element, Outcome};
+use crate::plan::Plan;
 use crate::sandbox::Interrupt;
 use crate::session::{self, Replayed};
 use crate::store::{Recorded, TrialEvent, Which};
@@ -43,7 +44,7 @@ fn replay(args: &ReplayArgs, interrupt: &Arc<Interrupt>) -> Result<Exit, Failure
     sandbox.interrupt = Some(Arc::clone(interrupt));
     let replayed = session::replay(sandbox, start, &build, trial)
         .map_err(|error| Failure::undecided(&error))?;
-    let (exit, text) = words(trial, &replayed);
+    let (exit, text) = words(trial, &start.plan, &replayed);
     Stream::Out.write(text.as_bytes())?;
     Ok(exit)
 }
@@ -59,25 +60,68 @@ fn trial(id: u32, number: u64, recorded: &Recorded) -> Result<&TrialEvent, Failu
     })
 }
 
-fn words(trial: &TrialEvent, replayed: &Replayed) -> (Exit, String) {
-    let id = trial.id.0;
-    match replayed {
-        Replayed::Same => (
-            Exit::Success,
-            format!("trial {id}: the same as when it was recorded\n"),
-        ),
-        Replayed::Otherwise(then, now) => (
-            Exit::Differs,
-            format!("trial {id}: when it was recorded {then}, now {now}\n"),
-        ),
+fn words(trial: &TrialEvent, plan: &Plan, replayed: &Replayed) -> (Exit, String) {
+    let mut text = format!("trial {}, {}: ", trial.id.0, varied(trial, plan));
+    let exit = match replayed {
+        Replayed::Same => {
+            text.push_str("the same as when it was recorded\n");
+            text.push_str(&compared(&trial.outcome));
+            Exit::Success
+        }
+        Replayed::Otherwise(then, now) => {
+            for words in ["when it was recorded ", then, ", now ", now, "\n"] {
+                text.push_str(words);
+            }
+            Exit::Differs
+        }
         Replayed::Differs(elements) => {
-            let mut text = format!(
-                "trial {id}: {} of the outputs' elements differ from those that were recorded\n",
-                elements.len()
-            );
+            let (count, differ) = match elements.len() {
+                1 => ("1 element".to_owned(), "differs"),
+                several => (format!("{several} elements"), "differ"),
+            };
+            text.push_str(&count);
+            text.push_str(" of the outputs ");
+            text.push_str(differ);
+            text.push_str(" from what was recorded\n");
             let told = elements.iter().take(TOLD);
             text.extend(told.map(|Element { path, field }| format!("  {path} {field}\n")));
-            (Exit::Differs, text)
+            text.push_str(&more(elements.len()));
+            Exit::Differs
         }
+    };
+    (exit, text)
+}
+
+/// What the trial varied, in the words of the report.
+fn varied(trial: &TrialEvent, plan: &Plan) -> String {
+    if let Some(part) = &trial.part {
+        return format!("{} ({})", part.variation, part.said);
+    }
+    let varied = plan.varied(&trial.row).into_iter();
+    let varied: Vec<String> = varied
+        .map(|(name, level)| format!("{name}={level}"))
+        .collect();
+    if varied.is_empty() {
+        "nothing varied".to_owned()
+    } else {
+        varied.join(" ")
+    }
+}
+
+/// Which outputs were compared.
+fn compared(outcome: &Outcome) -> String {
+    let Outcome::Built { snapshot } = outcome else {
+        return String::new();
+    };
+    let told = snapshot.outputs.keys().take(TOLD);
+    let mut text = String::new();
+    text.extend(told.flat_map(|path| ["  ", path, "\n"]));
+    text + &more(snapshot.outputs.len())
+}
+
+fn more(count: usize) -> String {
+    match count.saturating_sub(TOLD) {
+        0 => String::new(),
+        more => format!("  and {more} more\n"),
     }
 }

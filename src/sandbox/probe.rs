@@ -197,8 +197,14 @@ fn add_notes(host: &Host, scratch: &Path, capabilities: &mut Capabilities) {
             "set TMPDIR to a directory on ext4, xfs, btrfs or tmpfs",
         ));
     }
-    for note in Passed::collect(host).notes {
-        capabilities.notes.push(missing("a cold cache", &note, ""));
+    let passed = Passed::collect(host);
+    for note in &passed.notes {
+        capabilities.notes.push(missing("a cold cache", note, ""));
+    }
+    let hidden = passed.hidden.as_ref();
+    if let Some(note) = hidden.filter(|_| !capabilities.missing.contains_key(&Need::Mounts)) {
+        let note = missing("the programs of PATH", note, "");
+        capabilities.notes.push(note);
     }
 }
 

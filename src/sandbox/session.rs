@@ -418,6 +418,9 @@ impl Sandbox {
         let mut notes = reply.notes;
         notes.extend(self.in_memory.clone());
         notes.extend(self.passed.notes.clone());
+        let missing = &self.options.capabilities.missing;
+        let hidden = self.passed.hidden.clone();
+        notes.extend(hidden.filter(|_| !missing.contains_key(&Need::Mounts)));
         let mut passed = self.passed.variables.clone();
         passed.extend(self.passed.of_the_network.clone());
         passed.retain(|name, _| request.variables.contains_key(name));

@@ -72,6 +72,8 @@ pub(super) struct Passed {
     pub path: Vec<PathBuf>,
     /// What a person should know.
     pub notes: Vec<String>,
+    /// The same where a trial has directories of its own: what of `PATH` they hide.
+    pub hidden: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -119,6 +121,7 @@ impl Passed {
             .map(|dir| resolve(Path::new(dir)))
             .filter(|dir| dir.is_dir())
             .collect();
+        self.hidden = hidden(&self.path, host.uid == 0);
         self.variables.insert("PATH".into(), entries.join(":"));
     }
 
@@ -145,6 +148,29 @@ impl Passed {
             });
         }
     }
+}
+
+/// What to say of directories on `PATH` that a trial has an empty one in place of.
+fn hidden(path: &[PathBuf], root: bool) -> Option<String> {
+    let own: &[&str] = if root {
+        &["/tmp", "/run"]
+    } else {
+        &["/tmp", "/run", "/var/tmp"]
+    };
+    let hides = |dir: &&PathBuf| own.iter().any(|own| dir.starts_with(own));
+    let hidden: Vec<String> = path
+        .iter()
+        .filter(hides)
+        .map(|dir| dir.display().to_string())
+        .collect();
+    (!hidden.is_empty()).then(|| {
+        format!(
+            "builds do not see {} of PATH, for temporary directories are empty in every trial: what \
+             is called by name there (python3 of a virtual environment) is another program or \
+             missing; move it elsewhere",
+            hidden.join(" and ")
+        )
+    })
 }
 
 /// `HOME` decides, as it does for the toolchains themselves.
@@ -248,6 +274,15 @@ pub fn fingerprint(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_virtual_environment_in_a_temporary_directory_is_said_to_be_hidden() {
+        let path = ["/usr/bin", "/tmp/v/bin", "/var/tmp/w/bin", "/tmpfiles/bin"].map(PathBuf::from);
+        let said = |root| hidden(&path, root).unwrap();
+        assert!(said(true).starts_with("builds do not see /tmp/v/bin of PATH"));
+        assert!(said(false).contains("see /tmp/v/bin and /var/tmp/w/bin of PATH"));
+        assert_eq!(hidden(&path[..1], false), None);
+    }
 
     fn variables(of: &[(&str, &str)]) -> BTreeMap<String, String> {
         let of = of.iter();
