@@ -34,6 +34,7 @@ fn request(directory: &Path, files: &[String]) -> Request {
         changes: files
             .iter()
             .map(|file| Change {
+                touched: false,
                 path: directory.join(file),
             })
             .collect(),

@@ -9,7 +9,7 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -398,6 +398,74 @@ fn in_a_tree_of_several_owners_no_file_hides_behind_the_owner_of_the_directory()
     assert_eq!(owned(&asks("a.txt")), expected);
     assert_eq!(owned(&asks(".")), expected);
     assert_eq!(owned("echo >o"), "[]");
+}
+
+/// The end of a pipeline moves the held clock once, whichever of its commands ends first or is killed.
+#[test]
+fn a_pipeline_is_one_step_however_its_commands_end() {
+    let tree = tree();
+    let script = "for i in 1 2 3; do echo b | grep b >/dev/null; date +%N; done
+seq 9 | sort | tail -1 >/dev/null; date +%N
+yes | head -1 >/dev/null; date +%N
+(:) & (:) & wait; date +%N";
+    let expected: String = [1, 3, 5, 7, 9, 11]
+        .map(|steps| format!("{steps:03}000000\n"))
+        .concat();
+    for _ in 0..6 {
+        let ran = run(tree.path(), &["exec", "--", script]);
+        assert_eq!(ran.out, expected, "{}", ran.err);
+    }
+}
+
+/// A tree with nothing but other trees beside it.
+fn tree_with_room_beside() -> (TempDir, PathBuf) {
+    let around = tree();
+    let source = around.path().join("src");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("a.txt"), "a\n").unwrap();
+    (around, source)
+}
+
+#[test]
+fn files_that_the_build_makes_beside_its_tree_are_judged_where_no_output_is_named() {
+    let (_around, source) = tree_with_room_beside();
+    let build = "echo x >a; umask >../out.txt; umask >../x_amd64.buildinfo; umask >../.settings";
+    let ran = run(&source, &["check", "--only", "umask", "--", build]);
+    ran.expect(1, "../out.txt")
+        .expect(1, "1 of 2 outputs differs because of umask");
+}
+
+#[test]
+fn a_source_that_only_one_of_two_builds_touches_is_no_difference_unless_modes_count() {
+    let (_around, source) = tree_with_room_beside();
+    let build =
+        "[ $(umask) = 0022 ] || chmod 600 a.txt; [ $(umask) = 0022 ] || touch .; echo x >out";
+    let words = ["check", "--only", "umask", "--", build];
+    run(&source, &words).expect(0, "REPRODUCIBLE");
+    let words = ["check", "--only", "umask", "--metadata", "--", build];
+    run(&source, &words).expect(1, "a.txt");
+    let build = "[ $(umask) = 0022 ] || echo b >a.txt; echo x >out";
+    let words = ["check", "--only", "umask", "--", build];
+    run(&source, &words).expect(1, "a.txt");
+}
+
+#[test]
+fn a_check_that_stops_early_decides_nothing_where_the_checkout_may_be_all_of_it() {
+    let (_around, source) = tree_with_room_beside();
+    let build = "stat -c %Y a.txt >out";
+    let apart = ["check", "--checkout", "apart", "-o", "out"];
+    let stopped = [&apart[..], &["--budget", "3", "--", build]].concat();
+    run(&source, &stopped).expect(125, "whether by more than the checkout");
+    run(&source, &[&apart[..], &["--", build]].concat()).expect(0, "REPRODUCIBLE");
+    let decides = ["check", "-o", "out", "--budget", "3", "--", build];
+    run(&source, &decides).expect(1, "NOT REPRODUCIBLE");
+}
+
+#[test]
+fn a_package_is_to_be_unpacked_first() {
+    let tree = tree();
+    fs::write(tree.path().join("x_1.dsc"), "").unwrap();
+    run(tree.path(), &["check", "x_1.dsc"]).expect(2, "dpkg-source -x x_1.dsc DIR");
 }
 
 #[test]

@@ -48,6 +48,7 @@ fn memory_does_not_grow_with_the_outputs() {
         outputs: OutputSelection::Tree,
         changes: ["sparse", "x.tar.gz"]
             .map(|name| Change {
+                touched: false,
                 path: directory.path().join(name),
             })
             .into(),

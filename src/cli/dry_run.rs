@@ -95,6 +95,9 @@ fn facts(page: &mut Page, options: &session::Options, plan: &Plan) {
     let build = &options.build;
     let outputs = match &build.outputs {
         OutputSelection::Tree => "everything that the build leaves in the tree".to_owned(),
+        OutputSelection::TreeAndBeside => {
+            "everything that the build leaves in the tree, and files beside it".to_owned()
+        }
         OutputSelection::Globs { patterns } => patterns.join(" "),
     };
     let variables: Vec<String> = build

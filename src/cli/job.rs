@@ -67,10 +67,12 @@ impl Job {
             checkout = preset.checkout;
             preset.command
         };
-        let (outputs, outputs_from) = outputs(&args.outputs, config.outputs, preset_outputs);
+        let (outputs, outputs_from) =
+            outputs(&args.outputs, config.outputs, preset_outputs, &source);
         let mut variables = config.variables;
         let passed = config.pass.iter().chain(&args.pass_env);
         let mut passed_on = pass_on(passed, lookup, &mut variables, &mut notes)?;
+        notes.extend(unjudged(&outputs));
         variables.extend(args.env.iter().cloned());
         passed_on.retain(|name| !args.env.iter().any(|(given, _)| given == name));
         let own = &args.variations;
@@ -133,10 +135,18 @@ pub(super) fn shell(words: &[String]) -> Option<Vec<String>> {
     }
 }
 
+/// What to say of outputs that are chosen without those beside the source.
+fn unjudged(outputs: &OutputSelection) -> Option<String> {
+    let text = "the source stands among temporary files, so that files which the build makes beside it \
+                are not judged: name them with -o";
+    (*outputs == OutputSelection::Tree).then(|| text.to_owned())
+}
+
 fn outputs(
     option: &[String],
     config: Option<Vec<String>>,
     preset: Vec<String>,
+    source: &Path,
 ) -> (OutputSelection, OutputsFrom) {
     if !option.is_empty() {
         let patterns = option.to_vec();
@@ -146,7 +156,13 @@ fn outputs(
         return (OutputSelection::Globs { patterns }, OutputsFrom::Config);
     }
     if preset.is_empty() {
-        (OutputSelection::Tree, OutputsFrom::Tree)
+        // What anybody may leave there is no output.
+        let common = ["/", "/tmp", "/var/tmp", "/dev/shm"];
+        let parent = source.parent();
+        if parent.is_none_or(|parent| common.iter().any(|common| parent == Path::new(common))) {
+            return (OutputSelection::Tree, OutputsFrom::Tree);
+        }
+        (OutputSelection::TreeAndBeside, OutputsFrom::Tree)
     } else {
         let patterns = preset;
         (OutputSelection::Globs { patterns }, OutputsFrom::Preset)

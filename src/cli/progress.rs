@@ -97,13 +97,16 @@ impl Reporter {
     /// Takes note of one event.
     pub(super) fn event(&mut self, event: &Progress) {
         if let Progress::Differs {
+            decided,
             trial,
             varied,
             outputs,
         } = event
         {
             self.shared.lock().wipe();
-            say(&differs(*trial, varied, outputs));
+            let verdict = if *decided { "not reproducible: " } else { "" };
+            let differs = differs(*trial, varied, outputs);
+            say(&format!("reprobe: {verdict}{differs}"));
         }
         if self.shared.manner == Manner::Lines {
             if let Some(line) = line(event) {
@@ -251,7 +254,7 @@ fn differs(trial: TrialId, varied: &[String], outputs: &[String]) -> String {
         several => format!("with {several} variations at once"),
     };
     format!(
-        "reprobe: not reproducible: {}{more} {differ} {when} (trial {}); looking for the reasons",
+        "{}{more} {differ} {when} (trial {}); looking for the reasons",
         named.join(", "),
         trial.0
     )
@@ -320,12 +323,12 @@ mod tests {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(
             differs(TrialId(1), &words("umask=077"), &words("a b c d e")),
-            "reprobe: not reproducible: a, b, c and 2 more differ with umask=077 (trial 1); looking \
+            "a, b, c and 2 more differ with umask=077 (trial 1); looking \
              for the reasons"
         );
         assert_eq!(
             differs(TrialId(1), &words("a=1 b=1 c=1 d=1 e=1"), &words("out")),
-            "reprobe: not reproducible: out differs with 5 variations at once (trial 1); looking \
+            "out differs with 5 variations at once (trial 1); looking \
              for the reasons"
         );
     }

@@ -8,6 +8,8 @@
 //! - the bytes of an archive are not observed where something inside it differs: what differs
 //!   inside explains them. Where nothing does, they are an element of their own (padding, the
 //!   compressor);
+//! - a source that one of the two builds touched, or gave another mode, without changing what is in it
+//!   is in both the same, unless modes count;
 //! - a compressed stream counts only where it compresses the same bytes.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map};
@@ -80,11 +82,23 @@ pub fn compare(control: &Snapshot, other: &Snapshot, judged: Judged) -> Comparis
         };
         let left = of_path(&mut here, path, judged);
         let right = of_path(&mut there, path, judged);
+        if !judged.metadata
+            && (only_touched(path, control, other) || only_touched(path, other, control))
+        {
+            continue;
+        }
         judge_path(&left, &right, &other.renamed, &mut seen);
     }
     let mut seen = BTreeMap::from_iter(seen);
     leave_to_the_inside(&mut seen);
     Comparison { seen }
+}
+
+/// Whether a path is that of a source, or in one, which the one build touched and the other did not: it
+/// is the same in both, as far as content goes.
+fn only_touched(path: &str, here: &Snapshot, there: &Snapshot) -> bool {
+    let output = path.split_once("!/").map_or(path, |(output, _)| output);
+    here.touched.contains(output) && !there.outputs.contains_key(output)
 }
 
 /// What a snapshot says of one path.

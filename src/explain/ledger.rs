@@ -218,7 +218,8 @@ impl Ledger {
         let snapshot = snapshot.as_ref();
         let control = self.control_for(snapshot);
         for (path, decides) in &snapshot.outputs {
-            if !control.outputs.contains_key(path) {
+            let touched = !self.judged.metadata && snapshot.touched.contains(path);
+            if !touched && !control.outputs.contains_key(path) {
                 self.extra.insert(path.clone(), *decides);
             }
         }

@@ -7,7 +7,7 @@ use crate::model::{
     Artifact, ArtifactVerdict, Checkout, Tested, VariationRecord, VariationStatus, Varies, Verdict,
 };
 use crate::plan::Why;
-use crate::search::Control;
+use crate::search::{Control, Note};
 
 /// So many places that could not be read in full are named.
 const PROBLEMS_TOLD: usize = 5;
@@ -32,8 +32,21 @@ pub(super) fn decide(
         .iter()
         .filter(|artifact| counting(artifact, checkout) != ArtifactVerdict::Same)
         .count();
+    let aside = aside(variations, checkout);
+    if let Some(stopped) = stopped(case).or_else(|| budget_used(case))
+        && differing > 0
+        && !judged.iter().any(|artifact| is_decided(artifact, &aside))
+    {
+        let outputs = plural(judged.len(), "output");
+        let differ = if differing == 1 { "differs" } else { "differ" };
+        let why = format!(
+            "{differing} of {outputs} {differ}, and it is not known yet whether by more than the \
+             checkout; {stopped}"
+        );
+        return (Verdict::Inconclusive, why);
+    }
     if differing > 0 {
-        let why = why_not(case, differing, &judged, &aside(variations, checkout));
+        let why = why_not(case, differing, &judged, &aside);
         return (Verdict::NotReproducible, why);
     }
     if let Some(stopped) = stopped(case) {
@@ -62,6 +75,16 @@ pub(super) fn decide(
         return (Verdict::Inconclusive, "nothing could be varied".into());
     }
     (Verdict::Reproducible, identical(case, &judged, tested))
+}
+
+/// Whether a difference counts, whatever a search that was stopped would still have found. Where what
+/// the variations `aside` do does not count, others must be known to have a part in it.
+fn is_decided(artifact: &Artifact, aside: &BTreeSet<&str>) -> bool {
+    let counts = |set: &Vec<String>| set.iter().any(|name| !aside.contains(name.as_str()));
+    artifact.verdict != ArtifactVerdict::Same
+        && (aside.is_empty()
+            || artifact.unstable_elements > 0
+            || artifact.culprits.iter().any(counts))
 }
 
 /// In how many trials the outputs that decide were identical, and what that is worth.
@@ -178,6 +201,17 @@ fn stopped(case: &Case<'_>) -> Option<String> {
     let stopped = case.stopped.as_ref().filter(|_| !case.searched)?;
     let trials = plural(case.trials.len(), "trial");
     Some(format!("{stopped} after {trials}"))
+}
+
+/// The budget was used up before everything was settled.
+fn budget_used(case: &Case<'_>) -> Option<String> {
+    let used = case.search.notes.contains(&Note::BudgetUsed);
+    used.then(|| {
+        format!(
+            "the budget of {} was used up",
+            plural(case.trials.len(), "trial")
+        )
+    })
 }
 
 /// Sets of what is told apart (`aside`) are not named.

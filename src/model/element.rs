@@ -57,6 +57,9 @@ pub struct Observed {
 pub struct Snapshot {
     /// The outputs, by path: whether each decides the verdict.
     pub outputs: BTreeMap<String, bool>,
+    /// Outputs that are sources of which the build changed the mode or the modification time alone.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub touched: BTreeSet<String>,
     /// All elements, those of the outputs themselves and those inside them.
     #[serde(with = "element_list")]
     pub elements: BTreeMap<Element, Observed>,

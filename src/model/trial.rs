@@ -56,6 +56,8 @@ pub enum OutputSelection {
     /// Everything created or changed in the build tree; intermediates are compared, but do not
     /// decide.
     Tree,
+    /// The same, and the files that the build made right beside its tree (`../x.deb`).
+    TreeAndBeside,
     /// What these globs match, relative to the build directory (they may leave it) or absolute in
     /// the trial's view; all of it decides.
     Globs {

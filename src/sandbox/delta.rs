@@ -14,8 +14,10 @@ use super::host::sorted_names;
 pub(super) struct Changes {
     /// What did not exist before.
     pub created: Vec<PathBuf>,
-    /// What has another kind, content, link target, mode or modification time than before.
+    /// What has another kind, content or link target than before.
     pub changed: Vec<PathBuf>,
+    /// What has another mode or modification time than before, and is the same otherwise.
+    pub touched: Vec<PathBuf>,
     /// What exists no more.
     pub removed: Vec<PathBuf>,
 }
@@ -33,6 +35,7 @@ pub(super) fn changes(upper: &Path, lower: Option<&Path>, merged: &Path) -> io::
     walk.directory(Path::new(""), lower.is_some())?;
     changes.created.sort();
     changes.changed.sort();
+    changes.touched.sort();
     changes.removed.sort();
     Ok(changes)
 }
@@ -63,6 +66,8 @@ impl Walk<'_> {
                 Some(before) => {
                     if self.differs(&path, before, &metadata)? {
                         self.changes.changed.push(path.clone());
+                    } else if is_touched(before, &metadata) {
+                        self.changes.touched.push(path.clone());
                     }
                 }
             }
@@ -116,7 +121,7 @@ impl Walk<'_> {
     }
 
     fn differs(&self, path: &Path, before: &Metadata, after: &Metadata) -> io::Result<bool> {
-        if before.mode() != after.mode() {
+        if before.file_type() != after.file_type() {
             return Ok(true);
         }
         if after.is_dir() {
@@ -129,8 +134,7 @@ impl Walk<'_> {
             let target = |base: &Path| fs::read_link(base.join(path));
             return Ok(target(lower)? != target(self.upper)?);
         }
-        let stamp = |metadata: &Metadata| (metadata.mtime(), metadata.mtime_nsec());
-        if before.len() != after.len() || stamp(before) != stamp(after) {
+        if before.len() != after.len() {
             return Ok(true);
         }
         if after.is_file() {
@@ -138,6 +142,13 @@ impl Walk<'_> {
         }
         Ok(before.rdev() != after.rdev())
     }
+}
+
+/// Whether a mode or, but for directories and links, a modification time is another one.
+fn is_touched(before: &Metadata, after: &Metadata) -> bool {
+    let stamp = |metadata: &Metadata| (metadata.mtime(), metadata.mtime_nsec());
+    let timed = !after.is_dir() && !after.is_symlink();
+    before.mode() != after.mode() || timed && stamp(before) != stamp(after)
 }
 
 /// A removed entry of the lower layer: a character device 0:0.

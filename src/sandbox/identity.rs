@@ -147,10 +147,33 @@ pub(super) fn databases(host: &Host, environment: &Environment) -> (String, Stri
     );
     let group = format!("{}:x:{gid}:\n", account.group);
     let (owner, owners) = owner_lines(&environment.source_owner);
+    let (caller, callers) = caller_lines(host);
+    let (users, groups) = (caller + &host.passwd, callers + &host.group);
     (
-        passwd + &owner + &without(&host.passwd, &account.name, &uid),
-        group + &owners + &without(&host.group, &account.group, &gid),
+        passwd + &owner + &without(&users, &account.name, &uid),
+        group + &owners + &without(&groups, &account.group, &gid),
     )
+}
+
+/// The lines of the caller, where no database knows him: the control gives him a name, which he keeps
+/// when somebody else builds.
+fn caller_lines(host: &Host) -> (String, String) {
+    let knows = |database: &str, id: u32| {
+        let id = id.to_string();
+        let mut lines = database.lines();
+        lines.any(|line| line.split(':').nth(2) == Some(&id))
+    };
+    let (caller, uid, gid) = (&host.caller, host.uid, host.gid);
+    let (mut user, mut group) = (String::new(), String::new());
+    if !knows(&host.passwd, uid) {
+        let (name, gecos) = (&caller.name, &caller.gecos);
+        let (home, shell) = (caller.home.display(), caller.shell.display());
+        user = format!("{name}:x:{uid}:{gid}:{gecos}:{home}:{shell}\n");
+    }
+    if !knows(&host.group, gid) {
+        group = format!("{}:x:{gid}:\n", caller.group);
+    }
+    (user, group)
 }
 
 /// The lines of who owns the sources, where it is somebody whom no database knows.

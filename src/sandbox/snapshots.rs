@@ -19,15 +19,19 @@ pub(super) fn take(
         return;
     };
     let mut changes = Vec::new();
+    let mut add = |found: delta::Changes, at: &Path, ours: bool| {
+        let made = found.created.into_iter().chain(found.changed);
+        let made = made.map(|path| (path, false));
+        let touched = found.touched.into_iter().map(|path| (path, true));
+        let all = made.chain(touched).map(|(path, touched)| Change {
+            path: at.join(path),
+            touched,
+        });
+        changes.extend(all.filter(|change| !ours || !is_ours(request, &change.path)));
+    };
     if let Some(original) = &request.copy_of {
         match delta::changes(&request.directory, Some(original), &request.directory) {
-            Ok(found) => changes.extend(
-                found
-                    .created
-                    .into_iter()
-                    .chain(found.changed)
-                    .map(|path| request.directory.join(path)),
-            ),
+            Ok(found) => add(found, &request.directory, false),
             Err(error) => {
                 reply.snapshot_error = Some(format!("changes of the source: {error}"));
                 return;
@@ -38,14 +42,7 @@ pub(super) fn take(
         let upper = path_of(&layer.upper);
         let lower = layer.lower.as_ref().map(path_of);
         match delta::changes(&upper, lower.as_deref(), &layer.at) {
-            Ok(found) => changes.extend(
-                found
-                    .created
-                    .into_iter()
-                    .chain(found.changed)
-                    .map(|path| layer.at.join(path))
-                    .filter(|path| !is_ours(request, path)),
-            ),
+            Ok(found) => add(found, &layer.at, true),
             Err(error) => {
                 reply.snapshot_error =
                     Some(format!("changes below {}: {error}", layer.at.display()));
@@ -56,7 +53,7 @@ pub(super) fn take(
     let request = snapshot::Request {
         build_dir: request.directory.clone(),
         outputs: outputs.clone(),
-        changes: changes.into_iter().map(|path| Change { path }).collect(),
+        changes,
         keep: keep.zip(request.keep.as_ref()).map(|(open, keep)| Keep {
             directory: path_of(open),
             ..keep.clone()

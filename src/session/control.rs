@@ -413,6 +413,7 @@ fn apart(options: &Options, plan: &Plan) -> Vec<(usize, u8)> {
 pub(super) fn no_outputs(options: &Options, snapshot: &Snapshot) -> String {
     let wanted = match &options.build.outputs {
         OutputSelection::Tree => "in the build tree".to_owned(),
+        OutputSelection::TreeAndBeside => "in the build tree or beside it".to_owned(),
         OutputSelection::Globs { patterns } => format!("that matches {}", patterns.join(" or ")),
     };
     let mut text = format!("the build created or changed nothing {wanted}");

@@ -143,8 +143,10 @@ pub enum Progress {
         /// How many judged elements differ from the control's.
         differing: usize,
     },
-    /// For the first time something that decides differs: not reproducible, whatever comes.
+    /// For the first time something that decides differs.
     Differs {
+        /// Not reproducible, whatever comes: differences by the checkout alone count as well.
+        decided: bool,
         /// The trial that shows it.
         trial: TrialId,
         /// What it varied, as `name=level`.
@@ -303,7 +305,7 @@ fn build_info(options: &Options) -> BuildInfo {
         command: options.build.command.clone(),
         source: crate::model::escape_bytes(options.build.source.as_os_str().as_encoded_bytes()),
         outputs: match &options.build.outputs {
-            OutputSelection::Tree => Vec::new(),
+            OutputSelection::Tree | OutputSelection::TreeAndBeside => Vec::new(),
             OutputSelection::Globs { patterns } => patterns.clone(),
         },
         outputs_from: options.outputs_from,

@@ -14,7 +14,8 @@ use super::{Error, Options, Progress, clock, control, keep};
 use crate::diff;
 use crate::explain::{self, FoldedCulprits, Ledger, PartFound};
 use crate::model::{
-    Element, Environment, Outcome, Row, Snapshot, TrialId, TrialKind, TrialRecord, TrialResult,
+    Checkout, Element, Environment, Outcome, Row, Snapshot, TrialId, TrialKind, TrialRecord,
+    TrialResult,
 };
 use crate::plan::Plan;
 use crate::sandbox::supervisor::Course;
@@ -235,6 +236,7 @@ impl Session<'_> {
         {
             let varied = self.said(&one.row);
             (self.progress)(&Progress::Differs {
+                decided: self.options.checkout == Checkout::Decides,
                 trial: id,
                 varied,
                 outputs,

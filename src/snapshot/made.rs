@@ -65,7 +65,10 @@ mod tests {
             "/build/x/empty",
             "/build/y.deb",
         ];
-        let changes = paths.map(|path| Change { path: path.into() });
+        let changes = paths.map(|path| Change {
+            path: path.into(),
+            touched: false,
+        });
         let made = made(&changes, Path::new("/build/x")).unwrap();
         assert_eq!(
             made.first,

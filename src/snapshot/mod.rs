@@ -8,6 +8,7 @@ mod made;
 mod select;
 pub mod walk;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,6 +52,8 @@ pub struct Change {
     /// Absolute in the trial's view. What is in a new directory is listed too. A directory itself
     /// is listed where it is new, not where only its entries changed.
     pub path: PathBuf,
+    /// Only its mode or its modification time is another one.
+    pub touched: bool,
 }
 
 /// Why there is no snapshot.
@@ -101,7 +104,16 @@ pub fn take(request: &Request) -> Result<Snapshot, Error> {
         snapshot.sketches.extend(examined.sketches);
         snapshot.problems.extend(examined.problems);
     }
+    let touched: BTreeSet<&PathBuf> = request
+        .changes
+        .iter()
+        .filter(|change| change.touched)
+        .map(|change| &change.path)
+        .collect();
     for output in &outputs {
+        if touched.contains(&output.path) {
+            snapshot.touched.insert(output.name.clone());
+        }
         snapshot.outputs.insert(output.name.clone(), output.decides);
         match &request.keep {
             Some(Keep {
@@ -181,6 +193,7 @@ mod tests {
                 .iter()
                 .map(|path| Change {
                     path: directory.join(path),
+                    touched: false,
                 })
                 .collect(),
             keep: None,
@@ -270,9 +283,11 @@ mod tests {
         let mut request = request(&build, &["out/*", "../*.deb"], &["out/a", "../b.deb"]);
         request.changes = vec![
             Change {
+                touched: false,
                 path: build.join("out/a"),
             },
             Change {
+                touched: false,
                 path: directory.path().join("b.deb"),
             },
         ];

@@ -19,8 +19,8 @@ const LOOKED_AT: usize = 100_000;
 
 /// The rule that a selection stands for.
 pub(super) enum Selection {
-    /// Everything below the build directory.
-    Tree(Intermediates),
+    /// Everything below the build directory, and the files right beside it, where these count.
+    Tree(Intermediates, bool),
     /// What these match.
     Globs(Vec<Pattern>),
 }
@@ -52,7 +52,8 @@ pub(super) struct Selected {
 impl Selection {
     pub(super) fn new(outputs: &OutputSelection, build_dir: &Path) -> Result<Self, Error> {
         match outputs {
-            OutputSelection::Tree => Ok(Self::Tree(Intermediates::new()?)),
+            OutputSelection::Tree => Ok(Self::Tree(Intermediates::new()?, false)),
+            OutputSelection::TreeAndBeside => Ok(Self::Tree(Intermediates::new()?, true)),
             OutputSelection::Globs { patterns } => patterns
                 .iter()
                 .map(|pattern| Pattern::new(pattern, build_dir))
@@ -65,10 +66,16 @@ impl Selection {
     pub(super) fn select(&self, path: &Path, build_dir: &Path) -> Option<Selected> {
         let below = path.strip_prefix(build_dir).ok();
         match self {
-            Self::Tree(intermediates) => {
-                let below = below.filter(|below| !below.as_os_str().is_empty())?;
-                Some(selected(path, below, !intermediates.contains(below)))
-            }
+            Self::Tree(intermediates, beside) => match below {
+                Some(below) if below.as_os_str().is_empty() => None,
+                Some(below) => Some(selected(path, below, !intermediates.contains(below))),
+                None if *beside && stands_beside(path, build_dir) => {
+                    let name = from(build_dir, path);
+                    let decides = !intermediates.contains(Path::new(path.file_name()?));
+                    Some(selected(path, &name, decides))
+                }
+                None => None,
+            },
             Self::Globs(patterns) => {
                 let pattern = patterns
                     .iter()
@@ -184,6 +191,19 @@ impl Pattern {
             }
         }
     }
+}
+
+/// Whether a path is that of a file in the directory around the build directory; what is hidden there
+/// is somebody's settings.
+fn stands_beside(path: &Path, build_dir: &Path) -> bool {
+    let hidden = path
+        .file_name()
+        .is_some_and(|name| name.as_bytes().starts_with(b"."));
+    let is_file = || {
+        path.symlink_metadata()
+            .is_ok_and(|metadata| metadata.is_file())
+    };
+    path.parent() == build_dir.parent() && !hidden && is_file()
 }
 
 /// A pattern that matches nothing but this text: `globset::escape` leaves backslashes as they are.

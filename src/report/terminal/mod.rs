@@ -96,7 +96,7 @@ fn build(page: &mut Page, findings: &Findings) {
         OutputsFrom::Option => "(from --output)",
         OutputsFrom::Config => "(from reprobe.toml)",
         OutputsFrom::Preset => "(the usual ones of such a project)",
-        OutputsFrom::Tree => "everything that the build left in the tree",
+        OutputsFrom::Tree => "everything that the build left in the tree, and files beside it",
     };
     let outputs = Text::from(printable(&build.outputs.join(" "))).and(Look::Dim, source);
     page.row(0, (Look::Dim, "Judged"), column, &outputs);

@@ -8,6 +8,8 @@ const FUTEX_TIMED: [u64; 5] = [0, 6, 9, 11, 13];
 const FUTEX_COMMAND: u64 = 127;
 /// `restart_syscall` of x86-64 and i386: a sleep that a signal stopped for a moment.
 const RESTART: [u32; 2] = [219, 0];
+/// `clone`, `fork`, `vfork` and `clone3` of x86-64.
+const STARTS: [u32; 4] = [56, 57, 58, 435];
 /// `rt_sigtimedwait`, `semtimedop` of x86-64, with the places of their times.
 const OTHERS: [(u32, usize); 2] = [(128, 2), (220, 3)];
 
@@ -44,6 +46,14 @@ pub(super) fn parse(line: &str) -> Option<Blocked> {
     let is_narrow = u32::try_from(*stack).is_ok();
     let abi = if is_narrow { narrow } else { native };
     Some(of_call(abi, number, args))
+}
+
+/// Whether a line of `/proc/TID/syscall` is that of a thread which waits for others to end or to write,
+/// and starts nobody.
+pub(super) fn waits_for_others(line: &str) -> bool {
+    let number = line.split_ascii_whitespace().next();
+    let number = number.and_then(|word| word.parse::<u32>().ok());
+    number.is_some_and(|number| !STARTS.contains(&number)) && parse(line) == Some(Blocked::Untimed)
 }
 
 fn of_call(abi: &Abi, number: u32, args: &[u64]) -> Blocked {
@@ -114,5 +124,17 @@ mod tests {
         let narrow = "162 0x1 0x2 0x3 0x0 0x0 0x0 0xffd063d0 0xf7f063d0";
         assert_eq!(parse(narrow), sleeps);
         assert_eq!(blocked("162 0x1 0x2 0x3 0x0 0x0 0x0"), untimed);
+    }
+
+    #[test]
+    fn a_shell_that_starts_the_next_command_waits_for_nobody_yet() {
+        let waits =
+            |call: &str| waits_for_others(&format!("{call} 0x7ffd063d9550 0x7f00063d9550\n"));
+        assert!(waits("61 0xffffffff 0x7 0x0 0x0 0x0 0x0"));
+        assert!(waits("0 0x5 0x7 0x1000 0x0 0x0 0x0"));
+        assert!(waits("130 0x7 0x8 0x0 0x0 0x0 0x0"));
+        assert!(!waits("58 0x0 0x0 0x0 0x0 0x0 0x0"));
+        assert!(!waits("-1"));
+        assert!(!waits_for_others("running\n"));
     }
 }

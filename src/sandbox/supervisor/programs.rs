@@ -1,7 +1,7 @@
 //! What happens when a program begins: its vDSO gets the clock hook, and the root of the build is
 //! told from everything else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, OnceLock};
@@ -9,6 +9,7 @@ use std::sync::{Mutex, OnceLock};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
+use super::blocked;
 use super::clock::Clockwork;
 use super::engine::{Answer, Event, Supervisor};
 use super::randomness;
@@ -64,6 +65,41 @@ struct Root {
     children: Option<OwnedFd>,
     /// It has become another program since: no longer the shell of the build.
     replaced: bool,
+    /// Of its children, those that are about to end.
+    leaving: BTreeSet<u32>,
+    /// Those that still ran when others ended: if the last of them is killed, nobody says so.
+    left: BTreeSet<u32>,
+}
+
+impl Root {
+    /// The processes that it has started and not waited for.
+    fn commands(&self) -> Vec<u32> {
+        let text = self.children.as_ref().map(read_from_start);
+        let text = text.and_then(Result::ok).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let children = text.split_ascii_whitespace();
+        children.filter_map(|word| word.parse().ok()).collect()
+    }
+
+    /// Whether all have ended that still ran when a command ended, and the last one without a word
+    /// (`SIGPIPE` in a pipeline). One of these themselves tells nothing of it.
+    fn follows_killed(&mut self, tracees: &Tracees, commands: &[u32], command: u32) -> bool {
+        if self.left.is_empty() || self.left.contains(&command) {
+            return false;
+        }
+        let running = self.running(tracees, commands);
+        let ended = !running.iter().any(|other| self.left.contains(other));
+        if ended {
+            self.left.clear();
+        }
+        ended
+    }
+
+    /// Of these, those that have not ended, nor are about to.
+    fn running(&self, tracees: &Tracees, commands: &[u32]) -> Vec<u32> {
+        let runs = |command: &u32| !self.leaving.contains(command) && !tracees.is_zombie(*command);
+        commands.iter().copied().filter(runs).collect()
+    }
 }
 
 impl Programs {
@@ -114,10 +150,44 @@ impl Programs {
         if root.tid == tid {
             return None;
         }
-        let text = read_from_start(root.children.as_ref()?).ok()?;
-        let text = String::from_utf8_lossy(&text);
-        let children = text.split_ascii_whitespace();
-        Some(children.filter_map(|word| word.parse().ok()).collect())
+        Some(root.commands())
+    }
+
+    /// Whether the shell of the build waits for its commands, and has started all that go together.
+    pub(super) fn shell_waits(&self, tracees: &Tracees) -> bool {
+        let root = lock(&self.root).as_ref().map(|root| root.tid);
+        let line = root.and_then(|tid| tracees.read_proc(&format!("{tid}/syscall")).ok());
+        line.is_none_or(|line| blocked::waits_for_others(&String::from_utf8_lossy(&line)))
+    }
+
+    /// A command of the shell is about to end; how many steps of the build have ended with it. Of several
+    /// commands that end at one time, exactly one ends the step.
+    pub(super) fn leaves(&self, tracees: &Tracees, command: u32) -> u32 {
+        let mut root = lock(&self.root);
+        let Some(root) = root.as_mut() else {
+            return 0;
+        };
+        let commands = root.commands();
+        let before = root.follows_killed(tracees, &commands, command);
+        root.leaving.retain(|known| commands.contains(known));
+        root.leaving.insert(command);
+        let others = root.running(tracees, &commands);
+        if others.is_empty() {
+            root.left.clear();
+        } else {
+            root.left.extend(&others);
+        }
+        u32::from(before) + u32::from(others.is_empty())
+    }
+
+    /// A program begins; whether a step of the build that nobody ended is over.
+    pub(super) fn follows_killed(&self, tracees: &Tracees, command: u32) -> bool {
+        let mut root = lock(&self.root);
+        let Some(root) = root.as_mut().filter(|root| !root.left.is_empty()) else {
+            return false;
+        };
+        let commands = root.commands();
+        commands.contains(&command) && root.follows_killed(tracees, &commands, command)
     }
 
     /// Whether the thread has begun a program, and so is the first of its process.
@@ -168,6 +238,8 @@ impl Programs {
             tid,
             children: tracees.open_proc(&children, OFlag::O_RDONLY).ok(),
             replaced: false,
+            leaving: BTreeSet::new(),
+            left: BTreeSet::new(),
         });
         true
     }

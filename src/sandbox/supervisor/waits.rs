@@ -3,7 +3,7 @@
 //! at the clock after them: so do runtimes sleep (Java, Go, musl's conditions, event loops), but
 //! also wait in the background, and only who looks at a time can tell.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
@@ -13,7 +13,7 @@ use super::engine::{Answer, Event, Supervisor};
 use super::programs::Programs;
 use super::timeline::{Length, MILLISECOND, SECOND};
 use super::times::{read_pair, read_time};
-use super::tracee::{Memory, Tracees};
+use super::tracee::Memory;
 use crate::sandbox::sys::tracee::{clock, resolution};
 
 /// `TIMER_ABSTIME`.
@@ -28,6 +28,11 @@ const WAIT_BITSET: u64 = 9;
 /// monitor of Go's runtime does so all the time (`sysmon`, 20 µs to 10 ms), and so does its first
 /// thread on a busy machine.
 const NAP: i64 = 10 * MILLISECOND;
+
+/// The end of a command is held up to so long for a shell that is still starting others.
+const SETTLING: Duration = Duration::from_millis(100);
+/// After so long it is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_micros(200);
 
 /// A sleep begins: the kernel runs it, the clock moves when it ends.
 pub(super) fn sleep(supervisor: &Supervisor, event: &Event) -> Answer {
@@ -153,17 +158,27 @@ pub(super) fn exit(supervisor: &Supervisor, event: &Event) -> Answer {
         return Answer::Continue;
     };
     if let Some(clockwork) = &supervisor.clock
-        && is_last_command(&supervisor.tracees, programs, event.tid)
+        && let ended @ 1.. = ended_steps(supervisor, programs, event.tid)
     {
-        end_of_step(supervisor, clockwork);
+        end_of_steps(supervisor, clockwork, ended);
     }
     programs.forget(event.tid);
     Answer::Continue
 }
 
+/// A program begins: if all commands that ran before have ended, and the last one was killed, the clock
+/// moves now.
+pub(super) fn begin(supervisor: &Supervisor, event: &Event) {
+    if let (Some(programs), Some(clockwork)) = (&supervisor.programs, &supervisor.clock)
+        && programs.follows_killed(&supervisor.tracees, event.tid)
+    {
+        end_of_steps(supervisor, clockwork, 1);
+    }
+}
+
 /// Holds the end of the step until files get a later stamp than any that it wrote. Those stamps may
 /// be finer than the kernel's tick (multigrain, 6.13), and the tick may come late.
-fn end_of_step(supervisor: &Supervisor, clockwork: &Clockwork) {
+fn end_of_steps(supervisor: &Supervisor, clockwork: &Clockwork, steps: u32) {
     supervisor.takes_long();
     let ended = clock(libc::CLOCK_REALTIME);
     let tick = resolution(libc::CLOCK_REALTIME_COARSE);
@@ -175,20 +190,31 @@ fn end_of_step(supervisor: &Supervisor, clockwork: &Clockwork) {
         std::thread::sleep(Duration::from_nanos(left.cast_unsigned()));
         now = clock(libc::CLOCK_REALTIME_COARSE);
     }
-    clockwork.tick(&supervisor.tracees, now);
+    for _ in 0..steps {
+        clockwork.tick(&supervisor.tracees, now);
+    }
 }
 
-fn is_last_command(tracees: &Tracees, programs: &Programs, tid: u32) -> bool {
+/// How many steps of the build end with a process: a pipeline ends with the last of its commands. So it
+/// is waited until the shell has started all of them, for the first may end before.
+fn ended_steps(supervisor: &Supervisor, programs: &Programs, tid: u32) -> u32 {
+    let tracees = &supervisor.tracees;
     let commands = programs.commands(tid).unwrap_or_default();
     // Its own, or that of the process of which it is not the first thread.
     let own = |command: u32| {
         command == tid || !programs.has_begun(tid) && tracees.has_thread(command, tid)
     };
     let Some(own) = commands.iter().copied().find(|command| own(*command)) else {
-        return false;
+        return 0;
     };
-    let lives = |command: &u32| *command != own && !tracees.is_zombie(*command);
-    !commands.iter().any(lives)
+    if !programs.shell_waits(tracees) {
+        supervisor.takes_long();
+        let since = Instant::now();
+        while !programs.shell_waits(tracees) && since.elapsed() < SETTLING {
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+    programs.leaves(tracees, own)
 }
 
 #[cfg(test)]
