@@ -94,9 +94,10 @@ pub struct CheckArgs {
     ///
     /// Relative to the source tree; may leave it (`../*.deb`). `*` stays within a directory, `**`
     /// does not. Only files that the build created or changed are outputs. Without it:
-    /// `reprobe.toml`, else the recognised project's outputs, else everything that the build left
-    /// in the tree, where intermediates (`*.o`, `config.log`, ...) are listed but do not decide;
-    /// `-o '**'` judges those too.
+    /// `reprobe.toml`, else, where no COMMAND is given, the recognised project's outputs, else
+    /// everything that the build left in the tree, and files right beside it (not where the tree
+    /// stands in /tmp itself). Of those, intermediates (`*.o`, `config.log`, `*.buildinfo`, ...) are
+    /// listed but do not decide; `-o '**'` judges those too.
     #[arg(short, long = "output", value_name = "GLOB", value_parser = glob, help_heading = "Build")]
     pub outputs: Vec<String>,
 

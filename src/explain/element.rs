@@ -353,10 +353,18 @@ fn remedies(
 /// What did away with a difference.
 fn worked(tried: &Tried, variation: &str) -> Remedy {
     let trials: Vec<String> = tried.trials.iter().map(|id| id.0.to_string()).collect();
+    let (gone, left) = (tried.gone.len(), tried.left.len());
+    let same = match left {
+        0 => "what depends on it is the same".to_owned(),
+        _ => format!(
+            "{gone} of {} elements are the same, the others need more",
+            gone + left
+        ),
+    };
     Remedy {
         variation: Some(variation.to_owned()),
         text: format!(
-            "set {EPOCH}: with {} what depends on it is the same (trials {})",
+            "set {EPOCH}: with {} {same} (trials {})",
             tried.setting,
             trials.join(" and ")
         ),

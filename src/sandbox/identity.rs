@@ -233,4 +233,33 @@ mod tests {
         let kept = without("root:x:0:0::/:/bin/sh\na:x:5:5:::\nb:x:6:6:::\n", "a", "6");
         assert_eq!(kept, "root:x:0:0::/:/bin/sh\n");
     }
+
+    #[test]
+    fn a_caller_whom_no_database_knows_keeps_his_name_when_somebody_else_builds() {
+        let caller = Account {
+            name: "user4242".into(),
+            group: "group4242".into(),
+            gecos: String::new(),
+            home: "/".into(),
+            shell: "/bin/sh".into(),
+        };
+        let mut host = Host {
+            uid: 4242,
+            gid: 4242,
+            caller,
+            mounts: Vec::new(),
+            top: std::collections::BTreeMap::new(),
+            passwd: "root:x:0:0::/:/bin/sh\n".into(),
+            group: "root:x:0:\n".into(),
+            hosts: String::new(),
+            cpus: Vec::new(),
+            variables: std::collections::BTreeMap::new(),
+        };
+        let (user, group) = caller_lines(&host);
+        assert_eq!(user, "user4242:x:4242:4242::/:/bin/sh\n");
+        assert_eq!(group, "group4242:x:4242:\n");
+        host.passwd.push_str("a:x:4242:4242::/:/bin/sh\n");
+        host.group.push_str("b:x:4242:\n");
+        assert_eq!(caller_lines(&host), (String::new(), String::new()));
+    }
 }

@@ -257,7 +257,7 @@ fn remedies(page: &mut Page, findings: &Findings) {
         } else {
             format!("{}:", names.join(", "))
         };
-        let tried = if *untried { "" } else { "(tried: it works)" };
+        let tried = if *untried { "" } else { "(tried)" };
         let text = Text::new(Look::Strong, &names)
             .and(Look::Plain, &printable(text))
             .and(Look::Good, tried);
