@@ -1465,7 +1465,7 @@ fn a_session_asked_to_end_leaves_no_process_and_no_scratch_space() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    for _ in 0..500 {
+    for _ in 0..3000 {
         if processes_with("4144").len() >= 2 {
             break;
         }
