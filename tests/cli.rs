@@ -462,6 +462,19 @@ fn a_check_that_stops_early_decides_nothing_where_the_checkout_may_be_all_of_it(
 }
 
 #[test]
+fn a_preparation_that_gives_a_file_of_the_system_another_mode_is_told_that_no_trial_sees_it() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root may change files of the system");
+        return;
+    }
+    let tree = tree();
+    let only = ["check", "--only", "umask", "-o", "out"];
+    let prepare = ["--prepare", "chmod 640 /etc/profile", "--", "echo x >out"];
+    let ran = run(tree.path(), &[&only[..], &prepare[..]].concat());
+    ran.expect(0, "the preparation changed /etc/profile");
+}
+
+#[test]
 fn a_package_is_to_be_unpacked_first() {
     let tree = tree();
     fs::write(tree.path().join("x_1.dsc"), "").unwrap();

@@ -201,8 +201,7 @@ fn add_notes(host: &Host, scratch: &Path, capabilities: &mut Capabilities) {
     for note in &passed.notes {
         capabilities.notes.push(missing("a cold cache", note, ""));
     }
-    let hidden = passed.hidden.as_ref();
-    if let Some(note) = hidden.filter(|_| !capabilities.missing.contains_key(&Need::Mounts)) {
+    if let Some(note) = passed.hidden(capabilities) {
         let note = missing("the programs of PATH", note, "");
         capabilities.notes.push(note);
     }

@@ -418,9 +418,8 @@ impl Sandbox {
         let mut notes = reply.notes;
         notes.extend(self.in_memory.clone());
         notes.extend(self.passed.notes.clone());
-        let missing = &self.options.capabilities.missing;
-        let hidden = self.passed.hidden.clone();
-        notes.extend(hidden.filter(|_| !missing.contains_key(&Need::Mounts)));
+        let hidden = self.passed.hidden(&self.options.capabilities);
+        notes.extend(hidden.map(str::to_owned));
         let mut passed = self.passed.variables.clone();
         passed.extend(self.passed.of_the_network.clone());
         passed.retain(|name, _| request.variables.contains_key(name));
@@ -461,6 +460,7 @@ fn changed_system(request: &Request) -> Option<String> {
         .created
         .into_iter()
         .chain(changes.changed)
+        .chain(changes.touched)
         .map(|path| host.join(path))
         .filter(|path| !request.ours.iter().any(|ours| ours.starts_with(path)));
     let first = paths.next()?;

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::host::{Host, resolve};
 use super::identity;
-use crate::model::{Environment, Network};
+use crate::model::{Capabilities, Environment, Need, Network};
 
 /// Where a compiled locale stands in a trial.
 pub(super) const LOCALES: &str = "/reprobe/locale";
@@ -73,7 +73,7 @@ pub(super) struct Passed {
     /// What a person should know.
     pub notes: Vec<String>,
     /// The same where a trial has directories of its own: what of `PATH` they hide.
-    pub hidden: Option<String>,
+    hidden: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -105,6 +105,12 @@ impl Passed {
             }
         }
         passed
+    }
+
+    /// What of `PATH` a trial hides on a host that allows so much.
+    pub(super) fn hidden(&self, host: &Capabilities) -> Option<&str> {
+        let hidden = self.hidden.as_deref();
+        hidden.filter(|_| !host.missing.contains_key(&Need::Mounts))
     }
 
     fn add_path(&mut self, host: &Host) {

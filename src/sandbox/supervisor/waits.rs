@@ -207,12 +207,10 @@ fn ended_steps(supervisor: &Supervisor, programs: &Programs, tid: u32) -> u32 {
     let Some(own) = commands.iter().copied().find(|command| own(*command)) else {
         return 0;
     };
-    if !programs.shell_waits(tracees) {
+    let since = Instant::now();
+    while !programs.shell_waits(tracees) && since.elapsed() < SETTLING {
         supervisor.takes_long();
-        let since = Instant::now();
-        while !programs.shell_waits(tracees) && since.elapsed() < SETTLING {
-            std::thread::sleep(LOOK_AGAIN);
-        }
+        std::thread::sleep(LOOK_AGAIN);
     }
     programs.leaves(tracees, own)
 }
