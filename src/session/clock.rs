@@ -1,11 +1,32 @@
 //! Whether the held clock went the same way in two builds that were alike, and what moved it where it
 //! did not. What differs between them then may be the clock's doing, and is blamed on nothing else.
 
-use crate::model::Outcome;
+use std::collections::BTreeMap;
+
+use crate::model::{Outcome, Row};
 use crate::sandbox::TrialReport;
 use crate::sandbox::supervisor::{Course, Mover};
 
 const SECOND: i64 = 1_000_000_000;
+
+/// How the clock went in the first build of each environment, and whether one parted since.
+#[derive(Debug, Default)]
+pub(super) struct Courses {
+    first: BTreeMap<Row, Course>,
+    /// What moved it differently in two builds alike.
+    pub(super) moved: Option<String>,
+}
+
+impl Courses {
+    /// One more build of an environment: its clock should have gone the way of the others.
+    pub(super) fn compare(&mut self, row: &Row, course: &Course) {
+        match self.first.get(row) {
+            None => drop(self.first.insert(row.clone(), course.clone())),
+            Some(first) if self.moved.is_none() => self.moved = difference(first, course),
+            Some(_) => {}
+        }
+    }
+}
 
 /// How the clock of a trial went, where it was held and the build came to its end.
 pub(super) fn course(report: &TrialReport) -> Option<&Course> {
@@ -84,6 +105,19 @@ mod tests {
             "two builds alike moved the held clock differently, by 200 ms: nanosleep of php, 3 times \
              and 1 times"
         );
+    }
+
+    #[test]
+    fn builds_of_one_environment_are_compared_with_each_other_alone() {
+        let build = |times| course(times * SECOND, &[("php", 1)]);
+        let mut courses = Courses::default();
+        let (control, varied) = (Row(vec![0, 0]), Row(vec![0, 1]));
+        courses.compare(&control, &build(1));
+        courses.compare(&varied, &build(2));
+        courses.compare(&control, &build(1));
+        assert_eq!(courses.moved, None);
+        courses.compare(&varied, &build(3));
+        assert!(courses.moved.unwrap().contains("by 1000 ms"));
     }
 
     #[test]

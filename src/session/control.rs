@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::addresses::Known;
+use super::clock::Courses;
 use super::contents::Contents;
 use super::followers::Followers;
 use super::run::{self, Session};
@@ -176,8 +177,7 @@ fn session<'a>(
         hinted: BTreeSet::new(),
         followers: Followers::default(),
         notes: start.notes,
-        course: None,
-        clock_moved: None,
+        courses: Courses::default(),
         failures: Vec::new(),
         rounds: 0,
         introduced: 0,

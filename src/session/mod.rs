@@ -260,7 +260,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<C
         seconds: began.elapsed().as_secs_f64(),
         rounds: session.rounds,
         causes: &located.causes,
-        clock_moved: session.clock_moved.take(),
+        clock_moved: session.courses.moved.take(),
         follows: &follows,
         programs: programs(options, &located),
         tried,

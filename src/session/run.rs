@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::addresses::{Known, When};
+use super::clock::Courses;
 use super::contents::Contents;
 use super::followers::Followers;
 use super::{Error, Options, Progress, clock, control, keep};
@@ -18,7 +19,6 @@ use crate::model::{
     TrialResult,
 };
 use crate::plan::Plan;
-use crate::sandbox::supervisor::Course;
 use crate::sandbox::{self, Sandbox, TrialReport, TrialSpec};
 use crate::search::{Observation, Search, Seen, Step, Try, Verdict};
 use crate::store::{Event, Journal, TrialEvent};
@@ -57,10 +57,8 @@ pub(super) struct Session<'a> {
     /// Elements that only follow others.
     pub(super) followers: Followers,
     pub(super) notes: Vec<String>,
-    /// How the held clock of the first control went.
-    pub(super) course: Option<Course>,
-    /// What moved it differently in a later one.
-    pub(super) clock_moved: Option<String>,
+    /// How the held clock went in builds of one environment.
+    pub(super) courses: Courses,
     /// What to say of each failed trial, with the number of variations in it.
     pub(super) failures: Vec<(usize, TrialId, String)>,
     pub(super) rounds: u32,
@@ -275,8 +273,8 @@ impl Session<'_> {
                 }
                 let snapshot = &self.told(snapshot);
                 self.contents.sort_out(id, snapshot);
-                if one.row.is_control() {
-                    self.compare_clocks(report);
+                if let Some(course) = clock::course(report) {
+                    self.courses.compare(&one.row, course);
                 }
                 let split = self.known_addresses(id, one, snapshot);
                 let seen = self.ledger.observe(id, snapshot, &split);
@@ -311,20 +309,6 @@ impl Session<'_> {
             seconds: report.seconds,
         });
         (result, differing)
-    }
-
-    /// Builds of the control are alike: their clocks should have gone the same way.
-    fn compare_clocks(&mut self, report: &TrialReport) {
-        let Some(course) = clock::course(report) else {
-            return;
-        };
-        match &self.course {
-            None => self.course = Some(course.clone()),
-            Some(first) if self.clock_moved.is_none() => {
-                self.clock_moved = clock::difference(first, course);
-            }
-            Some(_) => {}
-        }
     }
 
     /// What a trial made, in the control's names.

@@ -181,6 +181,13 @@ impl Clockwork {
         lock(&self.timeline).forget(event.tid);
     }
 
+    /// A process is about to end.
+    pub(super) fn ends(&self, tracees: &Tracees, tid: u32, takes_long: impl Fn()) {
+        if self.is_held() {
+            self.naps.ends(tracees, tid, takes_long);
+        }
+    }
+
     /// A wait begins.
     pub(super) fn sleep(&self, tracees: &Tracees, event: &Event, length: impl Into<Length>) {
         let length = length.into();

@@ -9,6 +9,7 @@
 //! `ENOSYS`), which is the sandbox's part.
 
 mod arch;
+mod background;
 mod blocked;
 mod clock;
 mod crowd;

@@ -1,12 +1,14 @@
 //! Which sleeps move a held clock. One that goes on beside work does not: who polls for something
 //! with short sleeps makes more of them the longer that takes, and a clock that counted them would
 //! show the load of the machine. A sleep counts where nothing else works when it begins, nor has
-//! since the same waiter's sleep before; of longer ones beside work, the first of a row.
+//! since the same waiter's sleep before; of longer ones beside work, the first of a row. A short one
+//! does not count, either, where work in the background may have ended just before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use super::background::Background;
 use super::crowd::{Crowd, Look, Waiting};
 use super::order::keyed_hash;
 use super::processes::Start;
@@ -66,6 +68,7 @@ struct Table {
 #[derive(Debug, Default)]
 pub(super) struct Naps {
     crowd: Crowd,
+    background: Background,
     table: Mutex<Table>,
 }
 
@@ -94,9 +97,10 @@ impl Naps {
         let Some((name, process)) = name(tracees, tid) else {
             return Effect::Counts;
         };
+        let is_behind = length < SECOND && self.background.is_behind(tracees, process);
         // Others of the same name wait meanwhile as if it were their first sleep.
         let mut waiter = lock(&self.table).waiters.remove(&name).unwrap_or_default();
-        let is_still = self.is_still(tracees, tid, &mut waiter, takes_long);
+        let is_still = !is_behind && self.is_still(tracees, tid, &mut waiter, takes_long);
         let effect = if is_still {
             Effect::Counts
         } else {
@@ -173,6 +177,11 @@ impl Naps {
         for (name, waiter) in std::iter::once(first).chain(idle) {
             waiter.looked = waiter.idle == status.group || Some(name.parent) == status.parent;
         }
+    }
+
+    /// A process is about to end. Before this takes long it says so by `takes_long`.
+    pub(super) fn ends(&self, tracees: &Tracees, tid: u32, takes_long: impl Fn()) {
+        self.background.ends(tracees, tid, takes_long);
     }
 
     /// A program begins: whether its parent has started the same before decides what is a row.

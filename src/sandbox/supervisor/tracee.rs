@@ -115,9 +115,19 @@ impl Tracees {
 
     /// The threads of a process.
     pub(super) fn list_threads(&self, process: u32) -> Result<Vec<u32>, Errno> {
+        self.numbers(&format!("{process}/task"))
+    }
+
+    /// The descriptors of a process.
+    pub(super) fn descriptors(&self, process: u32) -> Result<Vec<i32>, Errno> {
+        self.numbers(&format!("{process}/fd"))
+    }
+
+    /// The numbers that entries of a directory are called.
+    fn numbers<N: std::str::FromStr>(&self, path: &str) -> Result<Vec<N>, Errno> {
         use std::os::fd::AsRawFd as _;
         let own = self.proc.as_raw_fd();
-        let path = format!("/proc/self/fd/{own}/{process}/task");
+        let path = format!("/proc/self/fd/{own}/{path}");
         let entries = sorted_entries(Path::new(&path)).map_err(|_| Errno::ESRCH)?;
         let number = |entry: &Entry| entry.name.to_str()?.parse().ok();
         Ok(entries.iter().filter_map(number).collect())

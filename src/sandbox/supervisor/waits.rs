@@ -157,6 +157,9 @@ pub(super) fn exit(supervisor: &Supervisor, event: &Event) -> Answer {
     let Some(programs) = &supervisor.programs else {
         return Answer::Continue;
     };
+    if let Some(clockwork) = &supervisor.clock {
+        clockwork.ends(&supervisor.tracees, event.tid, || supervisor.takes_long());
+    }
     if let Some(clockwork) = &supervisor.clock
         && let ended @ 1.. = ended_steps(supervisor, programs, event.tid)
     {
