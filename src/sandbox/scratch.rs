@@ -1,7 +1,7 @@
 //! The session's directory on disk: locked while the session lives, removed at its end; what a
 //! killed session left is recognised by its lock, which nobody holds, and removed by the next.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,9 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag, open, openat};
+use nix::sys::stat::{Mode, fstat};
+use nix::unistd::geteuid;
 
 use super::error::Error;
 use super::host::sorted_names;
@@ -82,13 +84,28 @@ fn remove_stale(parent: &Path) {
         if !ours {
             continue;
         }
-        // Never made here: a session that is just ending would find its directory not empty.
-        // Another user's cannot be opened, let alone removed.
-        let held = OpenOptions::new().write(true).open(dir.join(LOCK));
-        if let Ok(_lock) = held.and_then(lock) {
+        if let Ok(_lock) = open_lock(&dir).and_then(lock) {
             let _ = remove_scratch(&dir);
         }
     }
+}
+
+/// Opens the lock of a session's directory. In a shared directory anybody can give anything such a
+/// name: only a real directory that belongs to us, and in which nobody else writes, is one. Then what
+/// is in it is ours as well.
+fn open_lock(dir: &Path) -> io::Result<File> {
+    let no_link = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let dir = open(dir, OFlag::O_DIRECTORY | no_link, Mode::empty())?;
+    let status = fstat(&dir)?;
+    let others = Mode::S_IWGRP | Mode::S_IWOTH;
+    if status.st_uid != geteuid().as_raw()
+        || Mode::from_bits_truncate(status.st_mode).intersects(others)
+    {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    // Never made here: a session that is just ending would find its directory not empty.
+    let how = OFlag::O_WRONLY | OFlag::O_NONBLOCK | no_link;
+    Ok(openat(&dir, LOCK, how, Mode::empty())?.into())
 }
 
 /// Removes a session's directory, its lock last: whoever is killed over it leaves the rest to the
@@ -236,6 +253,39 @@ mod tests {
         let dir = living.dir().to_owned();
         drop(living);
         assert!(!dir.exists());
+    }
+
+    #[test]
+    fn a_name_in_a_shared_directory_is_not_trusted() {
+        use nix::unistd::{Uid, chown, mkfifo};
+        use std::os::unix::fs::symlink;
+        let parent = tempfile::tempdir().unwrap();
+        let make = |name: &str, mode: u32| {
+            let dir = parent.path().join(name);
+            fs::create_dir(&dir).unwrap();
+            fs::write(dir.join("precious"), "").unwrap();
+            fs::write(dir.join(LOCK), "").unwrap();
+            fs::set_permissions(&dir, Permissions::from_mode(mode)).unwrap();
+            dir
+        };
+        // What it opens would wait for a reader.
+        let waits = parent.path().join("reprobe-fifo");
+        fs::create_dir(&waits).unwrap();
+        mkfifo(&waits.join(LOCK), Mode::S_IRWXU).unwrap();
+        let elsewhere = make("elsewhere", 0o711);
+        symlink(&elsewhere, parent.path().join("reprobe-link")).unwrap();
+        let inside = make("reprobe-inside", 0o711);
+        fs::rename(inside.join(LOCK), inside.join("other")).unwrap();
+        symlink(elsewhere.join(LOCK), inside.join(LOCK)).unwrap();
+        let shared = make("reprobe-shared", 0o777);
+        let other = make("reprobe-other", 0o711);
+        let is_root = chown(&other, Some(Uid::from_raw(4242)), None).is_ok();
+        let killed = make("reprobe-killed", 0o711);
+        drop(Scratch::new(parent.path()).unwrap());
+        assert!(waits.exists() && elsewhere.join("precious").exists());
+        assert!(inside.join("precious").exists() && shared.join("precious").exists());
+        assert_eq!(other.exists(), is_root);
+        assert!(!killed.exists());
     }
 
     #[test]
