@@ -61,6 +61,7 @@ fn request() -> Request {
         clock: Hold::Stepped,
         source_name: "hello-2.10".into(),
         source_owner: (0, 0),
+        source_mode: 0o755,
     }
 }
 
@@ -141,6 +142,24 @@ fn every_shipped_variation_says_whether_it_is_of_the_checkout_or_of_the_machine(
         problems(&[("x.toml", own)]),
         "x.toml:2: `varies` cannot be `moon`; known are `checkout`, `machine`"
     );
+}
+
+#[test]
+fn a_level_that_leaves_the_mode_of_the_sources_as_it_is_comes_last() {
+    let first = |source_mode| {
+        let wanted = Request {
+            source_mode,
+            ..request()
+        };
+        let plan = planned(&able(), &wanted);
+        let mut variations = plan.variations.iter();
+        let modes = variations.find(|v| v.name == "source-mode").unwrap();
+        modes.varied[0].name.clone()
+    };
+    assert_eq!(first(0o755), "group-writable");
+    assert_eq!(first(0o2755), "group-writable");
+    assert_eq!(first(0o700), "group-writable");
+    assert_eq!(first(0o775), "private");
 }
 
 #[test]
@@ -304,8 +323,8 @@ fn the_levels_read_like_this() {
       reversed: source times in reversed order
     source-mode
       as-given: modes as given
-      private: modes of a checkout under umask 0077
       group-writable: modes of a checkout under umask 0002
+      private: modes of a checkout under umask 0077
     source-owner
       as-given: owners as given
       other: sources of vary-ownrzoqa (45673), group vary-ogrpzoqa (56734)

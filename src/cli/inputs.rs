@@ -189,6 +189,7 @@ pub(super) fn request(source: &Path, seed: u64) -> plan::Request {
         source_owner: source
             .metadata()
             .map_or((0, 0), |metadata| (metadata.uid(), metadata.gid())),
+        source_mode: source.metadata().map_or(0o755, |metadata| metadata.mode()),
     }
 }
 

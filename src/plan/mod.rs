@@ -47,6 +47,8 @@ pub struct Request {
     pub source_name: OsString,
     /// The user and the group that own the source directory.
     pub source_owner: (u32, u32),
+    /// The mode of the source directory.
+    pub source_mode: u32,
 }
 
 /// How the clocks of all trials are held, from the best way to the last.

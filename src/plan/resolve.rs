@@ -8,7 +8,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::catalog::{Choice, Entry, LevelEntry, Pick};
 use crate::model::{
     BuildPath, Capabilities, Clock, Cpus, DirectoryOrder, Inodes, Level, Locale, Missing,
-    Randomness, Setting, Shell, SourceOwner, UserIdentity,
+    Randomness, Setting, Shell, SourceMode, SourceOwner, UserIdentity,
 };
 
 use super::moments::Moments;
@@ -22,6 +22,7 @@ pub(super) struct Resolver<'a> {
     hold: Hold,
     source_name: &'a OsStr,
     source_owner: (u32, u32),
+    source_mode: u32,
     /// Where clocks start.
     pub moments: Moments,
 }
@@ -44,6 +45,7 @@ impl<'a> Resolver<'a> {
             hold: request.clock,
             source_name: &request.source_name,
             source_owner: request.source_owner,
+            source_mode: request.source_mode,
             moments: Moments::after(request.now),
         }
     }
@@ -55,7 +57,11 @@ impl<'a> Resolver<'a> {
         let mut dropped: Vec<DroppedLevel> = Vec::new();
         let mut varied: Vec<&LevelEntry> = entry.varied.iter().collect();
         // Of sources that somebody else owns, most become another's if they become the builder's.
-        varied.sort_by_key(|level| self.are_foreign() && !gives_to_builder(level));
+        // What most sources have already varies few of them.
+        varied.sort_by_key(|level| {
+            let keeps_owners = self.are_foreign() && !gives_to_builder(level);
+            (keeps_owners, self.keeps_modes(level))
+        });
         for level in varied {
             let result = self.level(level).and_then(|resolved| {
                 let earlier = std::iter::once(control).chain(&levels);
@@ -114,6 +120,17 @@ impl<'a> Resolver<'a> {
             Choice::Fixed(setting) => Ok(setting.clone()),
             Choice::Pick(pick) => self.pick(pick),
         }
+    }
+
+    /// Whether a level gives the directory of the sources the mode that it has.
+    fn keeps_modes(&self, level: &LevelEntry) -> bool {
+        let as_it_is = |choice: &Choice| match choice {
+            Choice::Fixed(Setting::SourceMode(SourceMode::Checkout { umask })) => {
+                0o777 & !umask == self.source_mode & 0o777
+            }
+            _ => false,
+        };
+        level.settings.iter().any(as_it_is)
     }
 
     /// Whether the directory of the sources is not the caller's.

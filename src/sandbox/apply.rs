@@ -43,6 +43,7 @@ pub(super) struct WritableLayer {
 
 mod inside;
 mod overlay;
+mod powers;
 mod process;
 
 pub(super) use process::{apply_to_build, c_strings};
@@ -202,8 +203,9 @@ impl Stage {
             give(&dir, user).map_err(refused(step()))?;
         }
         let target = self.mount_point(at)?;
-        let flags = MsFlags::MS_BIND;
-        mount(Some(&dir), &target, NO_DATA, flags, NO_DATA).map_err(refused(step()))?;
+        let copy = sys::clone_mount(&dir, false, true).map_err(refused(step()))?;
+        sys::forbid_devices(&copy).map_err(refused(step()))?;
+        sys::attach_mount(copy, &target).map_err(refused(step()))?;
         self.layers.push(WritableLayer {
             at: at.to_owned(),
             upper: open_dir(&dir)?,

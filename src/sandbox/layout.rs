@@ -438,9 +438,7 @@ impl Inputs<'_> {
             self.limits,
             ops,
         );
-        if self.capabilities.root {
-            ops.push(SetupOp::DropCapabilities);
-        }
+        ops.push(SetupOp::DropCapabilities);
         let Ids { uid, gid } = identity::ids(self.host, &self.environment.user);
         ops.push(SetupOp::Identity {
             uid,

@@ -58,11 +58,38 @@ impl Sandbox {
         }
         let variant = Variant {
             mtime: environment.source_mtime,
-            mode: environment.source_mode,
+            mode: self.source_mode(environment)?,
             owner: (other && !mapped).then(|| identity::ids(&self.host, &environment.user)),
         };
         let copy = self.copies.get(&self.options.source, variant)?;
         Ok((copy, mapped))
+    }
+
+    /// The modes that the sources get. Who builds is let write them whoever owns them; programs that
+    /// judge by modes and owners (Perl's `-x`) must come to the same, so that he keeps what the bits for
+    /// all others let him do.
+    fn source_mode(&self, environment: &Environment) -> Result<SourceMode, Error> {
+        let SourceMode::Checkout { umask } = environment.source_mode else {
+            return Ok(environment.source_mode);
+        };
+        let builder = identity::ids(&self.host, &environment.user).uid;
+        let caller = identity::ids(&self.host, &UserIdentity::Caller).uid;
+        let owner = match &environment.source_owner {
+            SourceOwner::Other { uid, .. } => *uid,
+            SourceOwner::Builder => builder,
+            SourceOwner::Kept => self.owned()?.top.uid,
+            // What is the caller's is shown as the builder's.
+            SourceOwner::AsGiven => match self.owned()?.top.uid {
+                own if own == caller => builder,
+                other => other,
+            },
+        };
+        let umask = if builder == 0 || builder == owner {
+            umask
+        } else {
+            umask & !0o007
+        };
+        Ok(SourceMode::Checkout { umask })
     }
 
     /// The steps of a trial in namespaces.

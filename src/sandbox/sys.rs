@@ -214,6 +214,15 @@ pub fn make_read_only(mount: impl AsFd, recursive: bool) -> Result<(), Errno> {
     set_mount_attributes(mount, recursive, &attributes)
 }
 
+/// Lets no device be opened on a detached mount.
+pub fn forbid_devices(mount: impl AsFd) -> Result<(), Errno> {
+    let attributes = MountAttributes {
+        set: libc::MOUNT_ATTR_NODEV,
+        ..MountAttributes::default()
+    };
+    set_mount_attributes(mount, false, &attributes)
+}
+
 /// Shows a detached mount through the id map of a user namespace (`mount_setattr(2)`, Linux 5.12).
 pub fn map_ids(mount: impl AsFd, user_namespace: impl AsFd) -> Result<(), Errno> {
     let fd = user_namespace.as_fd().as_raw_fd();
@@ -229,6 +238,22 @@ pub fn map_ids(mount: impl AsFd, user_namespace: impl AsFd) -> Result<(), Errno>
 pub fn set_domain_name(name: &str) -> Result<(), Errno> {
     // SAFETY: pointer and length describe the same string.
     Errno::result(unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) }).map(drop)
+}
+
+/// Empties the inheritable set of capabilities (`capset(2)`), and with it the ambient one: what is in
+/// it comes back at an execve(2) of root although the bounding set lacks it.
+pub fn inherit_no_capability() -> Result<(), Errno> {
+    // `_LINUX_CAPABILITY_VERSION_3`, and this process.
+    let header: [u32; 2] = [0x2008_0522, 0];
+    // Two times effective, permitted and inheritable.
+    let mut sets = [0_u32; 6];
+    // SAFETY: the kernel reads the header and fills two structures of three numbers each.
+    Errno::result(unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) })?;
+    let [_, _, low, _, _, high] = &mut sets;
+    (*low, *high) = (0, 0);
+    // SAFETY: the kernel reads what it filled before.
+    Errno::result(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) })
+        .map(drop)
 }
 
 /// Removes a capability (`CAP_*` of capabilities(7)) from the bounding set, so that no program

@@ -41,6 +41,21 @@ const LOCAL: &[&str] = &[
     "wayland",
 ];
 
+/// What takes powers that no build has in a trial, and how its refusal reads, in lower case.
+const POWERS: &[&str] = &[
+    "mount",
+    "umount",
+    "unshare",
+    "losetup",
+    "nsenter",
+    "/dev/loop",
+];
+const REFUSED: &[&str] = &[
+    "permission denied",
+    "operation not permitted",
+    "must be superuser",
+];
+
 /// How programs say that a file is not there, in lower case.
 const MISSING: &[&str] = &[
     "no such file",
@@ -67,6 +82,17 @@ pub(super) fn on(log: &str, source: &Path, directory: &Path, network: bool) -> V
         advice.push(
             "The network was closed to it: let --prepare COMMAND fetch what the build needs \
              first, or open it with --network."
+                .to_owned(),
+        );
+    }
+    if log
+        .lines()
+        .any(|line| says(line, POWERS) && says(line, REFUSED))
+    {
+        advice.push(
+            "No build can mount in a trial, nor can root: what has to can do so in a user namespace \
+             of its own (unshare --user --map-root-user --mount COMMAND); docs/security.md lists what \
+             else is refused."
                 .to_owned(),
         );
     }
@@ -158,6 +184,16 @@ fn outside(path: &str, source: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_wanted_to_mount_is_told_that_no_build_can() {
+        let on = |log| on(log, Path::new("/p"), Path::new("/b"), true);
+        let log = "mount: /b/x: permission denied.\n";
+        assert!(on(log).concat().contains("unshare --user"));
+        assert!(on("unshare: unshare failed: Operation not permitted\n").len() == 1);
+        assert!(on("amounts: permission denied\n").is_empty());
+        assert!(on("cp: permission denied\n").is_empty());
+    }
 
     #[test]
     fn the_network_is_spoken_of_where_the_build_missed_it() {

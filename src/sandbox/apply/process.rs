@@ -7,9 +7,8 @@ use nix::sys::personality::{self, Persona};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
-use super::super::error::StepError;
 use super::super::op::{Limits, SetupOp};
-use super::super::sys;
+use super::powers::drop_powers;
 use super::{Step, refused};
 
 /// Carries out one step that concerns the build's own process.
@@ -22,7 +21,7 @@ pub(in crate::sandbox) fn apply_to_build(op: &SetupOp) -> Step {
             nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(*mask));
             Ok(())
         }
-        SetupOp::DropCapabilities => drop_capabilities(),
+        SetupOp::DropCapabilities => drop_powers(),
         SetupOp::Identity { uid, gid, groups } => become_user(*uid, *gid, groups.as_deref())
             .map_err(refused(format!("become user {uid}"))),
         SetupOp::Enter { at } => nix::unistd::chdir(at).map_err(refused(format!(
@@ -54,22 +53,6 @@ fn set_limits(limits: &Limits) -> Result<(), Errno> {
     }
     if let Some(count) = limits.processes {
         setrlimit(Resource::RLIMIT_NPROC, count, count)?;
-    }
-    Ok(())
-}
-
-/// Numbers of capabilities(7) that act on the whole host: `LINUX_IMMUTABLE`, `NET_ADMIN`,
-/// `SYS_MODULE`, `SYS_RAWIO`, `SYS_PACCT`, `SYS_BOOT`, `SYS_TIME`, `AUDIT_CONTROL`,
-/// `MAC_OVERRIDE`, `MAC_ADMIN`, `SYSLOG`, `WAKE_ALARM`, `BLOCK_SUSPEND`, `PERFMON`, `BPF`.
-const DROPPED: [u32; 15] = [9, 12, 16, 17, 20, 22, 25, 30, 32, 33, 34, 35, 36, 38, 39];
-
-fn drop_capabilities() -> Step {
-    for capability in DROPPED {
-        match sys::drop_capability(capability) {
-            // An older kernel has fewer.
-            Ok(()) | Err(Errno::EINVAL) => {}
-            Err(errno) => return Err(StepError::new("drop capabilities", errno)),
-        }
     }
     Ok(())
 }

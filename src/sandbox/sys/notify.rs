@@ -31,13 +31,23 @@ const SYNC_WAKE_UP: u64 = 1;
 /// `seccomp(SECCOMP_SET_MODE_FILTER)` with a new listener. `flags` are added to
 /// `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
 pub(in crate::sandbox) fn install(program: &[Instruction], flags: u64) -> Result<OwnedFd, Errno> {
+    let fd = set_filter(program, flags | libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The same for a filter that asks nobody.
+pub(in crate::sandbox) fn forbid(program: &[Instruction]) -> Result<(), Errno> {
+    set_filter(program, libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW).map(drop)
+}
+
+fn set_filter(program: &[Instruction], flags: u64) -> Result<libc::c_int, Errno> {
     let fprog = libc::sock_fprog {
         len: u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?,
         filter: program.as_ptr().cast_mut(),
     };
-    let flags = flags | libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
     // SAFETY: `fprog` points to `len` instructions that outlive the call; the kernel copies them.
-    let fd = unsafe {
+    let result = unsafe {
         libc::syscall(
             libc::SYS_seccomp,
             libc::SECCOMP_SET_MODE_FILTER,
@@ -45,10 +55,7 @@ pub(in crate::sandbox) fn install(program: &[Instruction], flags: u64) -> Result
             &raw const fprog,
         )
     };
-    let fd = libc::c_int::try_from(fd).map_err(|_| Errno::EBADF)?;
-    Errno::result(fd)?;
-    // SAFETY: the kernel has just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    Errno::result(libc::c_int::try_from(result).map_err(|_| Errno::EBADF)?)
 }
 
 /// Waits for the next notification. `EINTR` and `ENOENT` are normal.

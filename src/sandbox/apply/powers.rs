@@ -1,0 +1,125 @@
+//! What builds may do: those of root what root may in a container of Docker by its defaults (its list
+//! of capabilities), so that most builds that run as root know it. Without a user namespace of its
+//! own, more than that reaches the host. Those of others have no capabilities in any case.
+
+use std::mem::offset_of;
+
+use nix::errno::Errno;
+
+use super::super::error::StepError;
+use super::super::sys::{self, notify, notify::Instruction};
+use super::{Step, refused};
+
+/// Numbers of capabilities(7) that root keeps: `CHOWN`, `DAC_OVERRIDE`, `FOWNER`, `FSETID`, `KILL`,
+/// `SETGID`, `SETUID`, `SETPCAP`, `NET_BIND_SERVICE`, `NET_RAW`, `SYS_CHROOT`, `MKNOD` (no mount of a
+/// trial lets devices be opened but those of its /dev), `AUDIT_WRITE`, `SETFCAP`.
+///
+/// Not among them: `DAC_READ_SEARCH` (open_by_handle_at(2) leads out of every root directory),
+/// `SYS_PTRACE` (the first process of the trial has descriptors of the host), `SYS_ADMIN` (a new
+/// /proc or control group can be written to).
+const KEPT: [u32; 14] = [0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31];
+/// As many as a kernel can have.
+const ALL: u32 = 64;
+
+/// Calls that capabilities do not cover, by ABI.
+struct Calls {
+    /// `AUDIT_ARCH_*`.
+    audit: u32,
+    /// `add_key`, `request_key` and `keyctl`: the keyring of a user is one for the whole host.
+    keyrings: [u32; 3],
+    /// `clone` and `unshare`: who has a namespace of control groups mounts the host's.
+    namespaces: [u32; 2],
+    /// `ioctl`.
+    device: u32,
+}
+
+const CALLS: [Calls; 2] = [
+    Calls {
+        audit: 0xc000_003e,
+        keyrings: [248, 249, 250],
+        namespaces: [56, 272],
+        device: 16,
+    },
+    Calls {
+        audit: 0x4000_0003,
+        keyrings: [286, 287, 288],
+        namespaces: [120, 310],
+        device: 54,
+    },
+];
+/// `clone3` of both, whose flags no filter sees: the C library takes `clone` where it is missing.
+const CLONE3: u32 = 435;
+/// `TIOCSTI` and `TIOCLINUX`: they type into a terminal, which of `exec` is the caller's.
+const TYPING: [u32; 2] = [0x5412, 0x541c];
+/// What tells the calls of x32 from those of x86-64.
+const X32: u32 = 0x4000_0000;
+
+/// Leaves the next program of this process without the powers over the host that builds do not need.
+pub(super) fn drop_powers() -> Step {
+    notify::forbid(&refusals()).map_err(refused("forbid calls that reach the host"))?;
+    for capability in (0..ALL).filter(|number| !KEPT.contains(number)) {
+        match sys::drop_capability(capability) {
+            // An older kernel has fewer.
+            Ok(()) | Err(Errno::EINVAL) => {}
+            Err(errno) => return Err(StepError::new("drop capabilities", errno)),
+        }
+    }
+    sys::inherit_no_capability().map_err(refused("drop capabilities"))
+}
+
+/// Refuses those of [`CALLS`], and allows all others.
+fn refusals() -> Vec<Instruction> {
+    let mut program = Vec::new();
+    for calls in CALLS {
+        let [add, request, control] = calls.keyrings;
+        let [clone, unshare] = calls.namespaces;
+        let flags = libc::CLONE_NEWCGROUP.cast_unsigned();
+        let [type_one, paste] = TYPING;
+        let argument = |number: usize| load(offset_of!(libc::seccomp_data, args) + 8 * number);
+        // Jumps count the instructions that they leave out.
+        let body = [
+            load(offset_of!(libc::seccomp_data, nr)),
+            code(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, !X32),
+            if_equal(add, 12, 0),
+            if_equal(request, 11, 0),
+            if_equal(control, 10, 0),
+            if_equal(CLONE3, 10, 0),
+            if_equal(calls.device, 4, 0),
+            if_equal(clone, 1, 0),
+            if_equal(unshare, 0, 5),
+            argument(0),
+            code(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 4, 3, flags),
+            argument(1),
+            if_equal(type_one, 2, 0),
+            if_equal(paste, 1, 0),
+            end(libc::SECCOMP_RET_ALLOW),
+            end(libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned()),
+            end(libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned()),
+        ];
+        let length = u8::try_from(body.len()).unwrap_or(u8::MAX);
+        program.push(load(offset_of!(libc::seccomp_data, arch)));
+        program.push(if_equal(calls.audit, 0, length));
+        program.extend(body);
+    }
+    program.push(end(libc::SECCOMP_RET_ALLOW));
+    program
+}
+
+fn code(code: u32, jt: u8, jf: u8, k: u32) -> Instruction {
+    let code = u16::try_from(code).unwrap_or(0);
+    Instruction { code, jt, jf, k }
+}
+
+/// Loads a word of `seccomp_data`; of its arguments, which are little endian, the low half.
+fn load(offset: usize) -> Instruction {
+    let offset = u32::try_from(offset).unwrap_or(u32::MAX);
+    code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, offset)
+}
+
+fn if_equal(value: u32, yes: u8, no: u8) -> Instruction {
+    code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, yes, no, value)
+}
+
+fn end(what: u32) -> Instruction {
+    code(libc::BPF_RET | libc::BPF_K, 0, 0, what)
+}
