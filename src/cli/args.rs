@@ -166,7 +166,7 @@ pub struct CheckArgs {
 
     /// The longest time for everything, for example 30m: what is known by then is reported
     ///
-    /// As after Ctrl-C: exit code 1 where something differs, else 125, and --resume goes on.
+    /// Exit code 1 where something differs, else 125 (after Ctrl-C: 130). --resume goes on.
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Search")]
     pub time_limit: Option<Duration>,
 
@@ -221,7 +221,8 @@ pub struct CheckArgs {
     /// `decides`: it counts as any other, right for what is built from a git checkout, which keeps
     /// none of them. `apart`: it is told apart and does not count, right for sources that come in
     /// an archive with their times, modes and owners. By default `reprobe.toml` says so, else the
-    /// kind of project (Debian source packages: apart), else it decides.
+    /// kind of project (Debian source packages, also where COMMAND starts their builder: apart), else
+    /// it decides.
     #[arg(long, value_name = "decides|apart", value_parser = checkout, help_heading = "Results")]
     pub checkout: Option<Checkout>,
 

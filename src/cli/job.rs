@@ -9,7 +9,7 @@ use super::args::CheckArgs;
 use super::config::{Config, KnownLimit};
 use super::exit::Failure;
 use super::kinds;
-use super::preset::Preset;
+use super::preset::{self, Preset};
 use crate::model::{Build, Checkout, OutputSelection, OutputsFrom};
 use crate::snapshot::walk::sorted_entries;
 
@@ -52,6 +52,7 @@ impl Job {
         let mut checkout = Checkout::default();
         let named = shell(&args.command).or(config.command);
         let command = if let Some(command) = named {
+            checkout = preset::checkout_of(&source, &command);
             command
         } else {
             let preset =

@@ -59,6 +59,9 @@ struct Recipe {
     notes: Vec<String>,
 }
 
+/// What builds Debian packages.
+const DEBIAN: &[&str] = &["dpkg-buildpackage", "debuild", "debian/rules", "dpkg-deb"];
+
 /// All kinds, in the order of precedence.
 const KINDS: &[Kind] = &[
     Kind {
@@ -103,6 +106,17 @@ const KINDS: &[Kind] = &[
         build: |_| Ok(Recipe::of(&["make", "dist"], &["*.tar.*"])),
     },
 ];
+
+/// Whether a difference by the checkout alone decides for a command that the caller gave: as for the kind
+/// of project whose builder it starts.
+pub fn checkout_of(directory: &Path, command: &[String]) -> Checkout {
+    let starts = |builder: &&str| command.iter().any(|word| word.contains(builder));
+    if DEBIAN.iter().any(starts) && directory.join("debian/rules").exists() {
+        Checkout::Apart
+    } else {
+        Checkout::default()
+    }
+}
 
 /// The preset for the project in `directory`; `None` where no kind fits.
 pub fn recognise(directory: &Path) -> Result<Option<Preset>, Error> {
@@ -478,6 +492,18 @@ mod tests {
 
     fn recognised(files: &[(&str, &str)]) -> Option<Preset> {
         recognise(project(files).path()).unwrap()
+    }
+
+    #[test]
+    fn who_names_the_builder_of_debian_packages_is_answered_as_who_names_nothing() {
+        let tree = tempfile::tempdir().unwrap();
+        let of = |line: &str| checkout_of(tree.path(), &["sh", "-ec", line].map(str::to_owned));
+        assert_eq!(of("dpkg-buildpackage -b"), Checkout::Decides);
+        std::fs::create_dir(tree.path().join("debian")).unwrap();
+        std::fs::write(tree.path().join("debian/rules"), "").unwrap();
+        assert_eq!(of("dpkg-buildpackage -b"), Checkout::Apart);
+        assert_eq!(of("cd . && debian/rules binary"), Checkout::Apart);
+        assert_eq!(of("make dist"), Checkout::Decides);
     }
 
     #[test]

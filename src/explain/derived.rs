@@ -204,17 +204,15 @@ fn list_of_checksums(
             path.replace(own.as_str(), control)
         });
         let listed = listed(findings, finding, &path)?;
-        let own = case
-            .ledger
-            .control()
-            .and_then(|control| Some(&control.elements.get(&listed)?.value));
+        let control = case.ledger.control();
+        let own = |element| Some(&control?.elements.get(element)?.value);
         if in_control.contains(line) {
-            recomputed &= match (&entry.checksum, own) {
+            recomputed &= match (&entry.checksum, listed.first().and_then(own)) {
                 (Checksum::Sha256(listed), Some(Value::Digest { sha256, .. })) => listed == sha256,
                 _ => false,
             };
         }
-        followed.insert(listed);
+        followed.extend(listed);
     }
     if followed.is_empty() {
         return None;
@@ -310,24 +308,42 @@ fn entry(line: &str) -> Option<Entry<'_>> {
     (hexadecimal && !path.is_empty()).then_some(Entry { path, checksum })
 }
 
-/// The element that a list names, in the same output or beside it.
-fn listed(findings: &[Finding], list: &Finding, path: &str) -> Option<Element> {
+/// The element that a list names, in the same output or beside it; of an archive, what differs in it.
+fn listed(findings: &[Finding], list: &Finding, path: &str) -> Option<Vec<Element>> {
     let path = path.strip_prefix("./").unwrap_or(path);
     let output = |element: &str| {
         element
             .split_once("!/")
             .map(|(output, _)| output.to_owned())
     };
-    let fits = |other: &&Finding| {
-        let ends = other.element.strip_suffix(path);
-        let content = other.field == Field::CONTENT.as_str();
-        content
-            && other.state == FindingState::Certified
-            && other.element != list.element
-            && output(&other.element) == output(&list.element)
-            && ends.is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    let beside =
+        |element: &str| element != list.element && output(element) == output(&list.element);
+    let ends = |element: &str| {
+        let before = element.strip_suffix(path);
+        before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
     };
-    findings.iter().find(fits).map(element_of)
+    let is_it = |other: &&Finding| {
+        other.field == Field::CONTENT.as_str()
+            && other.state == FindingState::Certified
+            && beside(&other.element)
+            && ends(&other.element)
+    };
+    if let Some(found) = findings.iter().find(is_it) {
+        return Some(vec![element_of(found)]);
+    }
+    let is_in_it = |other: &&Finding| {
+        let mut archives = other.element.match_indices("!/");
+        archives.any(|(at, _)| {
+            let archive = other.element.get(..at);
+            archive.is_some_and(|archive| ends(archive) && beside(archive))
+        })
+    };
+    // Where something in it is not understood, it is not known what the list follows.
+    let within: Vec<&Finding> = findings.iter().filter(is_in_it).collect();
+    let known = within
+        .iter()
+        .all(|found| matches!(found.state, FindingState::Certified | FindingState::Derived));
+    (known && !within.is_empty()).then(|| within.into_iter().map(element_of).collect())
 }
 
 /// URL-safe base64 without padding (RFC 4648, section 5), which wheels use, as hexadecimal.

@@ -126,7 +126,7 @@ fn clock(findings: &Findings) -> &str {
         "stepped" | "creeping" if findings.clock_moved.is_some() => {
             "held, but it was not the same in all builds (see the notes)"
         }
-        "stepped" => "held, and the same for every build",
+        "stepped" => "held, and the same for every build that does not vary it",
         "creeping" => "held, and crept on with the build",
         other => other,
     }
