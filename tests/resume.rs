@@ -388,6 +388,45 @@ fn a_session_that_is_stopped_says_what_it_knows_and_goes_on_to_the_same_findings
 }
 
 #[test]
+fn a_session_that_is_stopped_while_it_looks_for_causes_says_that_some_may_be_missing() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    let place = Place::new();
+    let json = place.state.path().join("found.json");
+    let words = [
+        &["check", "--only", "file-order", "-j", "1", "-o", "same"] as &[&str],
+        &[
+            "--json",
+            json.to_str().unwrap(),
+            "--",
+            "sleep 0.3; find . > same",
+        ],
+    ]
+    .concat();
+    let (code, text) = place.run(&words);
+    assert_eq!(code, Some(1), "{text}");
+    // What is looked for after the search stands in no journal.
+    let searched = place.recorded(1).unwrap().trials.len();
+    let child = place
+        .reprobe(&words)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let ended = || place.recorded(2).map_or(0, |session| session.trials.len());
+    while ended() < searched && began.elapsed() < Duration::from_mins(1) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+    let (code, text) = said(&child.wait_with_output().unwrap());
+    assert_eq!(code, Some(130), "{text}");
+    assert!(text.contains("the culprits are all found"), "{text}");
+    assert_eq!(read(&json)["complete"], false);
+}
+
+#[test]
 fn at_the_end_of_its_time_nothing_is_reproducible_and_nothing_cleared() {
     let place = Place::new();
     let json = place.state.path().join("found.json");

@@ -123,6 +123,12 @@ pub fn findings(case: Case<'_>, contents: Contents<'_>) -> Findings {
         None if is_unstable => notes.push(OUT_OF_REACH.into()),
         None => {}
     }
+    if let Some(stopped) = case.stopped.as_ref().filter(|_| case.searched) {
+        notes.push(format!(
+            "{stopped}: the culprits are all found; causes, parts of levels and remedies that would have \
+             been tried next may be missing"
+        ));
+    }
     notes.extend(case.tried.as_ref().map(Tried::note));
     notes.extend(verdict::unread(case.ledger));
     notes.extend(
