@@ -4,11 +4,7 @@
 //! Every probe reaches something where nothing holds it: 36 of them did for root before its builds lost
 //! the powers that `src/sandbox/apply/powers.rs` lists (the others were held already).
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "tests fail by panicking and say why they skip"
-)]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::fs;
 use std::path::Path;

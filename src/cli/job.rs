@@ -49,7 +49,7 @@ impl Job {
         let mut notes = Vec::new();
         let mut chosen = None;
         let mut preset_outputs = Vec::new();
-        let mut checkout = Checkout::default();
+        let checkout;
         let named = shell(&args.command).or(config.command);
         let command = if let Some(command) = named {
             checkout = preset::checkout_of(&source, &command);

@@ -14,7 +14,7 @@ use super::{Step, refused};
 /// `SETGID`, `SETUID`, `SETPCAP`, `NET_BIND_SERVICE`, `NET_RAW`, `SYS_CHROOT`, `MKNOD` (no mount of a
 /// trial lets devices be opened but those of its /dev), `AUDIT_WRITE`, `SETFCAP`.
 ///
-/// Not among them: `DAC_READ_SEARCH` (open_by_handle_at(2) leads out of every root directory),
+/// Not among them: `DAC_READ_SEARCH` (`open_by_handle_at(2)` leads out of every root directory),
 /// `SYS_PTRACE` (the first process of the trial has descriptors of the host), `SYS_ADMIN` (a new
 /// /proc or control group can be written to).
 const KEPT: [u32; 14] = [0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31];
