@@ -499,8 +499,8 @@ mod tests {
         let tree = tempfile::tempdir().unwrap();
         let of = |line: &str| checkout_of(tree.path(), &["sh", "-ec", line].map(str::to_owned));
         assert_eq!(of("dpkg-buildpackage -b"), Checkout::Decides);
-        std::fs::create_dir(tree.path().join("debian")).unwrap();
-        std::fs::write(tree.path().join("debian/rules"), "").unwrap();
+        fs::create_dir(tree.path().join("debian")).unwrap();
+        fs::write(tree.path().join("debian/rules"), "").unwrap();
         assert_eq!(of("dpkg-buildpackage -b"), Checkout::Apart);
         assert_eq!(of("cd . && debian/rules binary"), Checkout::Apart);
         assert_eq!(of("make dist"), Checkout::Decides);
