@@ -113,27 +113,31 @@ fn has_others(tracees: &Tracees, process: u32, parent: u32) -> bool {
     if others.is_empty() {
         return false;
     }
-    // A pipe that the parent holds as well leads out of all of them.
-    let common = pipes(tracees, parent, &[0, 1, 2]);
-    let own = pipes(tracees, process, &[0, 1]);
-    // Many programs close their output before they end.
-    let has_closed = readlinkat(tracees.proc(), format!("{process}/fd/1").as_str()).is_err();
+    // A pipe that the parent holds as well is none between its children.
+    let common = pipes(tracees, parent);
+    let own = &pipes(tracees, process) - &common;
+    // Many programs close their output before they end, some their input as well; and who has just begun
+    // has its input elsewhere.
+    let is_open = |process: u32, number: i32| {
+        readlinkat(tracees.proc(), format!("{process}/fd/{number}").as_str()).is_ok()
+    };
+    let has_closed = !is_open(process, 1);
     let is_piped = |other: &u32| {
-        let numbers = tracees.descriptors(*other).unwrap_or_default();
-        let shared = &pipes(tracees, *other, &numbers) - &common;
-        let input = || &pipes(tracees, *other, &[0]) - &common;
-        !shared.is_disjoint(&own) || has_closed && !input().is_empty()
+        let shared = &pipes(tracees, *other) - &common;
+        let ends = || !is_open(*other, 0) && !is_open(*other, 1);
+        !shared.is_disjoint(&own) || has_closed && (!shared.is_empty() || ends())
     };
     !others.iter().any(is_piped)
 }
 
-/// The pipes behind some descriptors of a process, by name (`pipe:[NUMBER]`).
-fn pipes(tracees: &Tracees, process: u32, numbers: &[i32]) -> BTreeSet<Vec<u8>> {
+/// The pipes that a process has open, by name (`pipe:[NUMBER]`).
+fn pipes(tracees: &Tracees, process: u32) -> BTreeSet<Vec<u8>> {
     let link = |number: &i32| {
         let path = format!("{process}/fd/{number}");
         let target = readlinkat(tracees.proc(), path.as_str()).ok()?;
         let target = target.into_encoded_bytes();
         target.starts_with(b"pipe:").then_some(target)
     };
+    let numbers = tracees.descriptors(process).unwrap_or_default();
     numbers.iter().filter_map(link).collect()
 }
