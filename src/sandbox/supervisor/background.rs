@@ -116,16 +116,16 @@ fn has_others(tracees: &Tracees, process: u32, parent: u32) -> bool {
     // A pipe that the parent holds as well is none between its children.
     let common = pipes(tracees, parent);
     let own = &pipes(tracees, process) - &common;
-    // Many programs close their output before they end, some their input as well; and who has just begun
-    // has its input elsewhere.
+    // Many programs close their output before they end, and their input before that; and who has just
+    // begun has its input elsewhere.
     let is_open = |process: u32, number: i32| {
         readlinkat(tracees.proc(), format!("{process}/fd/{number}").as_str()).is_ok()
     };
     let has_closed = !is_open(process, 1);
     let is_piped = |other: &u32| {
         let shared = &pipes(tracees, *other) - &common;
-        let ends = || !is_open(*other, 0) && !is_open(*other, 1);
-        !shared.is_disjoint(&own) || has_closed && (!shared.is_empty() || ends())
+        let ends = || !is_open(*other, 0) || !is_open(*other, 1);
+        !shared.is_disjoint(&own) || has_closed && !shared.is_empty() || ends()
     };
     !others.iter().any(is_piped)
 }
