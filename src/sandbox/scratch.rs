@@ -279,7 +279,7 @@ mod tests {
         symlink(elsewhere.join(LOCK), inside.join(LOCK)).unwrap();
         let shared = make("reprobe-shared", 0o777);
         let other = make("reprobe-other", 0o711);
-        let is_root = chown(&other, Some(Uid::from_raw(4242)), None).is_ok();
+        let is_root = chown(&other, Some(Uid::from_raw(54321)), None).is_ok();
         let killed = make("reprobe-killed", 0o711);
         drop(Scratch::new(parent.path()).unwrap());
         assert!(waits.exists() && elsewhere.join("precious").exists());
