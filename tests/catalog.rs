@@ -14,7 +14,7 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 use reprobe::catalog::{Catalog, FILES};
 use reprobe::model::{
-    Capabilities, Clock, Cpus, DirectoryOrder, Missing, Need, Network, Row, Setting, Slot,
+    Capabilities, Clock, Cpus, DirectoryOrder, Level, Missing, Need, Network, Row, Setting, Slot,
     UserIdentity, Varies,
 };
 use reprobe::plan::{self, Hold, Plan, Request, Why, plan};
@@ -144,6 +144,14 @@ fn every_shipped_variation_says_whether_it_is_of_the_checkout_or_of_the_machine(
     );
 }
 
+/// The first varied level of a variation.
+fn first_level(variation: &str, wanted: &Request) -> Level {
+    let plan = planned(&able(), wanted);
+    let mut variations = plan.variations.into_iter();
+    let found = variations.find(|one| one.name == variation).unwrap();
+    found.varied.into_iter().next().unwrap()
+}
+
 #[test]
 fn a_level_that_leaves_the_mode_of_the_sources_as_it_is_comes_last() {
     let first = |source_mode| {
@@ -151,10 +159,7 @@ fn a_level_that_leaves_the_mode_of_the_sources_as_it_is_comes_last() {
             source_mode,
             ..request()
         };
-        let plan = planned(&able(), &wanted);
-        let mut variations = plan.variations.iter();
-        let modes = variations.find(|v| v.name == "source-mode").unwrap();
-        modes.varied[0].name.clone()
+        first_level("source-mode", &wanted).name
     };
     assert_eq!(first(0o755), "group-writable");
     assert_eq!(first(0o2755), "group-writable");
@@ -169,10 +174,7 @@ fn sources_of_the_caller_become_somebody_elses_and_those_of_others_the_builders(
             source_owner,
             ..request()
         };
-        let plan = planned(&able(), &wanted);
-        let mut variations = plan.variations.iter();
-        let owner = variations.find(|v| v.name == "source-owner").unwrap();
-        plan::describe_level(&owner.varied[0])
+        plan::describe_level(&first_level("source-owner", &wanted))
     };
     let other = "sources of vary-ownrzoqa (45673), group vary-ogrpzoqa (56734)";
     assert_eq!(level((0, 0)), other);

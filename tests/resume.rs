@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use reprobe::model::TrialId;
 use reprobe::store::{Recorded, TrialEvent, recorded};
 use serde_json::Value;
@@ -336,11 +338,34 @@ fn statuses(found: &Value) -> Vec<&str> {
     tried.map(|one| one["status"].as_str().unwrap()).collect()
 }
 
+/// Sends a signal to a check when so many trials of its session have ended; how it ends.
+fn stopped(
+    place: &Place,
+    mut command: Command,
+    (session, trials): (u32, usize),
+    signal: Signal,
+) -> (Option<i32>, String) {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let ended = || {
+        place
+            .recorded(session)
+            .map_or(0, |session| session.trials.len())
+    };
+    while ended() < trials && began.elapsed() < Duration::from_mins(1) {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+    said(&child.wait_with_output().unwrap())
+}
+
 #[test]
 fn a_session_that_is_stopped_says_what_it_knows_and_goes_on_to_the_same_findings() {
-    use nix::sys::signal::{Signal, kill};
-    use nix::unistd::Pid;
-
     let whole = {
         let place = Place::new();
         let json = place.state.path().join("found.json");
@@ -357,19 +382,8 @@ fn a_session_that_is_stopped_says_what_it_knows_and_goes_on_to_the_same_findings
         let place = Place::new();
         let json = place.state.path().join("found.json");
         let path = json.to_str().unwrap();
-        let child = slow(&place, &["--json", path])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let began = Instant::now();
-        let ended = || place.recorded(1).map_or(0, |session| session.trials.len());
-        while ended() < trials && began.elapsed() < Duration::from_mins(1) {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let pid = Pid::from_raw(child.id().cast_signed());
-        kill(pid, signal).unwrap();
-        let (code, text) = said(&child.wait_with_output().unwrap());
+        let child = slow(&place, &["--json", path]);
+        let (code, text) = stopped(&place, child, (1, trials), signal);
         assert_eq!(code, Some(128 + signal as i32), "{text}");
         assert!(text.contains("mask, who differ"), "{text}");
         assert!(text.contains(&format!("stopped by {signal}")), "{text}");
@@ -389,38 +403,20 @@ fn a_session_that_is_stopped_says_what_it_knows_and_goes_on_to_the_same_findings
 
 #[test]
 fn a_session_that_is_stopped_while_it_looks_for_causes_says_that_some_may_be_missing() {
-    use nix::sys::signal::{Signal, kill};
-    use nix::unistd::Pid;
-
     let place = Place::new();
     let json = place.state.path().join("found.json");
     let words = [
         &["check", "--only", "file-order", "-j", "1", "-o", "same"] as &[&str],
-        &[
-            "--json",
-            json.to_str().unwrap(),
-            "--",
-            "sleep 0.3; find . > same",
-        ],
+        &["--seed", "5", "--json", json.to_str().unwrap()],
+        &["--", "sleep 0.3; find . > same"],
     ]
     .concat();
     let (code, text) = place.run(&words);
     assert_eq!(code, Some(1), "{text}");
     // What is looked for after the search stands in no journal.
     let searched = place.recorded(1).unwrap().trials.len();
-    let child = place
-        .reprobe(&words)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let began = Instant::now();
-    let ended = || place.recorded(2).map_or(0, |session| session.trials.len());
-    while ended() < searched && began.elapsed() < Duration::from_mins(1) {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
-    let (code, text) = said(&child.wait_with_output().unwrap());
+    let child = place.reprobe(&words);
+    let (code, text) = stopped(&place, child, (2, searched), Signal::SIGINT);
     assert_eq!(code, Some(130), "{text}");
     assert!(text.contains("the culprits are all found"), "{text}");
     assert_eq!(read(&json)["complete"], false);

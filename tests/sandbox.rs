@@ -8,6 +8,8 @@
     reason = "a test that cannot go on fails; clippy takes helpers of tests for production code"
 )]
 
+mod ordinary;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -1431,24 +1433,7 @@ fn every_step_of_the_set_up_can_be_printed() {
 /// Runs all of this once more as somebody who is not root.
 #[test]
 fn all_of_it_holds_for_an_ordinary_user() {
-    if !nix::unistd::geteuid().is_root() || std::env::var_os("REPROBE_TEST_VICTIM").is_some() {
-        return;
-    }
-    let home = tempfile::tempdir().unwrap();
-    std::os::unix::fs::chown(home.path(), Some(1000), Some(1000)).unwrap();
-    let output = std::process::Command::new("setpriv")
-        .args(["--reuid=1000", "--regid=1000", "--clear-groups"])
-        .arg(std::env::current_exe().unwrap())
-        .env("HOME", home.path())
-        .env("TMPDIR", home.path())
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-        .env_remove("CARGO_HOME")
-        .env_remove("RUSTUP_HOME")
-        .current_dir("/")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}");
+    ordinary::again();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::config;
@@ -176,6 +176,9 @@ pub(super) fn seed(given: Option<u64>) -> Result<u64, Failure> {
 
 /// A request for everything, unless the caller narrows it.
 pub(super) fn request(source: &Path, seed: u64) -> plan::Request {
+    // Without it, the session says why.
+    let metadata = source.metadata();
+    let metadata = metadata.as_ref();
     plan::Request {
         only: None,
         skip: Vec::new(),
@@ -185,11 +188,8 @@ pub(super) fn request(source: &Path, seed: u64) -> plan::Request {
         network: false,
         clock: plan::Hold::default(),
         source_name: source.file_name().unwrap_or("source".as_ref()).to_owned(),
-        // Without it, the session says why.
-        source_owner: source
-            .metadata()
-            .map_or((0, 0), |metadata| (metadata.uid(), metadata.gid())),
-        source_mode: source.metadata().map_or(0o755, |metadata| metadata.mode()),
+        source_owner: metadata.map_or((0, 0), |metadata| (metadata.uid(), metadata.gid())),
+        source_mode: metadata.map_or(0o755, MetadataExt::mode),
     }
 }
 

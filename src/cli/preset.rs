@@ -59,15 +59,16 @@ struct Recipe {
     notes: Vec<String>,
 }
 
-/// What builds Debian packages.
-const DEBIAN: &[&str] = &["dpkg-buildpackage", "debuild", "debian/rules", "dpkg-deb"];
+/// What gives Debian's source packages away, and what builds them.
+const DEBIAN: &[&str] = &["debian/rules"];
+const DEBIAN_BUILDERS: &[&str] = &["dpkg-buildpackage", "debuild", "debian/rules", "dpkg-deb"];
 
 /// All kinds, in the order of precedence.
 const KINDS: &[Kind] = &[
     Kind {
         name: "debian",
         checkout: Checkout::Apart,
-        marker: |directory| Ok(present(directory, &["debian/rules"])),
+        marker: |directory| Ok(present(directory, DEBIAN)),
         build: |_| {
             Ok(Recipe::of(
                 &["dpkg-buildpackage", "-b", "-us", "-uc"],
@@ -111,7 +112,7 @@ const KINDS: &[Kind] = &[
 /// of project whose builder it starts.
 pub fn checkout_of(directory: &Path, command: &[String]) -> Checkout {
     let starts = |builder: &&str| command.iter().any(|word| word.contains(builder));
-    if DEBIAN.iter().any(starts) && directory.join("debian/rules").exists() {
+    if DEBIAN_BUILDERS.iter().any(starts) && present(directory, DEBIAN).is_some() {
         Checkout::Apart
     } else {
         Checkout::default()

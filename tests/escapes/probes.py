@@ -26,6 +26,15 @@ def syscall(number, *arguments):
     return call(libc.syscall(ctypes.c_long(number), *arguments))
 
 
+def refused_only(by, number, *arguments):
+    """A call with arguments that cannot succeed: other errors than these say that it was allowed."""
+    try:
+        syscall(number, *arguments)
+    except OSError as error:
+        if error.errno in by:
+            raise
+
+
 def mounted(kind, flags=0, source=None, data=None):
     at = tempfile.mkdtemp(dir=os.getcwd())
     text = lambda word: word and word.encode()
@@ -95,7 +104,8 @@ def environment_of_the_first_process():
 @probe
 def attach_to_the_first_process():
     call(libc.ptrace(16, 1, 0, 0))
-    call(libc.ptrace(17, 1, 0, 0))
+    # It may not have stopped yet; with the end of this process it goes on in any case.
+    libc.ptrace(17, 1, 0, 0)
     return "ptrace"
 
 @probe
@@ -198,8 +208,7 @@ def fresh_proc():
 
 @probe
 def fresh_sysfs():
-    at = mounted("sysfs")
-    return os.access(at + "/kernel/uevent_helper", os.W_OK) and at or at
+    return mounted("sysfs")
 
 @probe
 def fresh_control_groups():
@@ -213,29 +222,15 @@ def old_control_groups():
     open(at + "/release_agent", "r+").close()
     return at
 
-@probe
-def fresh_devices():
-    return mounted("devtmpfs")
+def named(name, function):
+    function.__name__ = name
+    PROBES.append(function)
 
-@probe
-def fresh_debugfs():
-    return mounted("debugfs")
+def fresh(kind):
+    return lambda: mounted(kind)
 
-@probe
-def fresh_tracefs():
-    return mounted("tracefs")
-
-@probe
-def fresh_securityfs():
-    return mounted("securityfs")
-
-@probe
-def fresh_bpffs():
-    return mounted("bpf")
-
-@probe
-def fresh_binfmt():
-    return mounted("binfmt_misc")
+for name, kind in ("devices", "devtmpfs"), ("debugfs", "debugfs"), ("tracefs", "tracefs"), ("securityfs", "securityfs"), ("bpffs", "bpf"), ("binfmt", "binfmt_misc"):
+    named("fresh_" + name, fresh(kind))
 
 @probe
 def fresh_queues():
@@ -254,11 +249,7 @@ def open_by_handle():
     handle = struct.pack("Ii128s", 8, 1, struct.pack("II", 2, 0))
     buffer = ctypes.create_string_buffer(handle)
     fd = os.open(".", os.O_RDONLY)
-    try:
-        syscall(304, fd, buffer, os.O_RDONLY)
-    except OSError as error:
-        if error.errno in (1, 95):
-            raise
+    refused_only((1, 95), 304, fd, buffer, os.O_RDONLY)
     return "open_by_handle_at"
 
 def device(at):
@@ -270,14 +261,12 @@ def device(at):
         finally:
             os.unlink(path)
         return path
-    make.__name__ = "device_in_" + at.strip("/.").replace("/", "_")
     return make
 
-for at in "/tmp", "/var/tmp", "/run", "/dev/shm", "/", "/etc", os.getcwd(), os.path.dirname(os.getcwd()), os.environ.get("HOME", "/root"):
-    made = device(at)
-    if at in (os.getcwd(), os.path.dirname(os.getcwd()), os.environ.get("HOME", "/root")):
-        made.__name__ = "device_in_" + {os.getcwd(): "source"}.get(at, "parent" if at == os.path.dirname(os.getcwd()) else "home")
-    PROBES.append(made)
+PLACES = {at.strip("/").replace("/", "_"): at for at in ("/tmp", "/var/tmp", "/run", "/dev/shm", "/etc")}
+PLACES |= {"root": "/", "source": os.getcwd(), "parent": os.path.dirname(os.getcwd()), "home": os.environ.get("HOME", "/root")}
+for name, at in PLACES.items():
+    named("device_in_" + name, device(at))
 
 @probe
 def device_on_a_file_system_of_its_own():
@@ -345,20 +334,12 @@ def bpf():
 
 @probe
 def load_a_module():
-    try:
-        syscall(175, b"", 0, b"")
-    except OSError as error:
-        if error.errno in (1, 38):
-            raise
+    refused_only((1, 38), 175, b"", 0, b"")
     return "init_module"
 
 @probe
 def another_kernel():
-    try:
-        syscall(246, 0, 0, 0, 0)
-    except OSError as error:
-        if error.errno in (1, 38):
-            raise
+    refused_only((1, 38), 246, 0, 0, 0, 0)
     return "kexec_load"
 
 @probe
@@ -382,29 +363,17 @@ def kernel_log():
 
 @probe
 def accounting():
-    try:
-        syscall(163, b"/nowhere")
-    except OSError as error:
-        if error.errno in (1, 38):
-            raise
+    refused_only((1, 38), 163, b"/nowhere")
     return "acct"
 
 @probe
 def swap():
-    try:
-        syscall(167, b"/nowhere", 0)
-    except OSError as error:
-        if error.errno in (1, 38):
-            raise
+    refused_only((1, 38), 167, b"/nowhere", 0)
     return "swapon"
 
 @probe
 def quotas():
-    try:
-        syscall(179, 0x800001 << 8 & 0x7fffffff, b"/nowhere", 0, 0)
-    except OSError as error:
-        if error.errno in (1, 38, 2, 22, 15, 20):
-            raise
+    refused_only((1, 38, 2, 22, 15, 20), 179, 0x800001 << 8 & 0x7fffffff, b"/nowhere", 0, 0)
     return "quotactl"
 
 @probe
@@ -438,9 +407,7 @@ def host_processes():
 NEW_MOUNTS, NEW_GROUPS, NEW_NET, NEW_PIDS = 0x20000, 0x2000000, 0x40000000, 0x20000000
 
 def nested(name, what, flags):
-    function = in_user_namespace(what, flags)
-    function.__name__ = "nested_" + name
-    PROBES.append(function)
+    named("nested_" + name, in_user_namespace(what, flags))
 
 nested("core_pattern", lambda: wrote_back("/proc/sys/kernel/core_pattern"), NEW_MOUNTS)
 nested("fresh_proc", lambda: wrote_back(mounted("proc") + "/sys/kernel/core_pattern"), NEW_MOUNTS | NEW_PIDS)

@@ -7,7 +7,11 @@ use std::mem::offset_of;
 use nix::errno::Errno;
 
 use super::super::error::StepError;
-use super::super::sys::{self, notify, notify::Instruction};
+use super::super::sys;
+use super::super::sys::notify::{
+    self, AUDIT_ARCH_I386, AUDIT_ARCH_X86_64, IF_BITS, IF_EQUAL, Instruction, RETURN, argument_low,
+    instruction, load,
+};
 use super::{Step, refused};
 
 /// Numbers of capabilities(7) that root keeps: `CHOWN`, `DAC_OVERRIDE`, `FOWNER`, `FSETID`, `KILL`,
@@ -35,13 +39,13 @@ struct Calls {
 
 const CALLS: [Calls; 2] = [
     Calls {
-        audit: 0xc000_003e,
+        audit: AUDIT_ARCH_X86_64,
         keyrings: [248, 249, 250],
         namespaces: [56, 272],
         device: 16,
     },
     Calls {
-        audit: 0x4000_0003,
+        audit: AUDIT_ARCH_I386,
         keyrings: [286, 287, 288],
         namespaces: [120, 310],
         device: 54,
@@ -53,6 +57,8 @@ const CLONE3: u32 = 435;
 const TYPING: [u32; 2] = [0x5412, 0x541c];
 /// What tells the calls of x32 from those of x86-64.
 const X32: u32 = 0x4000_0000;
+
+const WITHOUT: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
 
 /// Leaves the next program of this process without the powers over the host that builds do not need.
 pub(super) fn drop_powers() -> Step {
@@ -75,11 +81,10 @@ fn refusals() -> Vec<Instruction> {
         let [clone, unshare] = calls.namespaces;
         let flags = libc::CLONE_NEWCGROUP.cast_unsigned();
         let [type_one, paste] = TYPING;
-        let argument = |number: usize| load(offset_of!(libc::seccomp_data, args) + 8 * number);
         // Jumps count the instructions that they leave out.
         let body = [
             load(offset_of!(libc::seccomp_data, nr)),
-            code(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, !X32),
+            instruction(WITHOUT, 0, 0, !X32),
             if_equal(add, 12, 0),
             if_equal(request, 11, 0),
             if_equal(control, 10, 0),
@@ -87,9 +92,9 @@ fn refusals() -> Vec<Instruction> {
             if_equal(calls.device, 4, 0),
             if_equal(clone, 1, 0),
             if_equal(unshare, 0, 5),
-            argument(0),
-            code(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 4, 3, flags),
-            argument(1),
+            load(argument_low(0)),
+            instruction(IF_BITS, 4, 3, flags),
+            load(argument_low(1)),
             if_equal(type_one, 2, 0),
             if_equal(paste, 1, 0),
             end(libc::SECCOMP_RET_ALLOW),
@@ -105,21 +110,10 @@ fn refusals() -> Vec<Instruction> {
     program
 }
 
-fn code(code: u32, jt: u8, jf: u8, k: u32) -> Instruction {
-    let code = u16::try_from(code).unwrap_or(0);
-    Instruction { code, jt, jf, k }
-}
-
-/// Loads a word of `seccomp_data`; of its arguments, which are little endian, the low half.
-fn load(offset: usize) -> Instruction {
-    let offset = u32::try_from(offset).unwrap_or(u32::MAX);
-    code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, offset)
-}
-
 fn if_equal(value: u32, yes: u8, no: u8) -> Instruction {
-    code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, yes, no, value)
+    instruction(IF_EQUAL, yes, no, value)
 }
 
 fn end(what: u32) -> Instruction {
-    code(libc::BPF_RET | libc::BPF_K, 0, 0, what)
+    instruction(RETURN, 0, 0, what)
 }

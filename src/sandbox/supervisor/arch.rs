@@ -1,10 +1,7 @@
 //! What depends on the processor: which calls are trapped, under which numbers, for which
 //! arguments. One table per ABI; another architecture is one more file beside this one.
 
-/// `AUDIT_ARCH_X86_64` of `linux/audit.h`: the ELF machine, 64 bits, little endian.
-const AUDIT_ARCH_X86_64: u32 = libc::EM_X86_64 as u32 | 0x8000_0000 | 0x4000_0000;
-/// `AUDIT_ARCH_I386`.
-const AUDIT_ARCH_I386: u32 = libc::EM_386 as u32 | 0x4000_0000;
+use crate::sandbox::sys::notify::{AUDIT_ARCH_I386, AUDIT_ARCH_X86_64};
 
 /// What a trapped call is, whatever its number. `Wide` says that its times have 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -65,8 +65,7 @@ fn is_awaited(tracees: &Tracees, process: u32, parent: u32, takes_long: impl Fn(
     if tracees.threads(parent).is_ok_and(|threads| threads > 1) {
         return false;
     }
-    let since = Instant::now();
-    let computed = computed(tracees, parent);
+    let mut first = None;
     loop {
         // Nobody to go on.
         let Ok(line) = tracees.read_proc(&format!("{parent}/syscall")) else {
@@ -80,8 +79,9 @@ fn is_awaited(tracees: &Tracees, process: u32, parent: u32, takes_long: impl Fn(
             Some(Blocked::Sleeps | Blocked::Timed) => return false,
             _ => {}
         }
-        let spent = self::computed(tracees, parent).saturating_sub(computed);
-        if spent > COMPUTES || since.elapsed() > PATIENCE {
+        let now = computed(tracees, parent);
+        let (since, before) = *first.get_or_insert_with(|| (Instant::now(), now));
+        if now.saturating_sub(before) > COMPUTES || since.elapsed() > PATIENCE {
             return false;
         }
         takes_long();

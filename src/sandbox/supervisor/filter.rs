@@ -5,13 +5,11 @@
 use std::mem::offset_of;
 
 use super::arch::{Abi, Purpose, Test, Trap};
-use crate::sandbox::sys::notify::Instruction;
+use crate::sandbox::sys::notify::{
+    self, IF_BITS, IF_EQUAL, Instruction, RETURN, instruction, load,
+};
 
-const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
-const IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-const IF_BITS: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
 const GO: u32 = libc::BPF_JMP | libc::BPF_JA | libc::BPF_K;
-const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
 
 /// The program that traps what serves `purposes` and allows everything else.
 pub(super) fn program(abis: &[Abi], purposes: &[Purpose]) -> Vec<Instruction> {
@@ -87,11 +85,7 @@ fn low_half(value: u64) -> u32 {
 }
 
 fn argument_low(argument: u32) -> usize {
-    offset_of!(libc::seccomp_data, args) + 8 * usize::try_from(argument).unwrap_or(0)
-}
-
-fn load(offset: usize) -> Instruction {
-    instruction(LOAD, 0, 0, u32::try_from(offset).unwrap_or(0))
+    notify::argument_low(usize::try_from(argument).unwrap_or(0))
 }
 
 fn length(code: &[Instruction]) -> u32 {
@@ -102,19 +96,11 @@ fn short(code: &[Instruction]) -> u8 {
     u8::try_from(code.len()).unwrap_or(u8::MAX)
 }
 
-fn instruction(code: u32, jt: u8, jf: u8, k: u32) -> Instruction {
-    Instruction {
-        code: u16::try_from(code).unwrap_or(0),
-        jt,
-        jf,
-        k,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sandbox::supervisor::arch::Call;
+    use crate::sandbox::sys::notify::LOAD;
 
     /// What the kernel would do: a few lines of `bpf(4)`.
     fn run(program: &[Instruction], arch: u32, nr: u32, args: [u64; 6]) -> u32 {

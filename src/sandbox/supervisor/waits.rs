@@ -159,11 +159,9 @@ pub(super) fn exit(supervisor: &Supervisor, event: &Event) -> Answer {
     };
     if let Some(clockwork) = &supervisor.clock {
         clockwork.ends(&supervisor.tracees, event.tid, || supervisor.takes_long());
-    }
-    if let Some(clockwork) = &supervisor.clock
-        && let ended @ 1.. = ended_steps(supervisor, programs, event.tid)
-    {
-        end_of_steps(supervisor, clockwork, ended);
+        if let ended @ 1.. = ended_steps(supervisor, programs, event.tid) {
+            end_of_steps(supervisor, clockwork, ended);
+        }
     }
     programs.forget(event.tid);
     Answer::Continue

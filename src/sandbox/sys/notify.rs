@@ -8,6 +8,38 @@ use nix::errno::Errno;
 /// One instruction of classic BPF, as `seccomp(2)` takes them.
 pub(in crate::sandbox) type Instruction = libc::sock_filter;
 
+/// `AUDIT_ARCH_X86_64` of `linux/audit.h`: the ELF machine, 64 bits, little endian.
+pub(in crate::sandbox) const AUDIT_ARCH_X86_64: u32 =
+    libc::EM_X86_64 as u32 | 0x8000_0000 | 0x4000_0000;
+/// `AUDIT_ARCH_I386`.
+pub(in crate::sandbox) const AUDIT_ARCH_I386: u32 = libc::EM_386 as u32 | 0x4000_0000;
+
+/// Codes of instructions that filters are made of.
+pub(in crate::sandbox) const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+pub(in crate::sandbox) const IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+pub(in crate::sandbox) const IF_BITS: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
+pub(in crate::sandbox) const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+
+/// An instruction; where it compares, it leaves out `jt` others if that is true and `jf` if not.
+pub(in crate::sandbox) fn instruction(code: u32, jt: u8, jf: u8, k: u32) -> Instruction {
+    Instruction {
+        code: u16::try_from(code).unwrap_or(0),
+        jt,
+        jf,
+        k,
+    }
+}
+
+/// Loads a word of `seccomp_data`.
+pub(in crate::sandbox) fn load(offset: usize) -> Instruction {
+    instruction(LOAD, 0, 0, u32::try_from(offset).unwrap_or(0))
+}
+
+/// Where the low half of an argument stands in `seccomp_data`.
+pub(in crate::sandbox) fn argument_low(argument: usize) -> usize {
+    std::mem::offset_of!(libc::seccomp_data, args) + 8 * argument
+}
+
 /// A system call that waits for an answer.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::sandbox) struct Notification {
