@@ -546,6 +546,31 @@ fn estimates(truth: &Truth, options: &Options) -> Vec<(usize, usize)> {
 }
 
 #[test]
+fn a_clean_build_takes_as_many_trials_as_was_said() {
+    for (factors, repeats) in [(14, 1), (14, 3), (1, 1)] {
+        for levels in [1, 2] {
+            let mut options = options(factors);
+            options.repeats = repeats;
+            for factor in &mut options.factors {
+                factor.levels = levels;
+            }
+            let mut search = Search::new(options);
+            let mut done = 0;
+            let said = search.if_clean().unwrap();
+            while let Step::Run(tries) = search.next() {
+                assert_eq!(search.if_clean(), Some(said - done));
+                for attempt in tries {
+                    let seen = Observation::Built(vec![Seen::Value(0)]);
+                    search.record(TrialId(done), &attempt, seen);
+                    done += 1;
+                }
+            }
+            assert_eq!((said, search.if_clean()), (done, Some(0)));
+        }
+    }
+}
+
+#[test]
 fn the_estimate_of_what_is_left_shrinks() {
     let builds = [
         builds(vec![sets(&[&[0]])]),

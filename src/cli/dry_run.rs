@@ -7,7 +7,7 @@ use crate::model::{OutputSelection, escape_bytes};
 use crate::plan::{Plan, describe_level};
 use crate::report::page::{Layout, Look, Page, Text};
 use crate::sandbox::{Sandbox, SetupOp};
-use crate::session;
+use crate::session::{self, Left};
 
 /// Shows it.
 pub(super) fn show(options: &session::Options, plan: &Plan) -> Result<Exit, Failure> {
@@ -21,12 +21,12 @@ pub(super) fn show(options: &session::Options, plan: &Plan) -> Result<Exit, Fail
         .map_err(|error| Failure::undecided(&error))?;
     let control = control.map_err(|error| Failure::undecided(&error))?;
     let varied = varied.map_err(|error| Failure::undecided(&error))?;
-    let trials = session::estimate(options, plan);
+    let left = session::estimate(options, plan);
     let page = page(
         options,
         plan,
         [&control, &varied],
-        trials,
+        left,
         Stream::Out.layout(),
     );
     Stream::Out.write(page.as_bytes())?;
@@ -37,7 +37,7 @@ fn page(
     options: &session::Options,
     plan: &Plan,
     [control, varied]: [&[SetupOp]; 2],
-    trials: u32,
+    left: Left,
     layout: Layout,
 ) -> String {
     let mut page = Page::new(layout);
@@ -82,12 +82,12 @@ fn page(
         varied.iter().filter(|step| !control.contains(step)),
     );
     page.gap();
-    let amount = format!(
-        "{} trials if nothing differs, about {} if something does.",
-        2 * options.repeats.max(1),
-        trials.max(3)
-    );
-    page.paragraph(0, 0, &Text::new(Look::Strong, &amount));
+    if let Left::Clean { same, differs } = left {
+        let amount = format!(
+            "{same} trials if nothing differs, about {differs} if something does, and those that look for the causes."
+        );
+        page.paragraph(0, 0, &Text::new(Look::Strong, &amount));
+    }
     page.finish()
 }
 

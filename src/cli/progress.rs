@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::model::{TrialId, TrialKind, TrialResult};
-use crate::session::Progress;
+use crate::session::{Left, Progress};
 
 use super::screen::{Stream, say};
 
@@ -200,12 +200,32 @@ fn live(event: &Progress) -> Option<String> {
             varied,
             left,
         } => Some(format!(
-            "[{}/~{}] {}",
+            "[{}/{}] {}",
             trial.0 + 1,
-            trial.0 + 1 + left,
+            goal(trial.0 + 1, *left),
             started(*trial, *kind, varied)
         )),
         _ => None,
+    }
+}
+
+/// Where a session that has begun so many trials is going.
+fn goal(begun: u32, left: Left) -> String {
+    match left {
+        Left::Clean { same, .. } => format!("{}", begun + same),
+        Left::Search(left) => format!("~{}+", begun + left),
+        Left::AtMost(left) => format!("<={}", begun + left),
+    }
+}
+
+fn more(left: Left) -> String {
+    match left {
+        Left::Clean { same, differs } => {
+            format!("{same} more if nothing differs, else about {differs}")
+        }
+        Left::Search(0) => "then the causes".to_owned(),
+        Left::Search(left) => format!("about {left} more, then the causes"),
+        Left::AtMost(left) => format!("at most {left} more"),
     }
 }
 
@@ -273,8 +293,9 @@ fn line(event: &Progress) -> Option<String> {
             varied,
             left,
         } => Some(format!(
-            "{} (about {left} more)",
-            started(*trial, *kind, varied)
+            "{} ({})",
+            started(*trial, *kind, varied),
+            more(*left)
         )),
         Progress::Ended {
             trial,
@@ -336,15 +357,25 @@ mod tests {
     #[test]
     fn lines_name_the_trial_and_what_it_varied() {
         let varied = vec!["umask=0077".to_owned(), "user=other".to_owned()];
-        let event = Progress::Started {
+        let started = |left| Progress::Started {
             trial: TrialId(4),
             kind: TrialKind::Search,
-            varied,
-            left: 3,
+            varied: varied.clone(),
+            left,
         };
-        assert_eq!(
-            line(&event).unwrap(),
-            "trial 4, searching: umask=0077 user=other (about 3 more)"
-        );
+        let clean = Left::Clean {
+            same: 1,
+            differs: 9,
+        };
+        for (left, more, place) in [
+            (clean, "1 more if nothing differs, else about 9", "[5/6]"),
+            (Left::Search(3), "about 3 more, then the causes", "[5/~8+]"),
+            (Left::AtMost(3), "at most 3 more", "[5/<=8]"),
+        ] {
+            let what = "trial 4, searching: umask=0077 user=other";
+            let event = started(left);
+            assert_eq!(line(&event).unwrap(), format!("{what} ({more})"));
+            assert_eq!(live(&event).unwrap(), format!("{place} {what}"));
+        }
     }
 }

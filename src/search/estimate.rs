@@ -8,9 +8,10 @@ use super::certificate;
 use super::classify::{self, Progress, Purpose, Wanted};
 use super::further;
 use super::hypotheses::Hypothesis;
+use super::log::Trial;
 use super::set::Set;
 use super::state::{State, halvings};
-use super::types::Step;
+use super::types::{Observation, Step};
 use super::view::{Class, View};
 use crate::model::Row;
 
@@ -50,6 +51,20 @@ impl State<'_> {
             repeats + further::left(self)
         };
         u32::try_from(needed.max(next.len()).min(room)).unwrap_or(u32::MAX)
+    }
+
+    /// How many trials are left if nothing differs in them either.
+    pub(super) fn if_clean(&self) -> Option<u32> {
+        let built = |trial: &Trial| matches!(trial.result, Observation::Built(_));
+        if self.differs() || !self.log.trials.values().all(built) {
+            return None;
+        }
+        let repeats = if self.log.trials.is_empty() {
+            2 * usize::try_from(self.options.repeats.max(1)).unwrap_or(usize::MAX)
+        } else {
+            self.missing_repeats().iter().map(|(_, count)| count).sum()
+        };
+        u32::try_from(repeats.saturating_add(further::left(self))).ok()
     }
 
     fn needed(&self) -> usize {

@@ -104,6 +104,12 @@ impl Search {
         State::new(&self.log, &self.options).verdict()
     }
 
+    /// How many trials are left if nothing differs in them either; `None` where something differs,
+    /// or a build failed.
+    pub fn if_clean(&self) -> Option<u32> {
+        State::new(&self.log, &self.options).if_clean()
+    }
+
     /// About how many trials are left, for a progress display. As long as nothing is known to
     /// differ, it is for a build with two culprits.
     pub fn estimate(&self) -> u32 {

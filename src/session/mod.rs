@@ -108,6 +108,37 @@ pub struct Origin {
     pub passed: BTreeSet<String>,
 }
 
+/// How many trials will follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing differs so far.
+    Clean {
+        /// If it stays so.
+        same: u32,
+        /// About how many else.
+        differs: u32,
+    },
+    /// About so many look for the culprits; after them others may look for the causes.
+    Search(u32),
+    /// At most so many.
+    AtMost(u32),
+}
+
+impl Left {
+    /// What is left for the trials that follow once `trials` of them have begun.
+    fn after(self, trials: u32) -> Self {
+        let fewer = |left: u32| left.saturating_sub(trials);
+        match self {
+            Self::Clean { same, differs } => Self::Clean {
+                same: fewer(same),
+                differs: fewer(differs),
+            },
+            Self::Search(left) => Self::Search(fewer(left)),
+            Self::AtMost(left) => Self::AtMost(fewer(left)),
+        }
+    }
+}
+
 /// What happens while it happens.
 #[derive(Debug, Clone)]
 pub enum Progress {
@@ -129,8 +160,8 @@ pub enum Progress {
         kind: TrialKind,
         /// What it varies, as `name=level`.
         varied: Vec<String>,
-        /// About how many trials will follow.
-        left: u32,
+        /// How many trials will follow.
+        left: Left,
     },
     /// A trial ended.
     Ended {
@@ -290,14 +321,24 @@ pub fn finish(journal: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// About how many trials a session takes if something differs.
-pub fn estimate(options: &Options, plan: &Plan) -> u32 {
-    Search::new(control::search_options(
-        options,
-        plan,
-        options.workers.unwrap_or(1),
-    ))
-    .estimate()
+/// How many trials a session will take, before the first of them.
+pub fn estimate(options: &Options, plan: &Plan) -> Left {
+    let workers = options.workers.unwrap_or(1);
+    left(&Search::new(control::search_options(
+        options, plan, workers,
+    )))
+}
+
+/// How many trials a search still takes.
+fn left(search: &Search) -> Left {
+    let about = search.estimate();
+    match search.if_clean() {
+        Some(same) => Left::Clean {
+            same,
+            differs: about.max(same),
+        },
+        None => Left::Search(about),
+    }
 }
 
 fn build_info(options: &Options) -> BuildInfo {

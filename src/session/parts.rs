@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::run::{Session, event};
-use super::{Error, Progress};
+use super::{Error, Left, Progress};
 use crate::explain::PartFound;
 use crate::model::{Environment, Outcome, Row, TrialId, TrialKind, TrialRecord, TrialResult};
 use crate::plan::Part;
@@ -143,7 +143,7 @@ impl Session<'_> {
             trial: id,
             kind: attempt.kind,
             varied: vec![format!("{}={}", of.variation, of.said)],
-            left: 0,
+            left: Left::Search(0),
         });
         let spec = TrialSpec {
             environment: environment.clone(),

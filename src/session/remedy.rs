@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::run::Session;
-use super::{Error, Progress};
+use super::{Error, Left, Progress};
 use crate::diff::{self, Judged, Seen};
 use crate::explain::{EPOCH, Tried, has_epoch};
 use crate::model::{Build, Element, Outcome, Row, Slot, Snapshot, TrialId, TrialKind, TrialRecord};
@@ -131,7 +131,7 @@ impl Session<'_> {
             after_seconds: None,
         };
         let id = TrialId(self.next_id());
-        self.announce(id, &attempt, left);
+        self.announce(id, &attempt, Left::AtMost(left));
         let mut all = self.options.build.variables.clone();
         all.extend(variables.clone());
         let spec = TrialSpec {

@@ -11,7 +11,7 @@ use super::addresses::{Known, When};
 use super::clock::Courses;
 use super::contents::Contents;
 use super::followers::Followers;
-use super::{Error, Options, Progress, clock, control, keep};
+use super::{Error, Left, Options, Progress, clock, control, keep, left};
 use crate::diff;
 use crate::explain::{self, FoldedCulprits, Ledger, PartFound};
 use crate::model::{
@@ -118,11 +118,10 @@ impl Session<'_> {
     pub(super) fn batch(&mut self, tries: &[Try]) -> Result<(), Error> {
         let first = self.next_id();
         let numbered: Vec<(TrialId, &Try)> = (first..).map(TrialId).zip(tries).collect();
-        let mut left = self.search.estimate();
-        for (id, one) in &numbered {
+        let all = left(&self.search);
+        for (begun, (id, one)) in (1..).zip(&numbered) {
             self.wait_for(one.after_seconds)?;
-            left = left.saturating_sub(1);
-            self.announce(*id, one, left);
+            self.announce(*id, one, all.after(begun));
         }
         let ran = self.run_all(&numbered);
         let mut failed = Ok(());
@@ -166,7 +165,7 @@ impl Session<'_> {
         last.map_or(0, |record| record.id.0.saturating_add(1))
     }
 
-    pub(super) fn announce(&mut self, id: TrialId, one: &Try, left: u32) {
+    pub(super) fn announce(&mut self, id: TrialId, one: &Try, left: Left) {
         let started = Progress::Started {
             trial: id,
             kind: one.kind,

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::run::Session;
-use super::{Error, Progress};
+use super::{Error, Left, Progress};
 use crate::diff::{self, Judged, Seen};
 use crate::model::{
     Cause, Element, Outcome, Row, Slot, TrialId, TrialKind, TrialRecord, TrialResult,
@@ -326,7 +326,7 @@ impl Session<'_> {
             after_seconds: None,
         };
         let id = TrialId(self.next_id());
-        self.announce(id, &attempt, left);
+        self.announce(id, &attempt, Left::AtMost(left));
         let mut spec = self.spec(id, &attempt);
         // Only what differs is asked.
         spec.keep_outputs = None;
