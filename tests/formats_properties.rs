@@ -368,7 +368,7 @@ proptest! {
         let contents = examined.elements.iter().filter_map(|(element, observed)| {
             match &observed.value {
                 Value::Digest { size, .. } if element.field == Field::CONTENT => {
-                    Some((element.path.clone(), (usize::try_from(*size).unwrap(), observed)))
+                    Some((element.path.to_string(), (usize::try_from(*size).unwrap(), observed)))
                 }
                 _ => None,
             }
@@ -399,7 +399,7 @@ proptest! {
         let paths = |examined: &Examined| -> Vec<String> {
             let presence = examined.elements.iter();
             let presence = presence.filter(|(element, _)| element.field == Field::PRESENCE);
-            presence.map(|(element, _)| element.path.clone()).collect()
+            presence.map(|(element, _)| element.path.to_string()).collect()
         };
         prop_assert!(paths(&whole).starts_with(&paths(&part)));
     }
@@ -437,7 +437,7 @@ proptest! {
         let examined = examine(&bytes);
         prop_assert_eq!(&examined.problems, &[]);
         let content = examined.elements.iter().find(|(element, _)| {
-            element.path == "x!/data" && element.field == Field::CONTENT
+            &*element.path == "x!/data" && element.field == Field::CONTENT
         });
         let Some((_, observed)) = content else { panic!("no payload") };
         let size = match observed.value {

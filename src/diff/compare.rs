@@ -14,6 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::iter::Peekable;
+use std::sync::Arc;
 
 use crate::formats;
 use crate::model::{Element, Field, Observed, Renamed, Snapshot, Value};
@@ -77,7 +78,7 @@ pub fn compare(control: &Snapshot, other: &Snapshot, judged: Judged) -> Comparis
     loop {
         // Both are sorted by path: what either says of one path comes in a row.
         let heads = [here.peek(), there.peek()].into_iter().flatten();
-        let Some(path) = heads.map(|(element, _)| element.path.as_str()).min() else {
+        let Some(path) = heads.map(|(element, _)| &*element.path).min() else {
             break;
         };
         let left = of_path(&mut here, path, judged);
@@ -124,7 +125,7 @@ fn of_path<'s>(
         known: false,
         elements: BTreeMap::new(),
     };
-    while let Some((element, observed)) = elements.next_if(|(element, _)| element.path == path) {
+    while let Some((element, observed)) = elements.next_if(|(element, _)| &*element.path == path) {
         all.known = true;
         if judged.metadata || !element.field.is_metadata() {
             all.elements.insert(element, &observed.value);
@@ -212,8 +213,8 @@ fn order(
 /// and compressed streams of other bytes.
 fn leave_to_the_inside(seen: &mut BTreeMap<Element, Seen>) {
     let mut inside: BTreeSet<String> = BTreeSet::new();
-    let mut within: BTreeSet<String> = BTreeSet::new();
-    let mut content: BTreeSet<String> = BTreeSet::new();
+    let mut within: BTreeSet<Arc<str>> = BTreeSet::new();
+    let mut content: BTreeSet<Arc<str>> = BTreeSet::new();
     for (element, _) in seen.iter().filter(|(_, seen)| seen.differs()) {
         inside.extend(enclosing(&element.path).map(str::to_owned));
         if formats::is_compression(&element.field) {
@@ -227,13 +228,13 @@ fn leave_to_the_inside(seen: &mut BTreeMap<Element, Seen>) {
         }
     }
     // A compressed stream of the same bytes explains those of the file that it is in.
-    let streams: Vec<String> = seen
+    let streams: Vec<Arc<str>> = seen
         .iter()
         .filter(|(element, seen)| {
             seen.differs()
                 && formats::is_compression(&element.field)
                 && formats::is_within(&element.field)
-                && !inside.contains(&element.path)
+                && !inside.contains(&*element.path)
         })
         .map(|(element, _)| element.path.clone())
         .collect();
@@ -241,9 +242,10 @@ fn leave_to_the_inside(seen: &mut BTreeMap<Element, Seen>) {
     for (element, seen) in seen.iter_mut().filter(|(_, seen)| seen.differs()) {
         let path = &element.path;
         let explained = if element.field == Field::CONTENT {
-            inside.contains(path) || within.contains(path)
+            inside.contains(&**path) || within.contains(path)
         } else if formats::is_compression(&element.field) {
-            inside.contains(path) || (!formats::is_within(&element.field) && content.contains(path))
+            inside.contains(&**path)
+                || (!formats::is_within(&element.field) && content.contains(path))
         } else {
             false
         };

@@ -74,7 +74,7 @@ impl Changes {
             }
             let control = &control.elements.get(element)?.value;
             let (old, new) = (digest(control)?, digest(&observed.value)?);
-            let changed = || (element.path.clone(), [old.0, new.0], [old.1, new.1]);
+            let changed = || (element.path.to_string(), [old.0, new.0], [old.1, new.1]);
             (*control != observed.value).then(changed)
         });
         Self {
@@ -97,9 +97,9 @@ impl Changes {
         }
         let tokens = self.tokens.get_or_init(|| self.tokens());
         let own = if element.field == Field::NAME {
-            Source::Name(element.path.clone())
+            Source::Name(element.path.to_string())
         } else {
-            Source::Content(element.path.clone())
+            Source::Content(element.path.to_string())
         };
         let own = tokens.sources.iter().position(|source| *source == own);
         let mut held = BTreeSet::new();

@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::tree::{Tree, name};
 use crate::formats::hashed::{self, LOOKS, Look, Parts};
@@ -249,11 +250,14 @@ impl Pairs<'_, '_> {
         };
         let path = |own: &String| told.paths.get(own).unwrap_or(own).clone();
         for (element, observed) in &other.elements {
-            if gone.contains(element.path.as_str()) {
+            if gone.contains(&*element.path) {
                 continue;
             }
             let mut observed = observed.clone();
-            let to = path(&element.path);
+            let to = match told.paths.get(&*element.path) {
+                Some(to) => Arc::from(to.as_str()),
+                None => Arc::clone(&element.path),
+            };
             if let Value::Order(names) = &mut observed.value {
                 told.order(&element.path, &to, names);
             }
@@ -271,7 +275,7 @@ impl Pairs<'_, '_> {
             .collect();
         for name in without.iter().flat_map(|node| self.control.below(*node)) {
             let all = control.elements.range(Element::new(name, Field::new(""))..);
-            let all = all.take_while(|(element, _)| element.path == name);
+            let all = all.take_while(|(element, _)| &*element.path == name);
             let all = all.map(|(element, observed)| (element.clone(), observed.clone()));
             snapshot.elements.extend(all);
             let output = control.outputs.get_key_value(name);

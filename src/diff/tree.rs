@@ -36,11 +36,11 @@ impl<'s> Tree<'s> {
             nodes: vec![Node::default()],
             theirs,
         };
-        let mut others = theirs.elements.keys().map(|e| e.path.as_str()).peekable();
+        let mut others = theirs.elements.keys().map(|e| &*e.path).peekable();
         let mut nodes: Vec<usize> = Vec::new();
         let mut last: Option<(&str, bool)> = None;
         for (element, observed) in &mine.elements {
-            let path = element.path.as_str();
+            let path = &*element.path;
             let only = match last {
                 Some((before, only)) if before == path => only,
                 _ => {
@@ -226,7 +226,7 @@ pub(super) fn occurs(snapshot: &Snapshot, path: &str) -> bool {
         let mut range = snapshot
             .elements
             .range(Element::new(path, Field::new(""))..);
-        range.next().map(|(element, _)| element.path.as_str())
+        range.next().map(|(element, _)| &*element.path)
     };
     from(path.to_owned()) == Some(path)
         || ["!/", "/"].iter().any(|separator| {

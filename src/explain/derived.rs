@@ -5,6 +5,7 @@
 //! else stands on its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{Case, Contents, Follows, How};
 use crate::formats::{digits, hashed};
@@ -54,7 +55,7 @@ pub(super) fn mark(case: &Case<'_>, contents: Contents<'_>, findings: &mut [Find
             finding.state = FindingState::Derived;
             finding.remedies.clear();
             finding.rate = None;
-            let mut followed = reason.followed.iter().map(|element| element.path.as_str());
+            let mut followed = reason.followed.iter().map(|element| &*element.path);
             let first = followed.next().unwrap_or_default();
             let more = match followed.count() {
                 0 => String::new(),
@@ -86,7 +87,7 @@ fn following(case: &Case<'_>, finding: &Finding) -> Option<Reason> {
 fn is_sha256(case: &Case<'_>, number: usize) -> bool {
     let element = case.ledger.elements().get(number);
     let content = element.and_then(|element| {
-        let content = Element::new(element.path.as_str(), Field::CONTENT);
+        let content = Element::new(Arc::clone(&element.path), Field::CONTENT);
         Some(&case.ledger.control()?.elements.get(&content)?.value)
     });
     let Some((Value::Digest { sha256, .. }, name)) = content.zip(case.ledger.control_value(number))

@@ -208,7 +208,7 @@ fn chosen(
 
 fn blank(element: &Element) -> Finding {
     Finding {
-        element: element.path.clone(),
+        element: element.path.to_string(),
         field: element.field.to_string(),
         offset: None,
         values: Values {

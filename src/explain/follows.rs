@@ -89,10 +89,7 @@ impl<'l> Graph<'l> {
         let mut paths: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for number in graph.differing.keys() {
             if let Some(element) = ledger.elements().get(*number) {
-                paths
-                    .entry(element.path.as_str())
-                    .or_default()
-                    .push(*number);
+                paths.entry(&*element.path).or_default().push(*number);
             }
         }
         for (number, differing) in &graph.differing {
@@ -217,7 +214,7 @@ fn pairs(ledger: &Ledger, number: usize, trial: TrialId) -> Vec<Pair> {
 fn named(ledger: &Ledger, number: usize, element: &Element) -> String {
     let name = ledger.control_value(number).map(ToString::to_string);
     let name = name.unwrap_or_default();
-    let path = element.path.as_str();
+    let path = &*element.path;
     let ends = path
         .match_indices(name.as_str())
         .map(|(at, _)| at + name.len());

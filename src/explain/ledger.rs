@@ -292,7 +292,7 @@ impl Ledger {
         let absent = names.filter(|(_, name)| {
             let mut fields = snapshot
                 .elements
-                .range(Element::new(name.path.as_str(), Field::new(""))..);
+                .range(Element::new(Arc::clone(&name.path), Field::new(""))..);
             fields
                 .next()
                 .is_none_or(|(element, _)| element.path != name.path)

@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
 
 use super::stream::{Hash, Stream, Whole, hexadecimal};
 use super::{Examined, hashed, recognise};
@@ -19,6 +22,8 @@ const MEMBERS: u32 = 250_000;
 const UNPACKED: u64 = 64 << 30;
 /// Longer texts of header fields stand as their digest.
 const TEXT: usize = 256;
+/// Longer names of members, in bytes, are shortened.
+const NAME: usize = 4 << 10;
 /// Buffer of a stream inside another one, and the most that a reader can peek.
 const BUFFER: usize = 32 << 10;
 
@@ -138,7 +143,7 @@ impl Findings {
 /// A container or member, while it is read.
 pub(super) struct Place<'f> {
     findings: &'f mut Findings,
-    path: String,
+    path: Arc<str>,
     depth: u32,
 }
 
@@ -147,13 +152,15 @@ pub(super) struct Place<'f> {
 pub(super) struct Names {
     used: BTreeMap<String, u32>,
     order: Vec<String>,
+    /// One was too long, and it was said.
+    shortened: bool,
 }
 
 impl<'f> Place<'f> {
     pub(super) fn new(findings: &'f mut Findings, path: &str) -> Self {
         Self {
             findings,
-            path: path.to_owned(),
+            path: path.into(),
             depth: 0,
         }
     }
@@ -165,7 +172,7 @@ impl<'f> Place<'f> {
 
     /// Records a field and where it stands in the stream.
     pub(super) fn field(&mut self, field: Field, value: Value, offset: impl Into<Option<u64>>) {
-        let element = Element::new(self.path.as_str(), field);
+        let element = Element::new(Arc::clone(&self.path), field);
         let offset = offset.into();
         self.findings
             .examined
@@ -195,7 +202,7 @@ impl<'f> Place<'f> {
 
     /// Records that something could not be read in full.
     pub(super) fn problem(&mut self, text: impl Into<String>) {
-        let problem = (self.path.clone(), text.into());
+        let problem = (self.path.to_string(), text.into());
         self.findings.examined.problems.push(problem);
     }
 
@@ -208,7 +215,14 @@ impl<'f> Place<'f> {
             return None;
         }
         self.findings.members += 1;
-        let name = names.add(&escape_name(name));
+        let name = escape_name(name);
+        if name.len() > NAME && !names.shortened {
+            names.shortened = true;
+            self.problem(format!(
+                "names of more than {NAME} bytes are shown in part, with their digest"
+            ));
+        }
+        let name = names.add(&shortened(name, NAME));
         Some(self.enter(&name))
     }
 
@@ -232,7 +246,7 @@ impl<'f> Place<'f> {
 
     fn enter(&mut self, name: &str) -> Place<'_> {
         let mut place = Place {
-            path: format!("{}!/{name}", self.path),
+            path: format!("{}!/{name}", self.path).into(),
             depth: self.depth + 1,
             findings: self.findings,
         };
@@ -246,7 +260,7 @@ impl<'f> Place<'f> {
         let mut limited = source.take(left);
         let asked = self.findings.wanted.as_mut();
         let asked =
-            asked.and_then(|wanted| wanted.paths.remove(&self.path).then_some(wanted.limit));
+            asked.and_then(|wanted| wanted.paths.remove(&*self.path).then_some(wanted.limit));
         let whole = match asked {
             None => self.look_inside(&mut limited, BUFFER),
             Some(limit) => self.taken_down(&mut limited, limit),
@@ -275,7 +289,7 @@ impl<'f> Place<'f> {
         self.findings.around -= 1;
         capture.whole &= whole.error.is_none();
         if let Some(wanted) = &mut self.findings.wanted {
-            wanted.take(self.path.clone(), &capture);
+            wanted.take(self.path.to_string(), &capture);
             // What is around it may be asked for as well, and is not read to its end yet.
             wanted
                 .met
@@ -302,7 +316,7 @@ impl<'f> Place<'f> {
         let mut whole = stream.finish();
         if let Some(sketch) = whole.sketch.take().filter(|sketch| !sketch.is_empty()) {
             let sketches = &mut self.findings.examined.sketches;
-            sketches.push((self.path.clone(), sketch));
+            sketches.push((self.path.to_string(), sketch));
         }
         whole
     }
@@ -343,6 +357,22 @@ pub(super) fn raw(bytes: &[u8]) -> Value {
     }
 }
 
+/// A name of at most `limit` bytes and its digest, where it is longer: it is told from others, and
+/// what repeats it stays small.
+pub(super) fn shortened(name: String, limit: usize) -> String {
+    if name.len() <= limit {
+        return name;
+    }
+    let end = name.floor_char_boundary(limit);
+    let digest = Sha256::digest(name.as_bytes());
+    let head = name.get(..end).unwrap_or_default();
+    format!(
+        "{head}… ({} bytes, sha256:{})",
+        name.len(),
+        hexadecimal(&digest)
+    )
+}
+
 /// Binary bytes as a value: hexadecimal, or their digest where they are long.
 pub(super) fn binary(bytes: &[u8]) -> Value {
     if bytes.len() > 32 {
@@ -367,6 +397,39 @@ mod tests {
         let added: Vec<_> = ["a", "a#2", "a", "a"].map(|name| names.add(name)).into();
         assert_eq!(added, ["a", "a#2", "a#3", "a#4"]);
         assert_eq!(names.order(), Value::Order(added));
+    }
+
+    #[test]
+    fn long_names_are_told_apart_and_stay_small() {
+        let mut findings = Findings::default();
+        let mut place = Place::new(&mut findings, "x.tar");
+        let mut names = Names::default();
+        let long = |end: &str| format!("{}{end}", "ä".repeat(1 << 19));
+        let paths = ["1", "2", "1"].map(|end| {
+            let member = place.member(&mut names, long(end).as_bytes()).unwrap();
+            member.path().to_owned()
+        });
+        assert!(
+            paths.iter().all(|path| path.len() < NAME + 128),
+            "{paths:?}"
+        );
+        assert_ne!(paths[0], paths[1]);
+        assert_eq!(format!("{}#2", paths[0]), paths[2]);
+        // It is said once.
+        let said = findings.examined.problems;
+        assert!(said.len() == 1 && said[0].1.contains("4096"), "{said:?}");
+    }
+
+    #[test]
+    fn the_elements_of_a_path_share_it() {
+        let mut findings = Findings::default();
+        let mut place = Place::new(&mut findings, "x.tar");
+        place.text("tar.format", "gnu", 0);
+        place.text("tar.trailer", "none", 0);
+        let [(one, _), (other, _)] = findings.examined.elements.as_slice() else {
+            panic!("two elements");
+        };
+        assert!(Arc::ptr_eq(&one.path, &other.path));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +14,8 @@ use serde::{Deserialize, Serialize};
 /// UTF-8 are escaped (see [`escape_bytes`]).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Element {
-    /// Where it is.
-    pub path: String,
+    /// Where it is; shared by the elements of one path.
+    pub path: Arc<str>,
     /// Which aspect of it.
     pub field: Field,
 }
@@ -171,7 +172,7 @@ impl fmt::Display for Field {
 
 impl Element {
     /// The element `field` of `path`.
-    pub fn new(path: impl Into<String>, field: Field) -> Self {
+    pub fn new(path: impl Into<Arc<str>>, field: Field) -> Self {
         Self {
             path: path.into(),
             field,
@@ -181,17 +182,15 @@ impl Element {
     /// The memory addresses within it, where they are told apart from the rest.
     #[must_use]
     pub fn addresses(&self) -> Self {
-        Self::new(
-            self.path.as_str(),
-            Field::named(format!("{}{ADDRESSES}", self.field)),
-        )
+        let field = Field::named(format!("{}{ADDRESSES}", self.field));
+        Self::new(Arc::clone(&self.path), field)
     }
 
     /// The output that the element belongs to.
     pub fn output(&self) -> &str {
         self.path
             .split_once("!/")
-            .map_or(self.path.as_str(), |(output, _)| output)
+            .map_or(&*self.path, |(output, _)| output)
     }
 }
 
@@ -229,8 +228,13 @@ pub fn escape_name(bytes: &[u8]) -> String {
 
 /// JSON has no maps with structured keys: elements travel as a sorted list.
 mod element_list {
+    use std::fmt;
+    use std::sync::Arc;
+
+    use serde::de::{SeqAccess, Visitor};
+    use serde::{Deserializer, Serializer};
+
     use super::{BTreeMap, Element, Observed};
-    use serde::{Deserialize, Deserializer, Serializer};
 
     pub(super) fn serialize<S: Serializer>(
         elements: &BTreeMap<Element, Observed>,
@@ -242,9 +246,31 @@ mod element_list {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<BTreeMap<Element, Observed>, D::Error> {
-        Ok(Vec::<(Element, Observed)>::deserialize(deserializer)?
-            .into_iter()
-            .collect())
+        deserializer.deserialize_seq(Elements)
+    }
+
+    /// Reads the list; what stands in a row with one path shares it.
+    struct Elements;
+
+    impl<'de> Visitor<'de> for Elements {
+        type Value = BTreeMap<Element, Observed>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of elements")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut elements = BTreeMap::new();
+            let mut last: Arc<str> = Arc::from("");
+            while let Some((element, observed)) = list.next_element::<(Element, Observed)>()? {
+                if element.path != last {
+                    last = element.path;
+                }
+                let element = Element::new(Arc::clone(&last), element.field);
+                elements.insert(element, observed);
+            }
+            Ok(elements)
+        }
     }
 }
 
@@ -275,14 +301,19 @@ mod tests {
     fn a_snapshot_survives_json() {
         let mut snapshot = Snapshot::default();
         snapshot.outputs.insert("a".into(), true);
-        snapshot.elements.insert(
-            Element::new("a", Field::MODE),
-            Observed {
+        for (path, field) in [("a", Field::MODE), ("a", Field::KIND), ("b", Field::KIND)] {
+            let observed = Observed {
                 value: Value::Text("0644".into()),
                 offset: Some(3),
-            },
-        );
+            };
+            snapshot
+                .elements
+                .insert(Element::new(path, field), observed);
+        }
         let json = serde_json::to_string(&snapshot).unwrap();
-        assert_eq!(serde_json::from_str::<Snapshot>(&json).unwrap(), snapshot);
+        let read: Snapshot = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, snapshot);
+        let paths: Vec<&Arc<str>> = read.elements.keys().map(|element| &element.path).collect();
+        assert!(Arc::ptr_eq(paths[0], paths[1]) && *paths[2] != *paths[1]);
     }
 }

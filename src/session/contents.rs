@@ -220,7 +220,7 @@ impl Contents {
         for element in elements.filter(|element| element.field == Field::CONTENT) {
             if element.path.contains("!/") {
                 let members = self.members.entry(element.output().to_owned());
-                members.or_default().insert(element.path.clone());
+                members.or_default().insert(element.path.to_string());
             }
         }
     }

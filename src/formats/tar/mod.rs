@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, Read};
 
 use super::Format;
-use super::place::{Names, Place, raw};
+use super::place::{Names, Place, raw, shortened};
 use super::stream::{Hash, Stream};
 use crate::model::{Field, escape_bytes};
 use header::{BLOCK, Dialect, Header, Span};
-use pax::Records;
+use pax::{Applying, Records};
 
 pub(super) const FORMAT: Format = Format {
     recognise: |prefix| {
@@ -25,6 +25,9 @@ pub(super) const FORMAT: Format = Format {
 
 /// The most that an extended header or a long name may hold.
 const EXTENSION: u64 = 1 << 20;
+
+/// Longer keys of records are shortened.
+const KEY: usize = 256;
 
 /// What applies to the next member, from the headers before it.
 #[derive(Default)]
@@ -137,7 +140,7 @@ impl Archive {
         match kind {
             b'L' => self.pending.name = Some((without_nul(content), at)),
             b'K' => self.pending.link = Some((without_nul(content), at)),
-            b'g' => self.global(place, header, offset, &content),
+            b'g' => return self.global(place, header, offset, &content),
             _ => {
                 self.extended = true;
                 if !self.pending.records.read(&content, at) {
@@ -153,7 +156,13 @@ impl Archive {
     }
 
     /// A header that applies to all members after it.
-    fn global(&mut self, place: &mut Place<'_>, header: &Header, offset: u64, content: &[u8]) {
+    fn global(
+        &mut self,
+        place: &mut Place<'_>,
+        header: &Header,
+        offset: u64,
+        content: &[u8],
+    ) -> Next {
         self.extended = true;
         let mut records = Records::default();
         if !records.read(content, offset + BLOCK) {
@@ -163,10 +172,16 @@ impl Archive {
         }
         place.raw("tar.global-name", &header.name(), offset);
         for (key, record) in records.others() {
-            let field = Field::named(format!("tar.global.{}", escape_bytes(key)));
-            place.field(field, raw(&record.value), record.offset);
+            place.field(named("tar.global", key), raw(&record.value), record.offset);
         }
-        self.global = records.over(&self.global);
+        self.global.extend(records);
+        if self.global.size() as u64 <= EXTENSION {
+            return Next::Header;
+        }
+        place.problem(format!(
+            "too many global records at offset {offset}; the rest is compared as a whole"
+        ));
+        Next::Stop
     }
 
     fn member(
@@ -177,7 +192,10 @@ impl Archive {
         offset: u64,
     ) -> Next {
         let pending = std::mem::take(&mut self.pending);
-        let records = pending.records.clone().over(&self.global);
+        let records = Applying {
+            own: &pending.records,
+            global: &self.global,
+        };
         let name = match (
             records.get("GNU.sparse.name"),
             records.get("path"),
@@ -190,8 +208,8 @@ impl Archive {
         let Some(mut member) = place.member(&mut self.names, &name) else {
             return Next::Stop;
         };
-        owners_and_times(&mut member, header, &records, offset);
-        kind(&mut member, header, &records, &pending, offset);
+        owners_and_times(&mut member, header, records, offset);
+        kind(&mut member, header, records, &pending, offset);
         extended(&mut member, &pending, header);
         if header.kind() == b'S' && !sparse_map(stream, &mut member, header, offset) {
             return Next::Stop;
@@ -216,7 +234,7 @@ fn extension(stream: &mut Stream<'_>, header: &Header) -> Option<Vec<u8>> {
 }
 
 /// Fields that the header always has, or a PAX record in their stead.
-fn owners_and_times(member: &mut Place<'_>, header: &Header, records: &Records, offset: u64) {
+fn owners_and_times(member: &mut Place<'_>, header: &Header, records: Applying<'_>, offset: u64) {
     let at = |span: Span| offset + span.at as u64;
     member.text("tar.mode", header.mode(), at(header::MODE));
     let mut number = |name: &'static str, key: &str, span: Span| match records.get(key) {
@@ -241,7 +259,7 @@ fn owners_and_times(member: &mut Place<'_>, header: &Header, records: &Records, 
 fn kind(
     member: &mut Place<'_>,
     header: &Header,
-    records: &Records,
+    records: Applying<'_>,
     pending: &Pending,
     offset: u64,
 ) {
@@ -292,9 +310,13 @@ fn extended(member: &mut Place<'_>, pending: &Pending, header: &Header) {
         member.text("tar.pax-mtime", mtime, offset + header::MTIME.at as u64);
     }
     for (key, record) in pending.records.others() {
-        let field = Field::named(format!("tar.pax.{}", escape_bytes(key)));
-        member.field(field, raw(&record.value), record.offset);
+        member.field(named("tar.pax", key), raw(&record.value), record.offset);
     }
+}
+
+/// The field of a record, by its key.
+fn named(kind: &str, key: &[u8]) -> Field {
+    Field::named(format!("{kind}.{}", shortened(escape_bytes(key), KEY)))
 }
 
 /// The map of a GNU sparse member, which can go on in further blocks; false where it breaks off.

@@ -65,11 +65,31 @@ impl Records {
             .filter(|(key, _)| !REPLACING.contains(key))
     }
 
-    /// These records over `global` ones.
-    pub(super) fn over(self, global: &Self) -> Self {
-        let mut all = global.clone();
-        all.0.extend(self.0);
-        all
+    /// Takes over those of a later header.
+    pub(super) fn extend(&mut self, later: Self) {
+        self.0.extend(later.0);
+    }
+
+    /// How many bytes they hold.
+    pub(super) fn size(&self) -> usize {
+        let sizes = self
+            .0
+            .iter()
+            .map(|(key, record)| key.len() + record.value.len());
+        sizes.sum()
+    }
+}
+
+/// What applies to one member: its own records before those of all members after a global header.
+#[derive(Clone, Copy)]
+pub(super) struct Applying<'r> {
+    pub(super) own: &'r Records,
+    pub(super) global: &'r Records,
+}
+
+impl<'r> Applying<'r> {
+    pub(super) fn get(self, key: &str) -> Option<&'r Record> {
+        self.own.get(key).or_else(|| self.global.get(key))
     }
 }
 
@@ -112,6 +132,22 @@ mod tests {
         );
         let others: Vec<_> = records.others().map(|(key, _)| key.to_vec()).collect();
         assert_eq!(others, [b"comment"]);
+    }
+
+    #[test]
+    fn a_members_own_records_come_before_the_global_ones() {
+        let (mut own, mut global) = (Records::default(), Records::default());
+        assert!(global.read(b"11 mtime=1\n8 uid=7\n", 0));
+        assert!(own.read(b"11 mtime=2\n", 0));
+        let applying = Applying {
+            own: &own,
+            global: &global,
+        };
+        let value = |key| applying.get(key).map(|record| record.value.clone());
+        assert_eq!(value("mtime").unwrap(), b"2");
+        assert_eq!(value("uid").unwrap(), b"7");
+        assert_eq!(value("gid"), None);
+        assert_eq!(global.size(), "mtime1uid7".len());
     }
 
     #[test]
