@@ -400,6 +400,45 @@ fn in_a_tree_of_several_owners_no_file_hides_behind_the_owner_of_the_directory()
     assert_eq!(owned("echo >o"), "[]");
 }
 
+/// Other times and modes need a copy, and an ordinary user's copy is his own: beside the tree as it
+/// is, both would be blamed for what the owner does.
+#[test]
+fn an_ordinary_users_sources_of_others_are_alike_whatever_varies() {
+    let Some(tree) = tree_of_others() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let user = Some(1001);
+    for path in [home.path(), tree.path()] {
+        std::os::unix::fs::chown(path, user, user).unwrap();
+    }
+    let build = "stat -c '%u %n' . a.txt pkg.egg-info >o; [ ! -w pkg.egg-info ] || echo may >>o; \
+                 touch pkg.egg-info/new 2>/dev/null || true; ls pkg.egg-info >>o";
+    let only = "source-mtime,source-mode,source-owner";
+    let ids = ["--reuid=1001", "--regid=1001", "--clear-groups"];
+    let reprobe = reprobe(
+        tree.path(),
+        &[
+            "check", "--only", only, "-o", "o", "--json", "-", "--", build,
+        ],
+    );
+    let output = Command::new("setpriv")
+        .args(ids)
+        .arg(reprobe.get_program())
+        .args(reprobe.get_args())
+        .current_dir(tree.path())
+        .env("HOME", home.path())
+        .env("TMPDIR", home.path())
+        .env("XDG_STATE_HOME", home.path())
+        .output();
+    let ran = ran(output.unwrap());
+    let findings: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let culprits = findings["artifacts"][0]["culprits"].to_string();
+    assert_eq!(culprits, r#"[["source-owner"]]"#, "{}", findings["why"]);
+    let notes = findings["notes"].to_string();
+    assert!(notes.contains("the tree holds files of others"), "{notes}");
+}
+
 /// The end of a pipeline moves the held clock once, whichever of its commands ends first or is killed.
 #[test]
 fn a_pipeline_is_one_step_however_its_commands_end() {

@@ -6,6 +6,8 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{Gid, Uid};
+
 use super::config;
 use super::exit::Failure;
 use super::screen::say;
@@ -188,7 +190,11 @@ pub(super) fn request(source: &Path, seed: u64) -> plan::Request {
         network: false,
         clock: plan::Hold::default(),
         source_name: source.file_name().unwrap_or("source".as_ref()).to_owned(),
-        source_owner: metadata.map_or((0, 0), |metadata| (metadata.uid(), metadata.gid())),
+        // The builds of an ordinary user see all of it as his own.
+        source_owner: match (Uid::effective(), metadata) {
+            (user, _) if !user.is_root() => (user.as_raw(), Gid::effective().as_raw()),
+            (_, metadata) => metadata.map_or((0, 0), |metadata| (metadata.uid(), metadata.gid())),
+        },
         source_mode: metadata.map_or(0o755, MetadataExt::mode),
     }
 }

@@ -261,12 +261,12 @@ mod element_list {
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
             let mut elements = BTreeMap::new();
-            let mut last: Arc<str> = Arc::from("");
+            let mut path: Arc<str> = Arc::from("");
             while let Some((element, observed)) = list.next_element::<(Element, Observed)>()? {
-                if element.path != last {
-                    last = element.path;
+                if element.path != path {
+                    path = element.path;
                 }
-                let element = Element::new(Arc::clone(&last), element.field);
+                let element = Element::new(Arc::clone(&path), element.field);
                 elements.insert(element, observed);
             }
             Ok(elements)

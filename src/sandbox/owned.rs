@@ -4,6 +4,8 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use nix::unistd::{AccessFlags, access};
+
 use super::error::Error;
 use super::host::sorted_names;
 use super::identity::Ids;
@@ -15,14 +17,35 @@ pub(super) struct Owned {
     pub(super) top: Ids,
     /// All of it has the owner and the group of the top.
     pub(super) alike: bool,
+    /// The caller may read all of it.
+    pub(super) readable: bool,
 }
 
 impl Owned {
     /// Looks at every entry.
     pub(super) fn of(tree: &Path) -> Result<Self, Error> {
-        let top = ids(tree)?;
-        let alike = all(tree, top)?;
-        Ok(Self { top, alike })
+        let mut owned = Self {
+            top: ids(tree)?,
+            alike: true,
+            readable: true,
+        };
+        owned.look(tree)?;
+        Ok(owned)
+    }
+
+    fn look(&mut self, path: &Path) -> Result<(), Error> {
+        self.alike &= ids(path)? == self.top;
+        if path.is_symlink() {
+            return Ok(());
+        }
+        if path.is_dir() {
+            for name in sorted_names(path).map_err(Error::file("read directory", path))? {
+                self.look(&path.join(name))?;
+            }
+        } else {
+            self.readable &= access(path, AccessFlags::R_OK).is_ok();
+        }
+        Ok(())
     }
 
     /// Whether something belongs to others than these.
@@ -39,21 +62,6 @@ fn ids(path: &Path) -> Result<Ids, Error> {
         uid: metadata.uid(),
         gid: metadata.gid(),
     })
-}
-
-fn all(path: &Path, top: Ids) -> Result<bool, Error> {
-    if ids(path)? != top {
-        return Ok(false);
-    }
-    if path.is_symlink() || !path.is_dir() {
-        return Ok(true);
-    }
-    for name in sorted_names(path).map_err(Error::file("read directory", path))? {
-        if !all(&path.join(name), top)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 #[cfg(test)]

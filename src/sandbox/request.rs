@@ -45,13 +45,23 @@ impl Sandbox {
         Ok(*self.owned.get_or_init(|| owned))
     }
 
+    /// Whether the builds of an ordinary user see a copy of the source, all of which is his own. He
+    /// cannot give files away: beside the tree as it is, whose files of others he may not write, a
+    /// copy with other times or modes would change their owners as well.
+    pub fn makes_own(&self) -> bool {
+        let owned = || self.owned().ok();
+        !self.options.capabilities.root
+            && owned().is_some_and(|owned| owned.readable && owned.others(own_ids(&self.host)))
+    }
+
     /// The tree that a trial sees as the source, and whether its owner is yet to be mapped. Maps are
     /// one to one: a tree of several owners is copied for a user who is to own all of it.
     fn lower(&self, environment: &Environment) -> Result<(PathBuf, bool), Error> {
         let other = self.is_other_user(environment);
         let mapped = other && self.maps_owners.load(Ordering::Relaxed) && self.owned()?.alike;
         let given = environment.source_mtime == SourceMtime::AsGiven
-            && environment.source_mode == SourceMode::AsGiven;
+            && environment.source_mode == SourceMode::AsGiven
+            && !self.makes_own();
         let from_host = self.lower_source() == LowerSource::Host && given;
         if from_host && mapped == other {
             return Ok((self.options.source.clone(), mapped));
@@ -77,6 +87,7 @@ impl Sandbox {
         let owner = match &environment.source_owner {
             SourceOwner::Other { uid, .. } => *uid,
             SourceOwner::Builder => builder,
+            _ if self.makes_own() => builder,
             SourceOwner::Kept => self.owned()?.top.uid,
             // What is the caller's is shown as the builder's.
             SourceOwner::AsGiven => match self.owned()?.top.uid {

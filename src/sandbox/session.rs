@@ -73,7 +73,7 @@ pub struct Sandbox {
     remover: Remover,
     /// Whether the file systems here show files under mapped owners.
     pub(super) maps_owners: AtomicBool,
-    /// Whose the source is; looked at when a user other than the caller builds.
+    /// Whose the source is; looked at when it matters.
     pub(super) owned: OnceLock<Owned>,
     copied: AtomicBool,
     prepared: Mutex<BTreeMap<String, PathBuf>>,

@@ -33,8 +33,24 @@ const SHORTEST_LIMIT: Duration = Duration::from_mins(1);
 const LONG_UNREAD: Duration = Duration::from_mins(5);
 /// Lines of a failed build's log that are shown.
 const TAIL: usize = 15;
+/// What is said where an ordinary user builds what is not all his.
+const FOREIGN: &str = "the tree holds files of others, or of another group; builds of an ordinary user see a copy, all of which is his own (root's builds see the owners as they are)";
+
 /// The same, of a build that a variation broke.
 const SHORT_TAIL: usize = 5;
+
+/// What is known before the first build, which is prepared here.
+fn first_notes(options: &Options, sandbox: &Sandbox) -> Result<Vec<String>, Error> {
+    let mut notes = options.notes.clone();
+    let prepared = super::prepare::run(options, sandbox);
+    if !prepared.as_ref().is_err_and(Error::is_stop) {
+        notes.extend(prepared?);
+    }
+    if sandbox.makes_own() {
+        notes.push(FOREIGN.to_owned());
+    }
+    Ok(notes)
+}
 
 /// Opens a session: plans and runs the control, or goes on with what was recorded. One that is
 /// stopped before its control has ended knows its plan and nothing else.
@@ -44,11 +60,7 @@ pub(super) fn open<'a>(
     progress: &'a mut dyn FnMut(&Progress),
 ) -> Result<Session<'a>, Error> {
     let mut journal = options.journal.as_deref().map(Journal::open).transpose()?;
-    let mut notes = options.notes.clone();
-    let prepared = super::prepare::run(options, sandbox);
-    if !prepared.as_ref().is_err_and(Error::is_stop) {
-        notes.extend(prepared?);
-    }
+    let mut notes = first_notes(options, sandbox)?;
     let contents = Contents::new(options, sandbox)?;
     if let Some(recorded) = &options.resume {
         if recorded.start.copies {
