@@ -101,14 +101,9 @@ fn computed(tracees: &Tracees, process: u32) -> Duration {
 
 /// Whether other children of the parent run that share no pipe with this one.
 fn has_others(tracees: &Tracees, process: u32, parent: u32) -> bool {
-    let path = format!("{parent}/task/{parent}/children");
-    let text = tracees.read_proc(&path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let children = text
-        .split_ascii_whitespace()
-        .filter_map(|word| word.parse().ok());
-    let others: Vec<u32> = children
-        .filter(|child| *child != process && !tracees.is_zombie(*child))
+    let others: Vec<u32> = children(tracees, parent)
+        .into_iter()
+        .filter(|child| *child != process)
         .collect();
     if others.is_empty() {
         return false;
@@ -128,6 +123,19 @@ fn has_others(tracees: &Tracees, process: u32, parent: u32) -> bool {
         !shared.is_disjoint(&own) || has_closed && !shared.is_empty() || ends()
     };
     !others.iter().any(is_piped)
+}
+
+/// The children of a process's first thread that have not ended.
+pub(super) fn children(tracees: &Tracees, parent: u32) -> BTreeSet<u32> {
+    let path = format!("{parent}/task/{parent}/children");
+    let text = tracees.read_proc(&path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let children = text
+        .split_ascii_whitespace()
+        .filter_map(|word| word.parse().ok());
+    children
+        .filter(|child| !tracees.is_zombie(*child))
+        .collect()
 }
 
 /// The pipes that a process has open, by name (`pipe:[NUMBER]`).

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::background::Background;
+use super::background::{self, Background};
 use super::crowd::{Crowd, Look, Waiting};
 use super::order::keyed_hash;
 use super::processes::Start;
@@ -55,6 +55,8 @@ struct Waiter {
     time: i64,
     rounds: u32,
     lasted: i64,
+    /// Children of its process and of that one's parent at its latest sleep beside work.
+    beside: BTreeSet<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -104,6 +106,10 @@ impl Naps {
         let effect = if is_still {
             Effect::Counts
         } else {
+            let mut beside = background::children(tracees, name.parent);
+            beside.extend(background::children(tracees, process));
+            beside.remove(&process);
+            waiter.is_beside(beside);
             waiter.beside_work(process, length, (now, time))
         };
         let mut table = lock(&self.table);
@@ -202,6 +208,15 @@ impl Naps {
 }
 
 impl Waiter {
+    /// What it waits beside; where something of that has ended, so has what it waited for, and
+    /// another wait begins.
+    fn is_beside(&mut self, children: BTreeSet<u32>) {
+        if !self.beside.is_subset(&children) {
+            (self.rounds, self.lasted) = (0, 0);
+        }
+        self.beside = children;
+    }
+
     /// A sleep beside work begins.
     fn beside_work(&mut self, process: u32, length: i64, (now, time): (i64, i64)) -> Effect {
         if length >= SECOND && self.long.is_none_or(|end| end > now) {
@@ -304,5 +319,11 @@ mod tests {
         );
         let mut waiter = Waiter::default();
         assert_eq!(waits(&mut waiter, 26, SECOND / 2), 1);
+        // Each wait is for another process.
+        let mut waiter = Waiter::default();
+        for child in 1..2 * ROUNDS {
+            waiter.is_beside(BTreeSet::from([child]));
+            assert_eq!(round(&mut waiter, NAP, 0), Effect::Nothing, "{child}");
+        }
     }
 }
