@@ -2,7 +2,7 @@
 //! The parameters of the packages stand at the top and are not tuned to the search.
 //!
 //! `cargo bench --bench search` prints the table; with a number as argument, each cell draws so
-//! many packages instead of 2000; further words select cells by name (`rivals` and `noise` too).
+//! many packages instead of 2000; further words select cells by name (`rivals`, `opaque` and `noise` too).
 #![expect(
     clippy::indexing_slicing,
     clippy::cast_precision_loss,
@@ -109,6 +109,13 @@ fn main() {
             );
         }
     }
+    if chosen.is_empty() || chosen.iter().any(|word| word.as_str() == "opaque") {
+        for levels in [false, true] {
+            for culprits in 1..=7 {
+                opaque(culprits, levels, count.div_ceil(5));
+            }
+        }
+    }
     if chosen.is_empty() || chosen.iter().any(|word| word.as_str() == "noise") {
         let sessions = count.div_ceil(NOISE.len() as u64 * 2).max(1) * 5;
         noise(sessions);
@@ -121,6 +128,29 @@ fn main() {
     if chosen.is_empty() || chosen.iter().any(|word| word.as_str() == "bound") {
         bound(count.div_ceil(100));
     }
+}
+
+/// How many trials the culprits of one opaque element take, and how often they are exact.
+fn opaque(culprits: usize, levels: bool, count: u64) {
+    let mut trials = Vec::new();
+    let mut right = 0;
+    for seed in 0..count {
+        let (truth, options) = packages::opaque(culprits, levels, seed);
+        let done = session(&truth, &options, seed, |_| {});
+        if let Err(error) = verify(&done.records, &done.verdict) {
+            println!("seed {seed}: {error}");
+        }
+        right += u64::from(exact(&truth, &done).is_ok());
+        trials.push(done.records.len() as f64);
+    }
+    let (mean, half) = mean(&trials);
+    trials.sort_by(f64::total_cmp);
+    let p95 = trials[trials.len() * 95 / 100];
+    let levels = if levels { ", second levels" } else { "" };
+    println!(
+        "opaque element, {culprits} of 22{levels}: {mean:.2} ±{half:.2} trials, p95 {p95}, exact {:.4}",
+        right as f64 / count as f64
+    );
 }
 
 /// The longest time that deciding what comes next took, over a whole session.

@@ -200,6 +200,47 @@ pub fn singles(factors: usize, count: usize, seed: u64) -> (Truth, Options) {
     (truth, alike(factors, seed))
 }
 
+/// How often each of the shipped variations is to blame, the oftenest first.
+pub const SHIPPED: [u32; 22] = [
+    53, 44, 24, 22, 11, 10, 9, 9, 8, 8, 7, 7, 7, 6, 6, 4, 4, 4, 2, 2, 2, 1,
+];
+
+/// One opaque element with so many culprits, each of which changes its value in its own way, drawn as
+/// often as the shipped variations are to blame. With `levels`, every second variation has another
+/// level, as about half of those that are shipped do.
+pub fn opaque(count: usize, levels: bool, seed: u64) -> (Truth, Options) {
+    let mut random = Random(seed * 1000 + count as u64);
+    let mut options = alike(SHIPPED.len(), seed);
+    for (factor, weight) in options.factors.iter_mut().zip(SHIPPED) {
+        factor.weight = f64::from(weight);
+    }
+    if levels {
+        for factor in options.factors.iter_mut().step_by(2) {
+            factor.levels = 2;
+        }
+    }
+    let mut free: Vec<usize> = (0..SHIPPED.len()).collect();
+    let mut sets = Vec::new();
+    while sets.len() < count {
+        let sum: u32 = free.iter().map(|factor| SHIPPED[*factor]).sum();
+        let mut point = random.below(sum as usize) as u32;
+        let at = free.iter().position(|factor| {
+            let reached = point < SHIPPED[*factor];
+            point = point.saturating_sub(SHIPPED[*factor]);
+            reached
+        });
+        sets.push(vec![free.remove(at.unwrap_or_default())]);
+    }
+    let truth = Truth {
+        elements: vec![Hidden::Sets {
+            sets,
+            distinct: true,
+        }],
+        ..Truth::default()
+    };
+    (truth, options)
+}
+
 /// As many trials may single culprits take: 4 + ceil(log2 n) + 2k, and what a coin cannot mimic.
 pub fn bound(factors: usize, count: usize) -> usize {
     let halvings = (usize::BITS - (factors - 1).leading_zeros()) as usize;

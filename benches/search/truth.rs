@@ -18,6 +18,10 @@ pub enum Hidden {
         sets: Vec<Vec<usize>>,
         distinct: bool,
     },
+    /// Differs when one of the sets is varied, with one of so many values, whichever they are.
+    Colliding(Vec<Vec<usize>>, u32),
+    /// Differs when one of the sets is varied; where the first is, the second changes nothing more.
+    Hiding(Vec<Vec<usize>>),
     /// Differs when exactly one of the two is varied.
     Xor(usize, usize),
     /// Differs when the first is varied and the second is not.
@@ -137,6 +141,14 @@ impl Hidden {
                 mask if *distinct => Seen::Value(mask),
                 mask => value(mask != 0),
             },
+            Self::Colliding(sets, values) => match active(sets, row) {
+                0 => Seen::Value(0),
+                mask => Seen::Value(1 + mask.wrapping_mul(0x9e37_79b9).rotate_left(9) % values),
+            },
+            Self::Hiding(sets) => match active(sets, row) {
+                mask if mask & 1 == 1 => Seen::Value(mask & !2),
+                mask => Seen::Value(mask),
+            },
             Self::Xor(a, b) => value((row.0[*a] != 0) != (row.0[*b] != 0)),
             Self::Masked(on, off) => value(row.0[*on] != 0 && row.0[*off] == 0),
             Self::Noise { rate, fresh } => match (random.chance(*rate), fresh) {
@@ -181,6 +193,8 @@ impl Hidden {
     pub fn culprits(&self) -> Option<Vec<Vec<usize>>> {
         match self {
             Self::Sets { sets, .. }
+            | Self::Colliding(sets, _)
+            | Self::Hiding(sets)
             | Self::Presence(sets)
             | Self::FieldOf(_, sets)
             | Self::Appears(sets) => {

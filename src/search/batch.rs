@@ -312,9 +312,9 @@ impl State<'_> {
         let closing = tries.is_empty() && batch.is_empty();
         let spare = rest
             .iter()
-            .any(|(_, purpose, _)| *purpose == Purpose::Spare);
+            .any(|(_, purpose, _)| *purpose < Purpose::Closing);
         for (row, purpose, _) in rest {
-            if purpose == Purpose::Spare || (closing && !spare) {
+            if purpose < Purpose::Closing || (closing && !spare) {
                 tries.push(self.attempt(row, kind(purpose)));
             }
         }
@@ -436,6 +436,6 @@ fn kind(purpose: Purpose) -> TrialKind {
     match purpose {
         Purpose::Certificate => TrialKind::Certificate,
         Purpose::Repeat | Purpose::Spare | Purpose::Closing => TrialKind::Repeat,
-        Purpose::Bisection => TrialKind::Search,
+        Purpose::Bisection | Purpose::Parting => TrialKind::Search,
     }
 }

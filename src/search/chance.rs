@@ -2,6 +2,7 @@
 //! too rare for chance, at whatever rate an element may differ by chance. As a claim follows from one
 //! history alone, the sum over all claims is how often chance is blamed on any of them.
 
+use super::acting;
 use super::certificate::Proof;
 use super::classify::{self, Setting};
 use super::noise::{self, Tally};
@@ -36,23 +37,17 @@ pub(super) fn repeats(
 ) -> Vec<Set> {
     let noisy = noise::real(setting.noisy.max(1));
     let rows = Rows::of(view, class, proofs);
-    if view.facts(class).contradiction().is_some() {
+    let terms: Vec<Set> = proofs.iter().map(|proof| proof.term.clone()).collect();
+    let listed = classify::listed(&terms, setting.certain);
+    let monotone = view.facts(class).contradiction().is_none();
+    if !monotone || (!listed && acting::contradicted(view, class, proofs)) {
         // Each further alternative is one more that chance may have added.
         let further = one_choice_of(proofs.len().saturating_sub(1));
         let bound = DOUBT_OF_CONTRADICTED * further / noisy;
         return agreeing(Tally::of_repeats(view, class), rows, bound);
     }
-    let mut tally = Tally::of(&class.tokens);
-    let commonest = tally.commonest();
-    for (_, expect) in missing {
-        tally.add(match expect {
-            Expect::Differs => commonest,
-            Expect::Same => Token::Same,
-        });
-    }
-    let by_history = against_history(tally, rows.clone(), doubt(class, proofs, setting) / noisy);
-    let terms: Vec<Set> = proofs.iter().map(|proof| proof.term.clone()).collect();
-    if classify::listed(&terms, setting.certain) {
+    let by_history = by_history(view, class, proofs, missing, setting);
+    if listed {
         return by_history;
     }
     let by_repeats = agreeing(
@@ -65,6 +60,27 @@ pub(super) fn repeats(
     } else {
         by_history
     }
+}
+
+/// The repeats of a proof after which chance hardly shows the history behind it.
+pub(super) fn by_history(
+    view: &View,
+    class: &Class,
+    proofs: &[Proof],
+    missing: &[(&Set, Expect)],
+    setting: &Setting<'_>,
+) -> Vec<Set> {
+    let mut tally = Tally::of(&class.tokens);
+    let commonest = tally.commonest();
+    for (_, expect) in missing {
+        tally.add(match expect {
+            Expect::Differs => commonest,
+            Expect::Same => Token::Same,
+        });
+    }
+    let rows = Rows::of(view, class, proofs);
+    let bound = doubt(class, proofs, setting) / noise::real(setting.noisy.max(1));
+    against_history(tally, rows, bound)
 }
 
 /// The repeats after which chance shows a history with at most this probability, the rarer kind first.

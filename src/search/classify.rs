@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::acting;
 use super::bisect::{Facts, Found, Order};
 use super::certificate::{Proof, proofs, transversals};
 use super::chance::{self, MOST_REPEATS};
+use super::draws;
 use super::hypotheses::{self, Hypothesis, Prior};
 use super::noise::{self, Tally};
 use super::set::Set;
 use super::types::Reason;
+use super::values::Values;
 use super::view::{Class, Token, View};
 use crate::model::{Expect, TrialId};
 
@@ -47,6 +50,9 @@ pub(super) enum Purpose {
     Bisection,
     /// A repeat that will be needed, if the rows before it come out as expected.
     Spare,
+    /// A row that parts what the values allow; what is learnt of other classes meanwhile may explain
+    /// it.
+    Parting,
     /// The control, after everything else was repeated.
     Closing,
 }
@@ -89,9 +95,14 @@ const SUSPICION_OF_SEVERAL: f64 = 0.05;
 const REPEATS_ON_SUSPICION: usize = 6;
 /// The share of a hypothesis above which its proof is run instead of further search.
 const CONVINCED: f64 = 0.7;
-/// How often chance may pass the repeats without which nothing is looked for that no hypothesis of the
-/// list expresses: chance mimics such things easily. Seven repeats of two values.
+/// How often chance may pass the repeats without which nothing is looked for that no hypothesis of
+/// the list expresses: chance mimics such things easily. Seven repeats of two values.
 const CHANCE_OF_UNLISTED: f64 = 0.0085;
+/// The same before the values choose the rows. What they lead to still needs the repeats above.
+const CHANCE_OF_SEVERAL: f64 = 0.25;
+/// So many variations may be claimed with fewer repeats. Chance beside three, which hypotheses
+/// express, looks like four most easily.
+const MANY: usize = 5;
 
 /// How far a class is, by what the trials of `view` showed.
 pub(super) fn progress(view: &View, class: &Class, setting: &Setting<'_>) -> Progress {
@@ -117,7 +128,7 @@ pub(super) fn proven(view: &View, class: &Class, setting: &Setting<'_>) -> (Vec<
     };
     match proofs(&terms, &view.top) {
         Some(proofs) if missing(view, class, &proofs).next().is_none() => {
-            let certain = chance::repeats(view, class, &proofs, &[], setting).is_empty();
+            let certain = doubts(view, class, &facts, &proofs, &view.top, setting).is_none();
             (terms, certain)
         }
         _ => (Vec::new(), false),
@@ -170,8 +181,10 @@ fn locate(
         hypotheses::consistent(view, class, top, &setting.prior)
     };
     let sum: f64 = found.iter().map(|hypothesis| hypothesis.weight).sum();
-    let tally = Tally::of(&class.tokens);
-    let chance = NOISY * noise::marginal(tally.differs(), tally.same);
+    if let Some(progress) = by_values(view, class, facts, top, sum, setting) {
+        return progress;
+    }
+    let chance = chance_of(class);
     let share = chance / (chance + sum + UNLISTED);
     let repeats_worth = match found.first().map(Hypothesis::terms) {
         Some([[a, b]]) if a == b && share > SUSPICION => REPEATS_ON_SUSPICION,
@@ -184,7 +197,7 @@ fn locate(
     }
     let Some(best) = found.first() else {
         let bisection = || needs(view, class, vec![(row, Purpose::Bisection)]);
-        return unlisted(view, class, facts).unwrap_or_else(bisection);
+        return unlisted(view, class, facts, CHANCE_OF_UNLISTED).unwrap_or_else(bisection);
     };
     if best.weight < CONVINCED * sum {
         return Progress::Open(found);
@@ -194,6 +207,44 @@ fn locate(
         Some(proofs) => prove(view, class, &proofs, setting),
         None => Progress::Open(found),
     }
+}
+
+/// Where the values show that more culprits are likelier than any hypothesis of the list, which
+/// together are as likely as `listed`: the row that tells most about those.
+fn by_values(
+    view: &View,
+    class: &Class,
+    facts: &Facts,
+    top: &Set,
+    listed: f64,
+    setting: &Setting<'_>,
+) -> Option<Progress> {
+    let values = Values::of(view, class, top)?;
+    let weights = setting.prior.weights;
+    let several = draws::several(&values, weights);
+    let chance = chance_of(class);
+    let suspicious = chance > SUSPICION_OF_SEVERAL * (chance + several + listed);
+    if listed > 0.0 && (several < listed || suspicious) {
+        return None;
+    }
+    // A culprit that is known alone has to be shown again anyway.
+    let alone = facts.with.iter().any(|row| row.len() == 1);
+    if (alone || suspicious)
+        && let Some(progress) = unlisted(view, class, facts, CHANCE_OF_SEVERAL)
+    {
+        return Some(progress);
+    }
+    let run = |row: &Set| {
+        view.trials(row).next().is_some() || view.failed.keys().any(|failed| failed.is_subset(row))
+    };
+    let row = draws::row(&values, weights, run)?;
+    Some(needs(view, class, vec![(row, Purpose::Parting)]))
+}
+
+/// How likely a class shows what it shows by chance, in the unit of the hypotheses.
+fn chance_of(class: &Class) -> f64 {
+    let tally = Tally::of(&class.tokens);
+    NOISY * noise::marginal(tally.differs(), tally.same)
 }
 
 /// The repeats that would show an unstable element as such, as long as there are fewer than
@@ -212,13 +263,38 @@ fn against_noise(view: &View, class: &Class, facts: &Facts, worth: usize) -> Opt
     (missing > 0).then(|| needs(view, class, wanted))
 }
 
-/// The repeats without which nothing is claimed that no hypothesis expresses, of rows that differ, each
-/// in another way if they do, and of the control. What is proven for other classes meanwhile may give a
-/// hypothesis.
-fn unlisted(view: &View, class: &Class, facts: &Facts) -> Option<Progress> {
-    let again = chance::against(view, class, &facts.with, CHANCE_OF_UNLISTED);
+/// The repeats without which nothing is claimed that no hypothesis expresses, of rows that differ,
+/// each in another way if they do, and of the control. What is proven for other classes meanwhile may
+/// give a hypothesis.
+fn unlisted(view: &View, class: &Class, facts: &Facts, bound: f64) -> Option<Progress> {
+    let again = chance::against(view, class, &facts.with, bound);
     let wanted: Vec<_> = again.into_iter().map(|set| (set, Purpose::Spare)).collect();
     (!wanted.is_empty()).then(|| needs(view, class, wanted))
+}
+
+/// The repeats without which a claim that no hypothesis expresses is not believed; none where it is
+/// about so many variations, each combination of which shows a value of its own, that chance hardly
+/// shows such a history.
+fn unlisted_claim(
+    view: &View,
+    class: &Class,
+    facts: &Facts,
+    proofs: &[Proof],
+    top: &Set,
+    setting: &Setting<'_>,
+) -> Option<Progress> {
+    let single = proofs.iter().all(|proof| proof.term.len() == 1);
+    let terms = proofs.iter().map(|proof| &proof.term);
+    let culprits = terms.fold(top.minus(top), |all, term| all.union(term));
+    let borne_out = single
+        && proofs.len() >= MANY
+        && missing(view, class, proofs).next().is_none()
+        && Values::of(view, class, top).is_some_and(|values| values.allow(&culprits))
+        && chance::by_history(view, class, proofs, &[], setting).is_empty();
+    if borne_out {
+        return None;
+    }
+    unlisted(view, class, facts, CHANCE_OF_UNLISTED)
 }
 
 /// The smallest row that differs.
@@ -255,30 +331,8 @@ fn claim(
     let Some(proofs) = proofs(terms, top) else {
         return Progress::Unsettled(Reason::TooManyAlternatives, suspects(view, facts));
     };
-    let monotone = facts.contradiction().is_none();
-    let listed = monotone && listed(terms, setting.certain);
-    if !listed && let Some(progress) = unlisted(view, class, facts) {
+    if let Some(progress) = doubts(view, class, facts, &proofs, top, setting) {
         return progress;
-    }
-    if missing(view, class, &proofs).next().is_some() {
-        return prove(view, class, &proofs, setting);
-    }
-    if let Some(again) = shown_once(view, class, &proofs, listed) {
-        return needs(view, class, again);
-    }
-    let wanted = chance::repeats(view, class, &proofs, &[], setting);
-    if !wanted.is_empty() && Tally::of_repeats(view, class).trials() >= MOST_REPEATS {
-        let reason = if monotone {
-            Reason::MaybeNoise
-        } else {
-            Reason::NotMonotone
-        };
-        return Progress::Unsettled(reason, suspects(view, facts));
-    }
-    if !wanted.is_empty() {
-        // The rows that other classes still need may serve as well: these come last.
-        let wanted = wanted.into_iter().map(|set| (set, Purpose::Spare));
-        return needs(view, class, wanted.collect());
     }
     match unclosed(view, &proofs).filter(|_| setting.clock_runs) {
         Some(wanted) => needs(view, class, wanted),
@@ -286,36 +340,44 @@ fn claim(
     }
 }
 
-/// A set of several that only one trial has shown: a single odd trial, whatever the reason, looks
-/// like a set of everything that it varied. The same of each of many alternatives, of which an odd
-/// trial may have added one; there, a row that differs and holds no other of them shows it, too.
-fn shown_once(
+/// What a claim needs before it is believed.
+fn doubts(
     view: &View,
     class: &Class,
+    facts: &Facts,
     proofs: &[Proof],
-    listed: bool,
-) -> Option<Vec<(Set, Purpose)>> {
-    let others = |own: &Proof, set: &Set| {
-        let mut others = proofs.iter().filter(|other| other.term != own.term);
-        others.any(|other| other.term.is_subset(set))
-    };
-    let shown = |proof: &Proof| {
-        let rows = view.probes.iter().zip(&class.tokens);
-        rows.filter(|(probe, token)| {
-            let own = probe.set == proof.term
-                || (!listed && proof.term.is_subset(&probe.set) && !others(proof, &probe.set));
-            own && token.differs() == Some(true)
-        })
-        .count()
-    };
-    let doubtful = proofs
-        .iter()
-        .filter(|proof| proof.term.len() > 1 || !listed);
-    let again: Vec<_> = doubtful
-        .filter(|proof| shown(proof) < 2)
-        .map(|proof| (proof.term.clone(), Purpose::Repeat))
-        .collect();
-    (!again.is_empty()).then_some(again)
+    top: &Set,
+    setting: &Setting<'_>,
+) -> Option<Progress> {
+    let monotone = facts.contradiction().is_none();
+    let terms: Vec<Set> = proofs.iter().map(|proof| proof.term.clone()).collect();
+    let listed = monotone && listed(&terms, setting.certain);
+    if !listed && let Some(progress) = unlisted_claim(view, class, facts, proofs, top, setting) {
+        return Some(progress);
+    }
+    if missing(view, class, proofs).next().is_some() {
+        return Some(prove(view, class, proofs, setting));
+    }
+    let again = acting::again(view, class, proofs, listed, setting.prior.weights);
+    if !again.is_empty() {
+        let again = again.into_iter().map(|set| (set, Purpose::Repeat));
+        return Some(needs(view, class, again.collect()));
+    }
+    let wanted = chance::repeats(view, class, proofs, &[], setting);
+    if wanted.is_empty() {
+        return None;
+    }
+    if Tally::of_repeats(view, class).trials() >= MOST_REPEATS {
+        let reason = if monotone {
+            Reason::MaybeNoise
+        } else {
+            Reason::NotMonotone
+        };
+        return Some(Progress::Unsettled(reason, suspects(view, facts)));
+    }
+    // The rows that other classes still need may serve as well: these come last.
+    let wanted = wanted.into_iter().map(|set| (set, Purpose::Spare));
+    Some(needs(view, class, wanted.collect()))
 }
 
 /// The trials of a row that showed for the class what is expected.

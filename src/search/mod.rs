@@ -11,12 +11,14 @@
 //! verdict()
 //! ```
 
+mod acting;
 mod batch;
 mod beside;
 mod bisect;
 mod certificate;
 mod chance;
 mod classify;
+mod draws;
 mod estimate;
 mod further;
 mod greedy;
@@ -28,6 +30,7 @@ mod noise;
 mod set;
 mod state;
 mod types;
+mod values;
 mod verdict;
 mod view;
 
