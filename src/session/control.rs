@@ -46,9 +46,8 @@ fn first_notes(options: &Options, sandbox: &Sandbox) -> Result<Vec<String>, Erro
     if !prepared.as_ref().is_err_and(Error::is_stop) {
         notes.extend(prepared?);
     }
-    if sandbox.makes_own() {
-        notes.push(FOREIGN.to_owned());
-    }
+    let foreign = sandbox.makes_own().then(|| FOREIGN.to_owned());
+    notes.extend(foreign);
     Ok(notes)
 }
 
