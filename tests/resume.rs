@@ -338,11 +338,11 @@ fn statuses(found: &Value) -> Vec<&str> {
     tried.map(|one| one["status"].as_str().unwrap()).collect()
 }
 
-/// Sends a signal to a check when so many trials of its session have ended; how it ends.
+/// Sends a signal to a check when so many trials have ended; how it ends.
 fn stopped(
     place: &Place,
     mut command: Command,
-    (session, trials): (u32, usize),
+    trials: usize,
     signal: Signal,
 ) -> (Option<i32>, String) {
     let mut child = command
@@ -351,11 +351,7 @@ fn stopped(
         .spawn()
         .unwrap();
     let began = Instant::now();
-    let ended = || {
-        place
-            .recorded(session)
-            .map_or(0, |session| session.trials.len())
-    };
+    let ended = || place.recorded(1).map_or(0, |session| session.trials.len());
     while ended() < trials && began.elapsed() < Duration::from_mins(1) {
         assert_eq!(child.try_wait().unwrap(), None, "it ended before");
         std::thread::sleep(Duration::from_millis(10));
@@ -383,7 +379,7 @@ fn a_session_that_is_stopped_says_what_it_knows_and_goes_on_to_the_same_findings
         let json = place.state.path().join("found.json");
         let path = json.to_str().unwrap();
         let child = slow(&place, &["--json", path]);
-        let (code, text) = stopped(&place, child, (1, trials), signal);
+        let (code, text) = stopped(&place, child, trials, signal);
         assert_eq!(code, Some(128 + signal as i32), "{text}");
         assert!(text.contains("mask, who differ"), "{text}");
         assert!(text.contains(&format!("stopped by {signal}")), "{text}");
@@ -406,17 +402,35 @@ fn a_session_that_is_stopped_while_it_looks_for_causes_says_that_some_may_be_mis
     let place = Place::new();
     let json = place.state.path().join("found.json");
     let words = [
-        &["check", "--only", "file-order", "-j", "1", "-o", "same"] as &[&str],
+        &[
+            "check",
+            "-v",
+            "--only",
+            "file-order",
+            "-j",
+            "1",
+            "-o",
+            "same",
+        ] as &[&str],
         &["--seed", "5", "--json", json.to_str().unwrap()],
         &["--", "sleep 0.3; find . > same"],
     ]
     .concat();
-    let (code, text) = place.run(&words);
-    assert_eq!(code, Some(1), "{text}");
+    let errors = place.state.path().join("errors");
+    let mut command = place.reprobe(&words);
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(fs::File::create(&errors).unwrap())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
     // What is looked for after the search stands in no journal.
-    let searched = place.recorded(1).unwrap().trials.len();
-    let child = place.reprobe(&words);
-    let (code, text) = stopped(&place, child, (2, searched), Signal::SIGINT);
+    let locates = || fs::read_to_string(&errors).unwrap().contains(", locating");
+    while !locates() && began.elapsed() < Duration::from_mins(1) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+    let (code, text) = said(&child.wait_with_output().unwrap());
     assert_eq!(code, Some(130), "{text}");
     assert!(text.contains("the culprits are all found"), "{text}");
     assert_eq!(read(&json)["complete"], false);
