@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -338,21 +338,10 @@ fn statuses(found: &Value) -> Vec<&str> {
     tried.map(|one| one["status"].as_str().unwrap()).collect()
 }
 
-/// Sends a signal to a check when so many trials have ended; how it ends.
-fn stopped(
-    place: &Place,
-    mut command: Command,
-    trials: usize,
-    signal: Signal,
-) -> (Option<i32>, String) {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+/// Sends a signal to a check as soon as it is time, and says how it ends.
+fn stopped(mut child: Child, signal: Signal, is_time: impl Fn() -> bool) -> (Option<i32>, String) {
     let began = Instant::now();
-    let ended = || place.recorded(1).map_or(0, |session| session.trials.len());
-    while ended() < trials && began.elapsed() < Duration::from_mins(1) {
+    while !is_time() && began.elapsed() < Duration::from_mins(1) {
         assert_eq!(child.try_wait().unwrap(), None, "it ended before");
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -378,8 +367,13 @@ fn a_session_that_is_stopped_says_what_it_knows_and_goes_on_to_the_same_findings
         let place = Place::new();
         let json = place.state.path().join("found.json");
         let path = json.to_str().unwrap();
-        let child = slow(&place, &["--json", path]);
-        let (code, text) = stopped(&place, child, trials, signal);
+        let child = slow(&place, &["--json", path])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let ended = || place.recorded(1).map_or(0, |session| session.trials.len());
+        let (code, text) = stopped(child, signal, || ended() >= trials);
         assert_eq!(code, Some(128 + signal as i32), "{text}");
         assert!(text.contains("mask, who differ"), "{text}");
         assert!(text.contains(&format!("stopped by {signal}")), "{text}");
@@ -401,36 +395,19 @@ fn a_session_that_is_stopped_says_what_it_knows_and_goes_on_to_the_same_findings
 fn a_session_that_is_stopped_while_it_looks_for_causes_says_that_some_may_be_missing() {
     let place = Place::new();
     let json = place.state.path().join("found.json");
-    let words = [
-        &[
-            "check",
-            "-v",
-            "--only",
-            "file-order",
-            "-j",
-            "1",
-            "-o",
-            "same",
-        ] as &[&str],
-        &["--seed", "5", "--json", json.to_str().unwrap()],
-        &["--", "sleep 0.3; find . > same"],
-    ]
-    .concat();
+    let only = ["--only", "file-order", "-j", "1", "-o", "same"];
+    let session = ["--seed", "5", "--json", json.to_str().unwrap()];
+    let build = ["--", "sleep 0.3; find . > same"];
     let errors = place.state.path().join("errors");
-    let mut command = place.reprobe(&words);
-    let child = command
+    let child = place
+        .reprobe(&[&["check", "-v"], &only[..], &session, &build].concat())
         .stdout(Stdio::piped())
         .stderr(fs::File::create(&errors).unwrap())
         .spawn()
         .unwrap();
-    let began = Instant::now();
     // What is looked for after the search stands in no journal.
     let locates = || fs::read_to_string(&errors).unwrap().contains(", locating");
-    while !locates() && began.elapsed() < Duration::from_mins(1) {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
-    let (code, text) = said(&child.wait_with_output().unwrap());
+    let (code, text) = stopped(child, Signal::SIGINT, locates);
     assert_eq!(code, Some(130), "{text}");
     assert!(text.contains("the culprits are all found"), "{text}");
     assert_eq!(read(&json)["complete"], false);
