@@ -1,6 +1,7 @@
 //! Whose the files of a source tree are: what a user other than the caller must be given, so that
 //! he can write whatever the caller could.
 
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -25,24 +26,22 @@ impl Owned {
     /// Looks at every entry.
     pub(super) fn of(tree: &Path) -> Result<Self, Error> {
         let mut owned = Self {
-            top: ids(tree)?,
+            top: ids(&look(tree)?),
             alike: true,
             readable: true,
         };
-        owned.look(tree)?;
+        owned.take_in(tree)?;
         Ok(owned)
     }
 
-    fn look(&mut self, path: &Path) -> Result<(), Error> {
-        self.alike &= ids(path)? == self.top;
-        if path.is_symlink() {
-            return Ok(());
-        }
-        if path.is_dir() {
+    fn take_in(&mut self, path: &Path) -> Result<(), Error> {
+        let metadata = look(path)?;
+        self.alike &= ids(&metadata) == self.top;
+        if metadata.is_dir() {
             for name in sorted_names(path).map_err(Error::file("read directory", path))? {
-                self.look(&path.join(name))?;
+                self.take_in(&path.join(name))?;
             }
-        } else {
+        } else if !metadata.is_symlink() {
             self.readable &= access(path, AccessFlags::R_OK).is_ok();
         }
         Ok(())
@@ -54,14 +53,16 @@ impl Owned {
     }
 }
 
-fn ids(path: &Path) -> Result<Ids, Error> {
-    let metadata = path
-        .symlink_metadata()
-        .map_err(Error::file("look at", path))?;
-    Ok(Ids {
+fn look(path: &Path) -> Result<Metadata, Error> {
+    path.symlink_metadata()
+        .map_err(Error::file("look at", path))
+}
+
+fn ids(metadata: &Metadata) -> Ids {
+    Ids {
         uid: metadata.uid(),
         gid: metadata.gid(),
-    })
+    }
 }
 
 #[cfg(test)]
