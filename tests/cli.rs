@@ -104,6 +104,10 @@ fn a_wrong_command_line_exits_with_2_and_says_what_is_right() {
     wrong(&["check", "-o", "[", "--", "true"], "--output");
     wrong(&["exec"], "COMMAND");
     wrong(
+        &["check", ".", "tar", "czf", "a b.tgz", "."],
+        "reprobe check . -- tar czf 'a b.tgz' .",
+    );
+    wrong(
         &["exec", "--vary", "tiem", "--", "true"],
         "did you mean `time`?",
     );

@@ -16,6 +16,10 @@ const INTERPRETERS: [&str; 9] = [
 /// The tar that is called for these takes no options from anybody.
 const PACKAGE: &str = ".deb";
 
+/// One moment that is the same for all who build the same sources.
+const HOW_TO_SET: &str = "export SOURCE_DATE_EPOCH=$(git log -1 --format=%ct), or the date of the \
+    last release";
+
 /// What is known of who made an element.
 pub(super) struct Maker<'a> {
     /// The process that writes the fields of the archive and those that called it, nearest first, if
@@ -29,6 +33,8 @@ pub(super) struct Maker<'a> {
     pub(super) shows: BTreeSet<&'static str>,
     /// `SOURCE_DATE_EPOCH` is set, or was tried: nobody needs to be told to set it.
     pub(super) epoch_settled: bool,
+    /// Whether the build has `SOURCE_DATE_EPOCH`: advice that uses it must else say how it is set.
+    pub(super) epoch_set: bool,
 }
 
 impl Maker<'_> {
@@ -39,6 +45,15 @@ impl Maker<'_> {
         let settled = self.epoch_settled && names.any(|(name, _)| name == EPOCH);
         let shown = remedy.shows.as_deref();
         !settled && shown.is_none_or(|shown| self.shows.contains(shown))
+    }
+
+    /// Advice that can be followed as it is written, also where the build has no
+    /// `SOURCE_DATE_EPOCH`: an empty `@` is another moment for tar, and none for touch.
+    fn followable(&self, text: &str) -> String {
+        if self.epoch_set || !text.contains(&format!("${EPOCH}")) {
+            return text.to_owned();
+        }
+        format!("{text} (the build has no {EPOCH} yet: {HOW_TO_SET})")
     }
 }
 
@@ -77,7 +92,7 @@ pub(super) fn remedies(
     }
     let remedy = |chosen: &RemedyText| Remedy {
         variation: Some(variation.name.clone()),
-        text: chosen.text.clone(),
+        text: maker.followable(&chosen.text),
         verified: false,
     };
     chosen.into_iter().map(remedy).collect()
@@ -296,6 +311,7 @@ mod tests {
             programs: &BTreeSet::from([command.to_owned()]),
             shows: BTreeSet::new(),
             epoch_settled: false,
+            epoch_set: true,
         };
         let found = remedies(
             &variation(),
@@ -358,6 +374,7 @@ mod tests {
             programs: &none,
             shows: shows.iter().copied().collect(),
             epoch_settled,
+            epoch_set: false,
         };
         let epoch = remedy(Some("SOURCE_DATE_EPOCH=1 TZ=UTC"), None);
         assert!(maker(false, &[]).admits(&epoch));
@@ -366,6 +383,24 @@ mod tests {
         let order = remedy(None, Some("order"));
         assert!(maker(true, &["order"]).admits(&order));
         assert!(!maker(true, &["uuid"]).admits(&order));
+    }
+
+    #[test]
+    fn advice_that_uses_the_epoch_says_how_it_is_set_where_it_is_not() {
+        let none = BTreeSet::new();
+        let maker = |epoch_set| Maker {
+            packer: &[],
+            kinds: Vec::new(),
+            programs: &none,
+            shows: BTreeSet::new(),
+            epoch_settled: true,
+            epoch_set,
+        };
+        let text = "tar --mtime=@$SOURCE_DATE_EPOCH";
+        assert_eq!(maker(true).followable(text), text);
+        let said = maker(false).followable(text);
+        assert!(said.contains("export SOURCE_DATE_EPOCH=$("), "{said}");
+        assert_eq!(maker(false).followable("zip -X"), "zip -X");
     }
 
     #[test]

@@ -324,13 +324,14 @@ fn remedies(
     finding: &Finding,
 ) -> Vec<Remedy> {
     let tried = case.tried.as_ref();
+    let epoch_set = has_epoch(case.source_date_epoch.is_some(), &case.programs);
     let maker = Maker {
         packer: packer(case, element),
         kinds: advice::kinds(&element.path, content),
         programs: &case.programs,
         shows: advice::shows(finding.evidence.as_deref()),
-        epoch_settled: tried.is_some()
-            || has_epoch(case.source_date_epoch.is_some(), &case.programs),
+        epoch_settled: tried.is_some() || epoch_set,
+        epoch_set,
     };
     let gone = tried.filter(|tried| tried.gone.contains(element));
     let names = finding
