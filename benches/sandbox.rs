@@ -26,6 +26,7 @@ const UNITS: usize = 100;
 
 fn sandbox(dir: &Path, source: &Path) -> Sandbox {
     Sandbox::new(SessionOptions {
+        exposed: Vec::new(),
         scratch: dir.join("scratch"),
         source: source.to_owned(),
         capabilities: sandbox::probe(Path::new(PROGRAM), dir).unwrap(),

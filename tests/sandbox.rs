@@ -78,6 +78,7 @@ impl Bench {
 
     fn options(&self, scratch: PathBuf) -> SessionOptions {
         SessionOptions {
+            exposed: Vec::new(),
             scratch,
             source: self.source.clone(),
             capabilities: capabilities().clone(),
@@ -94,6 +95,7 @@ impl Bench {
         std::fs::create_dir(&source).unwrap();
         std::fs::write(source.join("given"), "given\n").unwrap();
         let sandbox = Sandbox::new(SessionOptions {
+            exposed: Vec::new(),
             scratch: dir.path().join("scratch"),
             source: source.clone(),
             capabilities,
@@ -465,6 +467,7 @@ fn a_locale_that_only_has_a_source_is_compiled_for_the_trial() {
     let cache = tempfile::tempdir().unwrap();
     let again = |bench: Bench| {
         let options = SessionOptions {
+            exposed: Vec::new(),
             cache: Some(cache.path().to_owned()),
             ..bench.options(bench.dir.path().join("scratch"))
         };

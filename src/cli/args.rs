@@ -127,6 +127,13 @@ pub struct CheckArgs {
     #[arg(long, help_heading = "Build")]
     pub network: bool,
 
+    /// Let every build see this file or directory of your home, too (repeatable)
+    ///
+    /// Builds find an empty directory in the place of your home, with the source, what PATH leads
+    /// to and the homes of toolchains in it. What is named here may be read, not written.
+    #[arg(long, value_name = "PATH", help_heading = "Build")]
+    pub expose: Vec<PathBuf>,
+
     /// Hide from the builds what git ignores in the source tree
     ///
     /// For a tree in which earlier builds left their products.
@@ -202,7 +209,7 @@ pub struct CheckArgs {
         value_name = "ID",
         help_heading = "Search",
         conflicts_with_all = [
-            "command", "outputs", "env", "pass_env", "prepare", "network", "clean",
+            "command", "outputs", "env", "pass_env", "prepare", "network", "expose", "clean",
             "timeout", "only", "skip", "directories", "seed", "require", "repeat", "thorough", "no_locate",
             "metadata", "checkout", "keep", "dry_run",
         ]
@@ -314,6 +321,10 @@ pub struct ExecArgs {
     /// Let the command reach the network
     #[arg(long)]
     pub network: bool,
+
+    /// Let the command see this file or directory of your home, too (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub expose: Vec<PathBuf>,
 
     /// Hide from the command what git ignores in the source tree
     #[arg(long)]

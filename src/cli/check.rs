@@ -213,7 +213,11 @@ fn options(
     Ok(session::Options {
         required: required(job, &catalog, planned),
         catalog,
-        sandbox: inputs::sandbox(job.build.source.clone(), &host)?,
+        sandbox: inputs::sandbox(
+            job.build.source.clone(),
+            &host,
+            inputs::exposed(&args.expose)?,
+        )?,
         host,
         request,
         build: job.build.clone(),

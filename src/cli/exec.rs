@@ -77,7 +77,7 @@ fn exec(args: &ExecArgs, interrupt: &Arc<Interrupt>) -> Result<Exit, Failure> {
         log: None,
         focus: None,
     };
-    let mut options = inputs::sandbox(source, &host)?;
+    let mut options = inputs::sandbox(source, &host, inputs::exposed(&args.expose)?)?;
     options.interrupt = Some(Arc::clone(interrupt));
     let sandbox = Sandbox::new(options).map_err(|error| Failure::undecided(&error))?;
     let code = sandbox.exec(&spec);

@@ -204,9 +204,31 @@ pub(super) fn capabilities() -> Result<Capabilities, Failure> {
     sandbox::probe(&program()?, &std::env::temp_dir()).map_err(|error| Failure::undecided(&error))
 }
 
+/// What builds are to see of the caller's home, made absolute.
+pub(super) fn exposed(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let absolute = |path: &PathBuf| {
+        let refuse = |why: &dyn std::fmt::Display| {
+            Failure::usage(&format!("--expose {}: {why}", path.display()))
+        };
+        let path = std::path::absolute(path).map_err(|error| refuse(&error))?;
+        path.metadata().map_err(|error| refuse(&error))?;
+        let kernels = ["/dev", "/proc", "/sys"];
+        if path == Path::new("/") || kernels.iter().any(|dir| path.starts_with(dir)) {
+            return Err(refuse(&"every trial has these of its own"));
+        }
+        Ok(path)
+    };
+    paths.iter().map(absolute).collect()
+}
+
 /// What all trials of this source have in common.
-pub(super) fn sandbox(source: PathBuf, host: &Capabilities) -> Result<SessionOptions, Failure> {
+pub(super) fn sandbox(
+    source: PathBuf,
+    host: &Capabilities,
+    exposed: Vec<PathBuf>,
+) -> Result<SessionOptions, Failure> {
     Ok(SessionOptions {
+        exposed,
         scratch: std::env::temp_dir(),
         cache: cache(&source),
         source,

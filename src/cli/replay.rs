@@ -40,7 +40,7 @@ fn replay(args: &ReplayArgs, interrupt: &Arc<Interrupt>) -> Result<Exit, Failure
         build.source.clone_from(&cleaned.source);
     }
     let host = inputs::capabilities()?;
-    let mut sandbox = inputs::sandbox(build.source.clone(), &host)?;
+    let mut sandbox = inputs::sandbox(build.source.clone(), &host, start.exposed.clone())?;
     sandbox.interrupt = Some(Arc::clone(interrupt));
     let replayed = session::replay(sandbox, start, &build, trial)
         .map_err(|error| Failure::undecided(&error))?;

@@ -64,7 +64,7 @@ fn options(args: &CheckArgs, recorded: Recorded) -> Result<session::Options, Fai
     let host = inputs::capabilities()?;
     Ok(session::Options {
         catalog: inputs::catalog(&[])?,
-        sandbox: inputs::sandbox(build.source.clone(), &host)?,
+        sandbox: inputs::sandbox(build.source.clone(), &host, start.exposed.clone())?,
         host,
         request: plan::Request {
             network: start.network,

@@ -1,10 +1,11 @@
 //! Carries out the steps of a set-up, in the first process of a trial. Every failing step names
 //! itself, its error number and a way out where one is known.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -103,6 +104,7 @@ impl Stage {
                 size,
                 read_only,
             } => self.memory(at, *mode, size, *read_only),
+            SetupOp::Home { at, places, links } => self.home(at, places, links),
             SetupOp::Pool { dir, size } => memory_pool(dir, size),
             SetupOp::Overlay {
                 at,
@@ -126,8 +128,9 @@ impl Stage {
                 owned,
                 backing,
             } => self.fresh(at, *mode, *owned, backing),
-            SetupOp::Link { at, target } => std::os::unix::fs::symlink(target, self.staged(at))
-                .map_err(failed(format!("link {}", at.display()))),
+            SetupOp::Link { at, target } => {
+                symlink(target, self.staged(at)).map_err(failed(format!("link {}", at.display())))
+            }
             SetupOp::Directory { at, mode } => {
                 let dir = self.mount_point(at)?;
                 fs::set_permissions(&dir, Permissions::from_mode(*mode))
@@ -175,6 +178,36 @@ impl Stage {
             Some(options.as_str()),
         )
         .map_err(refused(format!("memory at {}", at.display())))
+    }
+
+    fn home(
+        &self,
+        at: &Path,
+        places: &BTreeMap<PathBuf, bool>,
+        links: &BTreeMap<PathBuf, PathBuf>,
+    ) -> Step {
+        let step = || format!("empty home at {}", at.display());
+        self.memory(at, 0o755, "16m", false)?;
+        for (place, is_dir) in places {
+            if *is_dir {
+                self.mount_point(place)?;
+            } else if let Some(above) = place.parent() {
+                self.mount_point(above)?;
+                File::create(self.staged(place)).map_err(failed(step()))?;
+            }
+        }
+        for (link, target) in links {
+            if let Some(above) = link.parent() {
+                self.mount_point(above)?;
+            }
+            symlink(target, self.staged(link)).map_err(failed(step()))?;
+        }
+        let flags = MsFlags::MS_BIND
+            | MsFlags::MS_REMOUNT
+            | MsFlags::MS_RDONLY
+            | MsFlags::MS_NOSUID
+            | MsFlags::MS_NODEV;
+        mount(NO_DATA, &self.staged(at), NO_DATA, flags, NO_DATA).map_err(refused(step()))
     }
 
     fn read_only(&self, from: &Path, at: &Path) -> Step {
@@ -282,6 +315,9 @@ impl Stage {
         let dir = self.staged(at);
         let step = || format!("passage through {}", at.display());
         let mode = dir.metadata().map_err(failed(step()))?.mode();
+        if mode & 0o011 == 0o011 {
+            return Ok(());
+        }
         fs::set_permissions(&dir, Permissions::from_mode(mode & 0o7777 | 0o011))
             .map_err(failed(step()))
     }
@@ -330,7 +366,7 @@ impl Stage {
             ("stderr", "/proc/self/fd/2"),
             ("ptmx", "pts/ptmx"),
         ] {
-            std::os::unix::fs::symlink(target, dev.join(name)).map_err(failed(step))?;
+            symlink(target, dev.join(name)).map_err(failed(step))?;
         }
         let (pts, shm) = (dev.join("pts"), dev.join("shm"));
         for dir in [&pts, &shm] {

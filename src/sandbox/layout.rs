@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
+use super::homes::Homes;
 use super::host::{Host, Mount, OWN, TopEntry, closed_ancestors, resolve};
 use super::identity::{self, Ids};
 use super::op::{Backing, Limits, SetupOp};
 use super::variables::{LOCALES, Passed};
-use super::{cpus, masks};
+use super::{cpus, masks, place};
 use crate::model::{Capabilities, Cpus, Environment, Need, Network, Randomness, UserIdentity};
 
 /// The value at which monotonic clocks start in every trial, in seconds: a day and some hours of
@@ -48,6 +49,8 @@ pub(super) struct Inputs<'a> {
     pub(super) pooled: bool,
     /// Layers that a preparation left, by the name of the place.
     pub(super) prepared: &'a BTreeMap<String, PathBuf>,
+    /// What is seen of the homes of the host.
+    pub(super) homes: &'a Homes,
     /// Compiled locales on the host.
     pub(super) locales: Option<&'a Path>,
     pub(super) limits: Limits,
@@ -63,23 +66,10 @@ pub(super) struct Layout {
     pub(super) ours: Vec<PathBuf>,
 }
 
-/// The build directory in the trial's view.
-pub(super) fn build_directory(environment: &Environment, source: &Path) -> Result<PathBuf, Error> {
-    let path = &environment.build_path;
-    let leaf = match &path.leaf {
-        Some(leaf) => leaf.clone().into(),
-        None => source
-            .file_name()
-            .ok_or_else(|| Error::Unusable("the source is /: give a directory below".into()))?
-            .to_owned(),
-    };
-    Ok(path.parent.join(leaf))
-}
-
 impl Inputs<'_> {
     pub(super) fn layout(&self) -> Result<Layout, Error> {
-        let directory = build_directory(self.environment, self.source)?;
-        self.check(&directory)?;
+        let directory = place::build_directory(self.environment, self.source)?;
+        place::check(&directory, &self.environment.home)?;
         let mut ops = vec![SetupOp::MakePrivate];
         if self.pooled {
             ops.push(SetupOp::Pool {
@@ -92,8 +82,12 @@ impl Inputs<'_> {
         } else {
             self.ordinary_system(&mut ops, &directory);
         }
-        self.own_directories(&mut ops);
-        self.places(&mut ops, &directory);
+        let mut inside = Vec::new();
+        self.own_directories(&mut inside);
+        self.shown_of_homes(&mut inside);
+        self.places(&mut inside, &directory);
+        ops.extend(self.homes.emptied(&inside));
+        ops.append(&mut inside);
         ops.push(SetupOp::EnterRoot);
         let mut ours = masks::ops(self, &mut ops);
         ours.extend(ops.iter().filter_map(SetupOp::mount_point).cloned());
@@ -104,34 +98,6 @@ impl Inputs<'_> {
             directory,
             ours,
         })
-    }
-
-    fn check(&self, directory: &Path) -> Result<(), Error> {
-        let home = &self.environment.home;
-        let unusable = |text: String| Err(Error::Unusable(text));
-        for path in [directory, home] {
-            let absolute = path.is_absolute() && path.to_str().is_some();
-            if !absolute || path.components().any(|part| part.as_os_str() == "..") {
-                return unusable(format!(
-                    "{} cannot be a path of a trial: it must be absolute, UTF-8 and without ..",
-                    path.display()
-                ));
-            }
-        }
-        if home.starts_with(directory) || directory.starts_with(home) {
-            return unusable(format!(
-                "the home {} and the build path {} lie inside each other: choose another build path",
-                home.display(),
-                directory.display()
-            ));
-        }
-        for path in [directory, home] {
-            let first = OWN.iter().take(3).any(|own| path.starts_with(own));
-            if first || path == Path::new("/") || path == Path::new("/tmp") {
-                return unusable(format!("{} cannot be replaced in a trial", path.display()));
-            }
-        }
-        Ok(())
     }
 
     /// One mount point for all trials of a session, for each mounts in a namespace of its own.
@@ -224,6 +190,23 @@ impl Inputs<'_> {
         op
     }
 
+    /// What is seen of the homes as it is: by root's builds in the way of the rest of the system.
+    fn shown_of_homes(&self, ops: &mut Vec<SetupOp>) {
+        for path in &self.homes.shown {
+            if !self.capabilities.root {
+                ops.push(SetupOp::ReadOnly {
+                    from: path.clone(),
+                    at: path.clone(),
+                });
+                continue;
+            }
+            ops.push(self.mount_over(path, path, path.is_dir()));
+            for mount in self.host.mounts_below(path) {
+                ops.push(self.mount_over(&mount.at, &mount.at, mount.is_dir));
+            }
+        }
+    }
+
     fn ordinary_system(&self, ops: &mut Vec<SetupOp>, directory: &Path) {
         ops.push(SetupOp::Memory {
             at: "/".into(),
@@ -264,6 +247,7 @@ impl Inputs<'_> {
                 .chain(&["/var/tmp"])
                 .any(|own| path.starts_with(own));
             let existing = path.ancestors().find(|path| path.is_dir());
+            let own = own || self.homes.hides(&path).is_some();
             if let (false, Some(existing)) = (own, existing)
                 && existing != Path::new("/")
                 && existing != path

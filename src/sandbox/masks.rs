@@ -41,6 +41,13 @@ pub(super) fn ops(inputs: &Inputs<'_>, ops: &mut Vec<SetupOp>) -> Vec<PathBuf> {
         cpu_ops(inputs, count, ops);
     }
     stat_op(inputs, ops);
+    // Nobody needs the password for a registry who cannot reach it.
+    if environment.network != Network::Host {
+        ops.extend(inputs.passed.secrets().map(|at| SetupOp::Mask {
+            at,
+            text: String::new(),
+        }));
+    }
     ours
 }
 

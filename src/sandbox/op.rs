@@ -2,6 +2,7 @@
 //! in which it is done. How each step is done is in `apply`; which steps a trial needs, in
 //! `layout`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -30,6 +31,15 @@ pub enum SetupOp {
         dir: PathBuf,
         /// A limit in the words of `tmpfs(5)`, for example `50%`.
         size: String,
+    },
+    /// An empty directory that nobody may write to, in the place of a home of the host.
+    Home {
+        /// The home.
+        at: PathBuf,
+        /// What later steps mount in it, and whether that is a directory.
+        places: BTreeMap<PathBuf, bool>,
+        /// Symbolic links in it, and where they point.
+        links: BTreeMap<PathBuf, PathBuf>,
     },
     /// A writable view of directories that stay untouched.
     Overlay {
@@ -227,6 +237,7 @@ impl SetupOp {
     pub fn mount_point(&self) -> Option<&PathBuf> {
         match self {
             Self::Memory { at, .. }
+            | Self::Home { at, .. }
             | Self::Overlay { at, .. }
             | Self::ReadOnly { at, .. }
             | Self::Fresh { at, .. }
@@ -275,6 +286,7 @@ impl SetupOp {
             Self::Memory { at, size, .. } => {
                 write!(f, "memory of at most {size} at {}", at.display())
             }
+            Self::Home { at, .. } => write!(f, "empty home at {}", at.display()),
             Self::Pool { size, .. } => {
                 write!(f, "memory of at most {size} for changes of the system")
             }

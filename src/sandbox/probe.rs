@@ -279,6 +279,7 @@ impl Prober<'_> {
         environment: Environment,
     ) -> Result<Attempt, Error> {
         let sandbox = Sandbox::new(SessionOptions {
+            exposed: Vec::new(),
             scratch: self.scratch.clone(),
             source: self.source.clone(),
             capabilities: capabilities.clone(),

@@ -129,6 +129,7 @@ impl Sandbox {
             in_memory: self.in_memory.is_some(),
             pooled,
             prepared: &prepared,
+            homes: &self.homes,
             locales: locales.as_deref(),
             limits: self.options.limits,
         };

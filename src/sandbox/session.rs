@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -17,19 +17,20 @@ use nix::unistd::Pid;
 
 use super::apply::MAP_STEP;
 use super::error::Error;
-use super::host::{Host, refuses_uppers, sorted_names};
+use super::homes::Homes;
+use super::host::{Host, refuses_uppers};
 use super::interrupt::{Interrupt, Stop};
 use super::layout::{POOL, ROOT};
 use super::locales::Locales;
-use super::op::{Backing, Limits, SetupOp};
+use super::op::{Limits, SetupOp};
 use super::owned::Owned;
 use super::protocol::{Ending, Reply, Request, Streams, files};
 use super::scratch::{Remover, Scratch};
 use super::source::{Copies, SourceFingerprint};
 use super::trial::{TrialReport, TrialSpec};
 use super::variables::{self, Passed};
-use super::{delta, supervise, sys};
-use crate::model::{Capabilities, Environment, Need, Outcome};
+use super::{supervise, sys};
+use crate::model::{Capabilities, Environment, Outcome};
 
 /// What all trials of a session have in common.
 #[derive(Debug, Clone)]
@@ -46,6 +47,8 @@ pub struct SessionOptions {
     pub limits: Limits,
     /// Ends trials when a signal asks for it; `None` leaves signals alone.
     pub interrupt: Option<Arc<Interrupt>>,
+    /// What builds see of the caller's home besides the source, `PATH` and the toolchains.
+    pub exposed: Vec<PathBuf>,
     /// Where compiled locales are kept from one session to the next, if anywhere.
     pub cache: Option<PathBuf>,
 }
@@ -65,6 +68,7 @@ pub struct Sandbox {
     pub(super) options: SessionOptions,
     pub(super) host: Host,
     pub(super) passed: Passed,
+    pub(super) homes: Homes,
     /// Why upper layers go into memory, if they do.
     pub(super) in_memory: Option<String>,
     pub(super) copies: Copies,
@@ -76,7 +80,7 @@ pub struct Sandbox {
     /// Whose the source is; looked at when it matters.
     pub(super) owned: OnceLock<Owned>,
     copied: AtomicBool,
-    prepared: Mutex<BTreeMap<String, PathBuf>>,
+    pub(super) prepared: Mutex<BTreeMap<String, PathBuf>>,
     trials: AtomicU32,
     // Last, so that it is removed after all that lives in it.
     pub(super) scratch: Scratch,
@@ -110,11 +114,13 @@ impl Sandbox {
         });
         let host = Host::read()?;
         let passed = Passed::collect(&host);
+        let homes = Homes::of(&host, &passed, &options.source, &options.exposed);
         let locales = Locales::new(scratch.dir(), options.cache.as_deref());
         Ok(Self {
             options,
             host,
             passed,
+            homes,
             copies: Copies::new(scratch.dir()),
             locales,
             scratch,
@@ -150,59 +156,9 @@ impl Sandbox {
         }
     }
 
-    /// Runs a command whose traces all later trials find: what it wrote becomes a lower layer.
-    /// Nothing is kept of one that fails, nor of what it did to the system outside of the source,
-    /// the home and the toolchains, which the report notes. Before any other trial, alone.
-    pub fn prepare(&self, spec: &TrialSpec) -> Result<TrialReport, Error> {
-        let lacks = |need: Need| self.options.capabilities.missing.contains_key(&need);
-        if self.in_memory.is_some() || lacks(Need::Mounts) {
-            return Err(Error::Unusable(
-                "a preparation needs namespaces, and a scratch directory on a disk for what it leaves: set TMPDIR, or run the command yourself before".into(),
-            ));
-        }
-        let dir = self.trial_dir()?;
-        let request = self.request(spec, &dir, Streams::Log, false)?;
-        let reply = self.supervise(&dir, &request)?;
-        let mut note = None;
-        if reply.ending == (Ending::Exited { code: 0 }) {
-            note = changed_system(&request);
-            self.keep_layers(&request);
-        }
-        let mut report = self.report(reply, &request)?;
-        report.notes.extend(note);
-        Ok(report)
-    }
-
-    fn keep_layers(&self, request: &Request) {
-        let mut kept = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        for op in &request.ops {
-            let (SetupOp::Overlay { backing, .. } | SetupOp::Fresh { backing, .. }) = op else {
-                continue;
-            };
-            let (Backing::Disk { dir }, Some(name)) = (backing, backing.dir().file_name()) else {
-                continue;
-            };
-            let name = name.to_string_lossy().into_owned();
-            let layer = match op {
-                SetupOp::Overlay { .. } => dir.join("upper"),
-                _ => dir.clone(),
-            };
-            if let (SetupOp::Fresh { .. }, Some(leaf)) = (op, request.directory.file_name()) {
-                // Only the mount point of the source, if it is empty.
-                let _ = fs::remove_dir(layer.join(leaf));
-            }
-            // A layer cannot lie inside another one, as this one does inside the host's root.
-            let system = name == "root";
-            let passing = name == "tmp" || name == "var_tmp" || name.starts_with("below_");
-            if !passing && !system && sorted_names(&layer).is_ok_and(|names| !names.is_empty()) {
-                kept.insert(name, layer);
-            }
-        }
-    }
-
-    pub(super) fn prepared(&self) -> BTreeMap<String, PathBuf> {
-        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        prepared.clone()
+    /// Whether a path of the host is kept from builds, as one of the caller's home.
+    pub fn hides(&self, path: &Path) -> bool {
+        self.homes.hides(path).is_some()
     }
 
     /// The steps that would set up a trial in this environment.
@@ -298,7 +254,7 @@ impl Sandbox {
         self.scratch.close()
     }
 
-    fn trial_dir(&self) -> Result<PathBuf, Error> {
+    pub(super) fn trial_dir(&self) -> Result<PathBuf, Error> {
         self.remover.make_room(self.scratch.dir());
         let number = self.trials.fetch_add(1, Ordering::Relaxed);
         let dir = self.scratch.dir().join(format!("trial-{number}"));
@@ -330,7 +286,7 @@ impl Sandbox {
     }
 
     /// Starts the supervisor and waits for its answer.
-    fn supervise(&self, dir: &Path, request: &Request) -> Result<Reply, Error> {
+    pub(super) fn supervise(&self, dir: &Path, request: &Request) -> Result<Reply, Error> {
         let path = dir.join(files::REQUEST);
         let text =
             serde_json::to_vec(request).map_err(|error| Error::Unusable(error.to_string()))?;
@@ -399,7 +355,7 @@ impl Sandbox {
         command.spawn().map_err(Error::file("run", program))
     }
 
-    fn report(&self, reply: Reply, request: &Request) -> Result<TrialReport, Error> {
+    pub(super) fn report(&self, reply: Reply, request: &Request) -> Result<TrialReport, Error> {
         let outcome = match reply.ending {
             Ending::Exited { code: 0 } => match (reply.snapshot, reply.snapshot_error) {
                 (Some(snapshot), None) => Outcome::Built { snapshot },
@@ -446,29 +402,6 @@ fn poll_either(ended: impl AsFd, interrupt: &Interrupt) -> Result<bool, Errno> {
         Ok(_) | Err(Errno::EINTR) => Ok(fds[0].any().unwrap_or(false)),
         Err(errno) => Err(errno),
     }
-}
-
-/// What a preparation did to root's copy of the system, which no trial will see.
-fn changed_system(request: &Request) -> Option<String> {
-    let root = request.ops.iter().find_map(|op| match op {
-        SetupOp::Overlay { at, backing, .. } if at == Path::new("/") => Some(backing.dir()),
-        _ => None,
-    })?;
-    let host = Path::new("/");
-    let changes = delta::changes(&root.join("upper"), Some(host), host).ok()?;
-    let mut paths = changes
-        .created
-        .into_iter()
-        .chain(changes.changed)
-        .chain(changes.touched)
-        .map(|path| host.join(path))
-        .filter(|path| !request.ours.iter().any(|ours| ours.starts_with(path)));
-    let first = paths.next()?;
-    Some(format!(
-        "the preparation changed {} and {} more paths of the system, which trials do not see: do that on the host itself",
-        first.display(),
-        paths.count()
-    ))
 }
 
 fn signal_name(signal: i32) -> String {

@@ -57,6 +57,8 @@ pub(super) struct ToolchainHome {
     pub variable: String,
     /// The directory, without symbolic links.
     pub path: PathBuf,
+    /// Files in it that are no business of a build.
+    pub secrets: Vec<PathBuf>,
 }
 
 /// What of the caller's surroundings reaches every trial.
@@ -87,6 +89,8 @@ struct Table {
 struct TableHome {
     variable: String,
     default: Option<PathBuf>,
+    #[serde(default)]
+    secrets: Vec<PathBuf>,
 }
 
 impl Passed {
@@ -105,6 +109,15 @@ impl Passed {
             }
         }
         passed
+    }
+
+    /// Files in the homes of toolchains that are no business of a build.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = PathBuf> {
+        let of = |home: &ToolchainHome| {
+            let secrets = home.secrets.iter().map(|name| home.path.join(name));
+            secrets.collect::<Vec<_>>()
+        };
+        self.homes.iter().flat_map(of)
     }
 
     /// What of `PATH` a trial hides on a host that allows so much.
@@ -151,6 +164,7 @@ impl Passed {
             self.homes.push(ToolchainHome {
                 variable: home.variable,
                 path,
+                secrets: home.secrets,
             });
         }
     }
@@ -180,7 +194,7 @@ fn hidden(path: &[PathBuf], root: bool) -> Option<String> {
 }
 
 /// `HOME` decides, as it does for the toolchains themselves.
-fn host_home(host: &Host) -> PathBuf {
+pub(super) fn host_home(host: &Host) -> PathBuf {
     text(host, "HOME").map_or_else(|| host.caller.home.clone(), PathBuf::from)
 }
 

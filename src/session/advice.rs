@@ -1,6 +1,12 @@
-//! What a control that failed may have lacked in the sandbox, by what it said.
+//! What to say of a trial that failed, and what a control may have lacked in the sandbox, by what it
+//! said.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
+
+use super::{Options, keep};
+use crate::model::{Outcome, TrialId};
+use crate::sandbox::{Sandbox, TrialReport};
 
 /// How programs say that they cannot reach a host, in lower case: the C library's resolver and
 /// connect(2), curl, git, cargo, wget, pip, apt, npm, Go, Java.
@@ -70,11 +76,72 @@ const MISSING: &[&str] = &[
     "no rule to make target",
 ];
 
+/// Lines of a failed build's log that are shown.
+const TAIL: usize = 15;
+/// The same, of a build that a variation broke.
+const SHORT_TAIL: usize = 5;
+
+/// What to say of a trial that failed: how, the end of its log, and where the rest is.
+pub(super) fn failure(
+    options: &Options,
+    id: TrialId,
+    varied: &BTreeMap<String, String>,
+    how: &str,
+    report: &TrialReport,
+    log: Option<&Path>,
+    sandbox: &Sandbox,
+) -> String {
+    let mut text = if varied.is_empty() {
+        format!("the unvaried build failed (trial {}): {how}", id.0)
+    } else {
+        let levels: Vec<String> = varied
+            .iter()
+            .map(|(name, level)| format!("{name}={level}"))
+            .collect();
+        format!("trial {} failed with {}: {how}", id.0, levels.join(" "))
+    };
+    if report.outcome == Outcome::TimedOut {
+        text.push_str("\nGive it more with --timeout.");
+    }
+    let lines = if varied.is_empty() { TAIL } else { SHORT_TAIL };
+    let tail = keep::tail(&report.log, lines);
+    if tail.is_empty() {
+        text.push_str("\nIt printed nothing.");
+    } else {
+        text.push_str("\nThe last lines of its log:\n");
+        text.push_str(&tail);
+    }
+    if varied.is_empty() {
+        let said = keep::tail(&report.log, usize::MAX);
+        let source = &options.origin.source;
+        let network = options.request.network;
+        let hides = |path: &Path| sandbox.hides(path);
+        for advice in on(&said, source, &report.directory, network, hides) {
+            text = format!("{text}\n{advice}");
+        }
+    }
+    if let Some(log) = log {
+        text = format!("{text}\nIts log: {}", log.display());
+    }
+    text
+}
+
 /// The advice on a log, one line each. `source` is the tree that the user named, `directory` the one
-/// that the build ran in.
-pub(super) fn on(log: &str, source: &Path, directory: &Path, network: bool) -> Vec<String> {
+/// that the build ran in; `hides` tells what of the host no build sees.
+fn on(
+    log: &str,
+    source: &Path,
+    directory: &Path,
+    network: bool,
+    hides: impl Fn(&Path) -> bool,
+) -> Vec<String> {
     let mut advice = Vec::new();
-    if let Some(path) = beside(log, source, directory) {
+    if let Some(path) = hidden(log, hides) {
+        advice.push(format!(
+            "Builds see an empty directory in the place of your home, and {path} is not in it: \
+             --expose {path} shows it to them."
+        ));
+    } else if let Some(path) = beside(log, source, directory) {
         advice.push(outside(&path, source));
     }
     let mut lines = log.lines();
@@ -109,6 +176,17 @@ fn says(text: &str, any: &[&str]) -> bool {
     };
     any.iter()
         .any(|words| text.match_indices(words).any(|(at, _)| begins(at)))
+}
+
+/// A path that was missed, and is there on the host.
+fn hidden(log: &str, hides: impl Fn(&Path) -> bool) -> Option<String> {
+    let missed = log.lines().filter(|line| says(line, MISSING));
+    let mut words = missed.flat_map(|line| line.split(ends_path));
+    let found = words.find(|word| {
+        let path = Path::new(word);
+        path.is_absolute() && path.exists() && hides(path)
+    });
+    found.map(str::to_owned)
 }
 
 /// A path that was missed, and whose place is a directory above the source on the host.
@@ -187,7 +265,7 @@ mod tests {
 
     #[test]
     fn who_wanted_to_mount_is_told_that_no_build_can() {
-        let on = |log| on(log, Path::new("/p"), Path::new("/b"), true);
+        let on = |log| on(log, Path::new("/p"), Path::new("/b"), true, |_| false);
         let log = "mount: /b/x: permission denied.\n";
         assert!(on(log).concat().contains("unshare --user"));
         assert!(on("unshare: unshare failed: Operation not permitted\n").len() == 1);
@@ -196,8 +274,20 @@ mod tests {
     }
 
     #[test]
+    fn who_missed_a_file_of_the_home_is_told_how_to_show_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().display();
+        let log = format!("cat: {path}: No such file or directory\n");
+        let source = Path::new("/no/such");
+        let on = |hides: bool| on(&log, source, Path::new("/b/such"), true, |_| hides);
+        assert!(on(true).concat().contains(&format!("--expose {path} ")));
+        assert!(on(false).is_empty());
+    }
+
+    #[test]
     fn the_network_is_spoken_of_where_the_build_missed_it() {
-        let closed = |log: &str| !on(log, Path::new("/s"), Path::new("/b/s"), false).is_empty();
+        let closed =
+            |log: &str| !on(log, Path::new("/s"), Path::new("/b/s"), false, |_| false).is_empty();
         for log in [
             "curl: (6) Could not resolve host: example.org",
             "wget: unable to resolve host address 'example.org'",

@@ -2,7 +2,6 @@
 //! failure is the user's first encounter with the sandbox, so the words about it are chosen here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::addresses::Known;
@@ -10,7 +9,7 @@ use super::clock::Courses;
 use super::contents::Contents;
 use super::followers::Followers;
 use super::run::{self, Session};
-use super::{Error, Options, Progress, advice, clock, keep, made, unvaried};
+use super::{Error, Options, Progress, clock, made, unvaried};
 use crate::diff::Judged;
 use crate::explain::Ledger;
 
@@ -31,13 +30,8 @@ const FACTOR: u32 = 10;
 const SHORTEST_LIMIT: Duration = Duration::from_mins(1);
 /// Who waits for the clock is seen to read it within this time.
 const LONG_UNREAD: Duration = Duration::from_mins(5);
-/// Lines of a failed build's log that are shown.
-const TAIL: usize = 15;
 /// What is said where an ordinary user builds what is not all his.
 const FOREIGN: &str = "the tree holds files of others, or of another group; builds of an ordinary user see a copy, all of which is his own (root's builds see the owners as they are)";
-
-/// The same, of a build that a variation broke.
-const SHORT_TAIL: usize = 5;
 
 /// What is known before the first build, which is prepared here.
 fn first_notes(options: &Options, sandbox: &Sandbox) -> Result<Vec<String>, Error> {
@@ -139,6 +133,7 @@ fn start(
         clean: origin.clean,
         fingerprint: origin.fingerprint.clone(),
         prepare: options.prepare.clone(),
+        exposed: options.sandbox.exposed.clone(),
         network: options.request.network,
         outputs_from: options.outputs_from,
         plan,
@@ -451,49 +446,6 @@ pub(super) fn no_outputs(options: &Options, snapshot: &Snapshot) -> String {
             "{text}; it made {paths}{more}: name what is to be judged with -o, relative to the \
              source tree"
         );
-    }
-    text
-}
-
-/// What to say of a trial that failed: how, the end of its log, and where the rest is.
-pub(super) fn failure(
-    options: &Options,
-    id: TrialId,
-    varied: &BTreeMap<String, String>,
-    how: &str,
-    report: &TrialReport,
-    log: Option<&Path>,
-) -> String {
-    let mut text = if varied.is_empty() {
-        format!("the unvaried build failed (trial {}): {how}", id.0)
-    } else {
-        let levels: Vec<String> = varied
-            .iter()
-            .map(|(name, level)| format!("{name}={level}"))
-            .collect();
-        format!("trial {} failed with {}: {how}", id.0, levels.join(" "))
-    };
-    if report.outcome == Outcome::TimedOut {
-        text.push_str("\nGive it more with --timeout.");
-    }
-    let lines = if varied.is_empty() { TAIL } else { SHORT_TAIL };
-    let tail = keep::tail(&report.log, lines);
-    if tail.is_empty() {
-        text.push_str("\nIt printed nothing.");
-    } else {
-        text.push_str("\nThe last lines of its log:\n");
-        text.push_str(&tail);
-    }
-    if varied.is_empty() {
-        let said = keep::tail(&report.log, usize::MAX);
-        let source = &options.origin.source;
-        let network = options.request.network;
-        for advice in advice::on(&said, source, &report.directory, network) {
-            text = format!("{text}\n{advice}");
-        }
-    }
-    if let Some(log) = log {
-        text = format!("{text}\nIts log: {}", log.display());
     }
     text
 }

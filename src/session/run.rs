@@ -11,7 +11,7 @@ use super::addresses::{Known, When};
 use super::clock::Courses;
 use super::contents::Contents;
 use super::followers::Followers;
-use super::{Error, Left, Options, Progress, clock, control, keep, left};
+use super::{Error, Left, Options, Progress, advice, clock, control, keep, left};
 use crate::diff;
 use crate::explain::{self, FoldedCulprits, Ledger, PartFound};
 use crate::model::{
@@ -321,7 +321,15 @@ impl Session<'_> {
     fn note_failure(&mut self, id: TrialId, one: &Try, how: &str, report: &TrialReport) {
         let varied = self.plan.varied(&one.row);
         let log = keep::log(self.options, id, report);
-        let text = control::failure(self.options, id, &varied, how, report, log.as_deref());
+        let text = advice::failure(
+            self.options,
+            id,
+            &varied,
+            how,
+            report,
+            log.as_deref(),
+            self.sandbox,
+        );
         if self.ledger.control().is_none() && one.row.is_control() {
             self.spoiled = Some(text);
         } else {

@@ -58,6 +58,9 @@ pub struct Start {
     pub prepare: Option<String>,
     /// Builds may reach the network.
     pub network: bool,
+    /// What builds see of the caller's home besides.
+    #[serde(default)]
+    pub exposed: Vec<PathBuf>,
     /// Who selected the outputs.
     pub outputs_from: OutputsFrom,
     /// All levels, resolved.
