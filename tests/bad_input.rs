@@ -203,6 +203,42 @@ fn a_build_that_does_not_end_is_tried_with_a_running_clock_only_where_it_reads_t
     assert!(again("while :; do date; sleep 0.1; done"));
 }
 
+/// A build that fails for want of room is no build that fails, wherever it shows first.
+#[test]
+fn a_full_scratch_directory_is_named_with_the_way_out() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: only root can mount");
+        assert!(std::env::var_os("REPROBE_REQUIRE").is_none());
+        return;
+    }
+    let (tree, small) = (tree(), tempfile::tempdir().unwrap());
+    let program = env!("CARGO_BIN_EXE_reprobe");
+    let place = small.path().display();
+    for build in [
+        "head -c 5000000 /dev/zero >big",
+        "yes | head -c 20000000",
+        "head -c 2500000 /dev/zero >big; yes | head -c 3000000",
+    ] {
+        let script = format!(
+            "mount -t tmpfs -o size=3m none {place}; TMPDIR={place} {program} check -- '{build}'"
+        );
+        let output = Command::new("unshare")
+            .args(["--mount", "sh", "-c", &script])
+            .current_dir(tree.path())
+            .env("XDG_STATE_HOME", tree.path().join("state"))
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(output.status.code(), Some(125), "{build}: {said}");
+        assert!(
+            line.contains("set TMPDIR to a directory with more room"),
+            "{build}: {said}"
+        );
+    }
+}
+
 #[test]
 fn broken_archives_are_compared_as_a_whole_and_said_to_be() {
     let tree = tree();

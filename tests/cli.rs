@@ -418,7 +418,7 @@ fn an_ordinary_users_sources_of_others_are_alike_whatever_varies() {
     }
     let build = "stat -c '%u %n' . a.txt pkg.egg-info >o; [ ! -w pkg.egg-info ] || echo may >>o; \
                  touch pkg.egg-info/new 2>/dev/null || true; ls pkg.egg-info >>o";
-    let only = "source-mtime,source-mode,source-owner";
+    let only = "source-mtime,source-mode,source-owner,user";
     let ids = ["--reuid=1001", "--regid=1001", "--clear-groups"];
     let reprobe = reprobe(
         tree.path(),

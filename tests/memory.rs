@@ -59,8 +59,8 @@ fn memory_does_not_grow_with_the_outputs() {
     let sizes: Vec<String> = snapshot
         .elements
         .iter()
-        .filter(|(element, _)| element.field.as_str() == "content")
-        .map(|(element, observed)| format!("{}: {}", element.path, observed.value))
+        .filter(|item| item.field.as_str() == "content")
+        .map(|item| format!("{}: {}", item.path, item.value))
         .collect();
     let holds = |part: &str| sizes.iter().any(|size| size.contains(part));
     assert!(holds("(3221225472 bytes)"), "{sizes:?}");

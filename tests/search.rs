@@ -896,6 +896,32 @@ fn second_levels_are_searched_beside_what_the_first_ones_do() {
 }
 
 #[test]
+fn a_culprits_second_level_is_tried_on_what_its_first_one_left_alone() {
+    for seed in 0..20 {
+        let at = 2 * (seed as usize % 7);
+        let first = Hidden::Levels(vec![vec![(at, 1)]]);
+        let second = Hidden::Levels(vec![vec![(at, 2)]]);
+        let truth = builds(vec![first.clone(), second, sets(&[])]);
+        let done = check(&truth, &with_levels(14, seed), seed);
+        exact(&truth, &done);
+        let ElementVerdict::Certified { culprits } = &done.verdict.elements[1] else {
+            panic!("{:?}", done.verdict.elements[1]);
+        };
+        assert_eq!(culprits[0].levels, [2]);
+        assert!(done.verdict.cleared[at].is_empty());
+
+        let both = Hidden::Levels(vec![vec![(at, 1)], vec![(at, 2)]]);
+        for (one, cleared) in [(both, &[][..]), (first, &[2][..])] {
+            let truth = builds(vec![one, sets(&[])]);
+            let done = check(&truth, &with_levels(14, seed), seed);
+            assert_eq!(done.verdict.cleared[at], cleared);
+            let plain = check(&truth, &alike(14, seed), seed);
+            assert_eq!(done.records.len(), plain.records.len() + 2);
+        }
+    }
+}
+
+#[test]
 fn a_second_level_that_breaks_the_build_is_found_by_halving_and_reported() {
     for seed in 0..10 {
         for breaker in (0..20).step_by(2) {

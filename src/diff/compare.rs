@@ -12,12 +12,11 @@
 //!   is in both the same, unless modes count;
 //! - a compressed stream counts only where it compresses the same bytes.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map};
-use std::iter::Peekable;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::formats;
-use crate::model::{Element, Field, Observed, Renamed, Snapshot, Value};
+use crate::model::{Element, Field, Fields, Renamed, Snapshot, Value};
 
 /// What the second snapshot says of an element, next to the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +41,8 @@ pub struct Judged {
 /// The second snapshot as seen from the first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// Every judged element that either of the two holds.
+    /// The judged elements that either of the two holds, but for those that are the same in both: an
+    /// archive may hold millions.
     pub seen: BTreeMap<Element, Seen>,
 }
 
@@ -72,25 +72,24 @@ pub fn enclosing(path: &str) -> impl Iterator<Item = &str> {
 
 /// Compares `other` with `control`.
 pub fn compare(control: &Snapshot, other: &Snapshot, judged: Judged) -> Comparison {
-    let mut here = control.elements.iter().peekable();
-    let mut there = other.elements.iter().peekable();
-    let mut seen = Vec::new();
+    let mut here = control.elements.paths().peekable();
+    let mut there = other.elements.paths().peekable();
+    let mut seen = BTreeMap::new();
     loop {
-        // Both are sorted by path: what either says of one path comes in a row.
         let heads = [here.peek(), there.peek()].into_iter().flatten();
-        let Some(path) = heads.map(|(element, _)| &*element.path).min() else {
+        let Some(path) = heads.map(|(path, _)| Arc::clone(path)).min() else {
             break;
         };
-        let left = of_path(&mut here, path, judged);
-        let right = of_path(&mut there, path, judged);
+        let left = here.next_if(|(own, _)| **own == path);
+        let right = there.next_if(|(own, _)| **own == path);
         if !judged.metadata
-            && (only_touched(path, control, other) || only_touched(path, other, control))
+            && (only_touched(&path, control, other) || only_touched(&path, other, control))
         {
             continue;
         }
-        judge_path(&left, &right, &other.renamed, &mut seen);
+        let [left, right] = [left, right].map(|found| found.map(|(_, fields)| fields));
+        judge_path(&path, [left, right], judged, &other.renamed, &mut seen);
     }
-    let mut seen = BTreeMap::from_iter(seen);
     leave_to_the_inside(&mut seen);
     Comparison { seen }
 }
@@ -102,64 +101,43 @@ fn only_touched(path: &str, here: &Snapshot, there: &Snapshot) -> bool {
     here.touched.contains(output) && !there.outputs.contains_key(output)
 }
 
-/// What a snapshot says of one path.
-struct OfPath<'s> {
-    /// Whether it holds the path at all.
-    known: bool,
-    /// The elements that are compared.
-    elements: BTreeMap<&'s Element, &'s Value>,
-}
-
-impl OfPath<'_> {
-    fn value(&self, element: &Element) -> Option<&Value> {
-        self.elements.get(element).copied()
-    }
-}
-
-fn of_path<'s>(
-    elements: &mut Peekable<btree_map::Iter<'s, Element, Observed>>,
-    path: &str,
-    judged: Judged,
-) -> OfPath<'s> {
-    let mut all = OfPath {
-        known: false,
-        elements: BTreeMap::new(),
-    };
-    while let Some((element, observed)) = elements.next_if(|(element, _)| &*element.path == path) {
-        all.known = true;
-        if judged.metadata || !element.field.is_metadata() {
-            all.elements.insert(element, &observed.value);
-        }
-    }
-    all
-}
-
+/// Adds what is not the same of one path, where either of the two may lack it.
 fn judge_path(
-    left: &OfPath<'_>,
-    right: &OfPath<'_>,
+    path: &Arc<str>,
+    [left, right]: [Option<&Fields>; 2],
+    judged: Judged,
     renamed: &BTreeMap<String, Renamed>,
-    seen: &mut Vec<(Element, Seen)>,
+    seen: &mut BTreeMap<Element, Seen>,
 ) {
-    let fields: BTreeSet<&Element> = left
-        .elements
-        .keys()
-        .chain(right.elements.keys())
-        .copied()
-        .collect();
-    for element in fields {
-        let found = if (left.known && right.known) || element.field == Field::PRESENCE {
-            match (left.value(element), right.value(element)) {
+    let known = match (left, right) {
+        (Some(left), Some(right)) if left.say_the_same(right) => return,
+        (left, right) => left.is_some() && right.is_some(),
+    };
+    let (left, right) = (compared(left, judged), compared(right, judged));
+    let fields: BTreeSet<&Field> = left.keys().chain(right.keys()).copied().collect();
+    for field in fields {
+        let found = if known || *field == Field::PRESENCE {
+            match (left.get(field).copied(), right.get(field).copied()) {
                 (Some(Value::Order(left)), Some(Value::Order(right))) => {
-                    order(&element.path, left, right, renamed)
+                    order(path, left, right, renamed)
                 }
-                (Some(_), None) if element.field == Field::NAME => Seen::Same,
+                (Some(_), None) if *field == Field::NAME => Seen::Same,
                 (left, right) => judge(left, right),
             }
         } else {
             Seen::Unobserved
         };
-        seen.push((element.clone(), found));
+        if found != Seen::Same {
+            seen.insert(Element::new(Arc::clone(path), field.clone()), found);
+        }
     }
+}
+
+/// The fields that are compared, and their values.
+fn compared(fields: Option<&Fields>, judged: Judged) -> BTreeMap<&Field, &Value> {
+    let fields = fields.into_iter().flat_map(Fields::iter);
+    let compared = fields.filter(|(field, _)| judged.metadata || !field.is_metadata());
+    compared.collect()
 }
 
 fn judge(control: Option<&Value>, other: Option<&Value>) -> Seen {
@@ -258,6 +236,7 @@ fn leave_to_the_inside(seen: &mut BTreeMap<Element, Seen>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Observed;
 
     fn snapshot(elements: &[(&str, &str, &str)]) -> Snapshot {
         let mut snapshot = Snapshot::default();

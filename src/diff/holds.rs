@@ -68,14 +68,16 @@ impl Changes {
             Value::Digest { sha256, size } => Some((sha256.clone(), *size)),
             Value::Text(_) | Value::Order(_) => None,
         };
-        let contents = other.elements.iter().filter_map(|(element, observed)| {
-            if element.field != Field::CONTENT {
+        let contents = other.elements.iter().filter_map(|item| {
+            if *item.field != Field::CONTENT {
                 return None;
             }
-            let control = &control.elements.get(element)?.value;
-            let (old, new) = (digest(control)?, digest(&observed.value)?);
-            let changed = || (element.path.to_string(), [old.0, new.0], [old.1, new.1]);
-            (*control != observed.value).then(changed)
+            let control = control.elements.get(&item.element())?;
+            if control == item.value {
+                return None;
+            }
+            let (old, new) = (digest(control)?, digest(item.value)?);
+            Some((item.path.to_string(), [old.0, new.0], [old.1, new.1]))
         });
         Self {
             names: names.take(CHANGES).collect(),

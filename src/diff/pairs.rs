@@ -249,19 +249,19 @@ impl Pairs<'_, '_> {
             ..Snapshot::default()
         };
         let path = |own: &String| told.paths.get(own).unwrap_or(own).clone();
-        for (element, observed) in &other.elements {
-            if gone.contains(&*element.path) {
+        for item in other.elements.iter() {
+            if gone.contains(&**item.path) {
                 continue;
             }
-            let mut observed = observed.clone();
-            let to = match told.paths.get(&*element.path) {
+            let mut observed = item.observed();
+            let to = match told.paths.get(&**item.path) {
                 Some(to) => Arc::from(to.as_str()),
-                None => Arc::clone(&element.path),
+                None => Arc::clone(item.path),
             };
             if let Value::Order(names) = &mut observed.value {
-                told.order(&element.path, &to, names);
+                told.order(item.path, &to, names);
             }
-            let element = Element::new(to, element.field.clone());
+            let element = Element::new(to, item.field.clone());
             snapshot.elements.insert(element, observed);
         }
         let outputs = other.outputs.iter();
@@ -274,9 +274,8 @@ impl Pairs<'_, '_> {
             .map(|(own, text)| (path(own), text.clone()))
             .collect();
         for name in without.iter().flat_map(|node| self.control.below(*node)) {
-            let all = control.elements.range(Element::new(name, Field::new(""))..);
-            let all = all.take_while(|(element, _)| &*element.path == name);
-            let all = all.map(|(element, observed)| (element.clone(), observed.clone()));
+            let all = control.elements.of_path(name);
+            let all = all.map(|item| (item.element(), item.observed()));
             snapshot.elements.extend(all);
             let output = control.outputs.get_key_value(name);
             let output = output.map(|(path, decides)| (path.clone(), *decides));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::formats::{self, hashed, sketch};
-use crate::model::{Element, Field, Snapshot, Value};
+use crate::model::{Field, Snapshot, Value};
 
 /// The paths that only one of two snapshots has, and everything above them.
 pub(super) struct Tree<'s> {
@@ -36,26 +36,14 @@ impl<'s> Tree<'s> {
             nodes: vec![Node::default()],
             theirs,
         };
-        let mut others = theirs.elements.keys().map(|e| &*e.path).peekable();
-        let mut nodes: Vec<usize> = Vec::new();
-        let mut last: Option<(&str, bool)> = None;
-        for (element, observed) in &mine.elements {
-            let path = &*element.path;
-            let only = match last {
-                Some((before, only)) if before == path => only,
-                _ => {
-                    while others.next_if(|other| *other < path).is_some() {}
-                    let only = others.peek() != Some(&path);
-                    if only {
-                        nodes = tree.insert(path);
-                        tree.sketch_of(mine, path, &nodes);
-                    }
-                    only
-                }
-            };
-            last = Some((path, only));
-            if only {
-                tree.observe(&nodes, element, &observed.value);
+        for (path, fields) in mine.elements.paths() {
+            if theirs.elements.has_path(path) {
+                continue;
+            }
+            let nodes = tree.insert(path);
+            tree.sketch_of(mine, path, &nodes);
+            for (field, value) in fields.iter() {
+                tree.observe(path, &nodes, field, value);
             }
         }
         tree
@@ -103,30 +91,29 @@ impl<'s> Tree<'s> {
         }
     }
 
-    fn observe(&mut self, nodes: &[usize], element: &'s Element, value: &'s Value) {
-        let Some((last, above)) = nodes.split_last().filter(|_| element.field != Field::NAME)
-        else {
+    fn observe(&mut self, path: &str, nodes: &[usize], field: &Field, value: &'s Value) {
+        let Some((last, above)) = nodes.split_last().filter(|_| *field != Field::NAME) else {
             return;
         };
         for number in above {
             if let Some(node) = self.nodes.get_mut(*number)
                 && hashed::may_hold(name(node.step))
             {
-                let inside = element.path.get(node.path.len()..).unwrap_or_default();
-                let told = format!("{inside} {} {value}", element.field);
+                let inside = path.get(node.path.len()..).unwrap_or_default();
+                let told = format!("{inside} {field} {value}");
                 sketch::keep(&mut node.sketch, sketch::hash(&told));
             }
         }
         let Some(node) = self.nodes.get_mut(*last) else {
             return;
         };
-        if element.field == Field::CONTENT {
+        if *field == Field::CONTENT {
             node.content = Some(value);
         }
-        if let (true, Value::Text(kind)) = (is_kind(&element.field), value) {
+        if let (true, Value::Text(kind)) = (is_kind(field), value) {
             node.kind = kind;
         }
-        node.compressed |= formats::is_compressed_file(&element.field);
+        node.compressed |= formats::is_compressed_file(field);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -222,16 +209,12 @@ impl<'s> Tree<'s> {
 
 /// Whether a snapshot has a path, or anything below it.
 pub(super) fn occurs(snapshot: &Snapshot, path: &str) -> bool {
-    let from = |path: String| {
-        let mut range = snapshot
-            .elements
-            .range(Element::new(path, Field::new(""))..);
-        range.next().map(|(element, _)| &*element.path)
-    };
-    from(path.to_owned()) == Some(path)
+    let elements = &snapshot.elements;
+    elements.has_path(path)
         || ["!/", "/"].iter().any(|separator| {
             let below = format!("{path}{separator}");
-            from(below.clone()).is_some_and(|found| found.starts_with(&below))
+            let found = elements.first_path_from(&below);
+            found.is_some_and(|found| found.starts_with(&below))
         })
 }
 

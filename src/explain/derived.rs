@@ -88,7 +88,7 @@ fn is_sha256(case: &Case<'_>, number: usize) -> bool {
     let element = case.ledger.elements().get(number);
     let content = element.and_then(|element| {
         let content = Element::new(Arc::clone(&element.path), Field::CONTENT);
-        Some(&case.ledger.control()?.elements.get(&content)?.value)
+        case.ledger.control()?.elements.get(&content)
     });
     let Some((Value::Digest { sha256, .. }, name)) = content.zip(case.ledger.control_value(number))
     else {
@@ -206,7 +206,7 @@ fn list_of_checksums(
         });
         let listed = listed(findings, finding, &path)?;
         let control = case.ledger.control();
-        let own = |element| Some(&control?.elements.get(element)?.value);
+        let own = |element| control?.elements.get(element);
         if in_control.contains(line) {
             recomputed &= match (&entry.checksum, listed.first().and_then(own)) {
                 (Checksum::Sha256(listed), Some(Value::Digest { sha256, .. })) => listed == sha256,

@@ -90,7 +90,7 @@ fn finding(
         finding.reason.get_or_insert(folded);
     }
     let control = case.ledger.control();
-    finding.offset = control.and_then(|control| control.elements.get(element)?.offset);
+    finding.offset = control.and_then(|control| control.elements.offset(element));
     finding.values = Values {
         control: case.ledger.control_value(number).map(ToString::to_string),
         varied: shown_by
@@ -435,7 +435,7 @@ pub(super) fn artifacts(case: &Case<'_>, findings: &[Finding]) -> Vec<Artifact> 
 
 fn digest(case: &Case<'_>, path: &str) -> Option<String> {
     let element = Element::new(path, Field::CONTENT);
-    match &case.ledger.control()?.elements.get(&element)?.value {
+    match case.ledger.control()?.elements.get(&element)? {
         Value::Digest { sha256, .. } => Some(sha256.clone()),
         Value::Text(_) | Value::Order(_) => None,
     }
@@ -447,17 +447,18 @@ type Counts = BTreeMap<String, BTreeMap<String, u64>>;
 /// How many elements the control has of each field, and how many members each of its archives.
 fn counts(case: &Case<'_>) -> (Counts, Counts) {
     let (mut fields, mut members) = (Counts::new(), Counts::new());
-    let count = |counts: &mut Counts, element: &Element, name: &str| {
-        let counts = counts.entry(element.output().to_owned()).or_default();
+    let count = |counts: &mut Counts, path: &str, name: &str| {
+        let output = path.split_once("!/").map_or(path, |(output, _)| output);
+        let counts = counts.entry(output.to_owned()).or_default();
         *counts.entry(name.to_owned()).or_default() += 1;
     };
     let control = case.ledger.control().into_iter();
-    for element in control.flat_map(|control| control.elements.keys()) {
-        count(&mut fields, element, element.field.as_str());
-        if let Some((archive, _)) = element.path.rsplit_once("!/")
-            && element.field == Field::PRESENCE
+    for item in control.flat_map(|control| control.elements.iter()) {
+        count(&mut fields, item.path, item.field.as_str());
+        if let Some((archive, _)) = item.path.rsplit_once("!/")
+            && *item.field == Field::PRESENCE
         {
-            count(&mut members, element, archive);
+            count(&mut members, item.path, archive);
         }
     }
     (fields, members)

@@ -9,8 +9,8 @@ use crate::diff::{self, Judged};
 use crate::model::{Element, Field, Names, Observed, Snapshot, TrialId, Value};
 use crate::search::Seen;
 
-/// Elements and their values over all trials of a session. Value 0 of an element is the control's;
-/// "the control has none" is a value, too.
+/// The elements that were not the same in all trials of a session, and their values. Value 0 of an
+/// element is the control's; "the control has none" is a value, too.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     judged: Judged,
@@ -44,11 +44,11 @@ pub struct Parts {
 }
 
 fn separate(snapshot: &mut Snapshot, element: &Element, parts: &Parts) {
-    let Some(observed) = snapshot.elements.get_mut(element) else {
+    if !snapshot.elements.contains(element) {
         return;
-    };
-    let offset = observed.offset;
-    observed.value = parts.rest.clone();
+    }
+    let offset = snapshot.elements.offset(element);
+    snapshot.elements.set(element, parts.rest.clone());
     if let Some(value) = parts.addresses.clone() {
         let addresses = Observed { value, offset };
         snapshot.elements.insert(element.addresses(), addresses);
@@ -137,9 +137,7 @@ impl Ledger {
         };
         let addresses = self.number(&control, element.addresses());
         control.elements.remove(&element.addresses());
-        if let Some(observed) = control.elements.get_mut(&element) {
-            observed.value = own.whole.clone();
-        }
+        control.elements.set(&element, own.whole.clone());
         self.control = Some(Arc::new(control));
         let old = self.begin_again(number, own.whole.clone());
         for (trial, had) in self.had(number, &old) {
@@ -269,7 +267,7 @@ impl Ledger {
             .get_or_insert_with(|| Arc::new(snapshot.clone()));
         let names = snapshot.renamed.values().filter_map(|r| r.names.as_ref());
         let element = |names: &Names| Element::new(names.element.as_str(), Field::NAME);
-        let new = names.filter(|names| !control.elements.contains_key(&element(names)));
+        let new = names.filter(|names| !control.elements.contains(&element(names)));
         let new: Vec<(Element, Observed)> = new
             .map(|names| {
                 let observed = Observed {
@@ -289,14 +287,7 @@ impl Ledger {
     fn nameless(&self, snapshot: &Snapshot) -> Vec<usize> {
         let names = self.elements.iter().enumerate();
         let names = names.filter(|(_, element)| element.field == Field::NAME);
-        let absent = names.filter(|(_, name)| {
-            let mut fields = snapshot
-                .elements
-                .range(Element::new(Arc::clone(&name.path), Field::new(""))..);
-            fields
-                .next()
-                .is_none_or(|(element, _)| element.path != name.path)
-        });
+        let absent = names.filter(|(_, name)| !snapshot.elements.has_path(&name.path));
         absent.map(|(number, _)| number).collect()
     }
 
@@ -373,10 +364,7 @@ impl Ledger {
         if let Some(number) = self.numbers.get(&element) {
             return *number;
         }
-        let value = control
-            .elements
-            .get(&element)
-            .map(|observed| observed.value.clone());
+        let value = control.elements.get(&element).cloned();
         self.numbers.insert(element.clone(), next);
         self.elements.push(element);
         self.values.push(vec![value]);

@@ -1,7 +1,9 @@
 //! Variations: what is said about each, and about those that break the build.
 
 use super::{Case, verdict};
-use crate::model::{TrialId, Variation, VariationRecord, VariationStatus};
+use crate::model::{
+    Level, TrialId, TrialRecord, TrialResult, Variation, VariationRecord, VariationStatus,
+};
 use crate::plan::Plan;
 use crate::search::{Breaker, ElementVerdict, FactorVerdict, Note};
 
@@ -176,7 +178,8 @@ fn cleared_levels(
 }
 
 /// The levels of a tested variation of which nothing is known: neither cleared, nor to blame for
-/// anything, nor seen to break the build.
+/// anything, nor seen to break the build. A level of a culprit that some trial had to itself, and that
+/// changed nothing but what the culprit changes anyway, was tried.
 fn not_tried(
     case: &Case<'_>,
     factor: usize,
@@ -203,13 +206,22 @@ fn not_tried(
     let cleared = case.search.cleared.get(factor);
     let is_cleared = |number: u8| cleared.is_some_and(|levels| levels.contains(&number));
     let numbered = (1..).zip(&variation.varied);
-    let unknown = numbered.filter(|(n, _)| !is_cleared(*n) && !blamed(*n) && !breaks(*n));
+    let tried = |level: &Level| {
+        let used = |trial: &&TrialRecord| trial.varied.get(&variation.name) == Some(&level.name);
+        let mut built = case
+            .trials
+            .iter()
+            .filter(|trial| trial.result == TrialResult::Built);
+        status == VariationStatus::Culprit && built.any(|trial| used(&trial))
+    };
+    let known = |n: u8, level: &Level| is_cleared(n) || blamed(n) || breaks(n) || tried(level);
+    let unknown = numbered.filter(|(n, level)| !known(*n, level));
     unknown.map(|(_, level)| level.name.clone()).collect()
 }
 
 /// The levels that some trial used; where none did, those that there are.
 fn tried_levels(case: &Case<'_>, variation: &Variation) -> Vec<String> {
-    let used = |level: &&crate::model::Level| {
+    let used = |level: &&Level| {
         let name = Some(&level.name);
         case.trials
             .iter()

@@ -83,11 +83,8 @@ mod tests {
         let commit = object(b"commit 12\0author a 1\n");
         let examined = crate::formats::examine("ab/cd", &mut commit.as_slice());
         let content = Element::new("ab/cd!/commit", Field::CONTENT);
-        let found = examined
-            .elements
-            .iter()
-            .find(|(element, _)| *element == content);
-        assert_eq!(found.unwrap().1.value, Hash::of(b"author a 1\n"));
+        let found = examined.elements.get(&content);
+        assert_eq!(*found.unwrap(), Hash::of(b"author a 1\n"));
         let other = object(b"hello there, world");
         let examined = crate::formats::examine("x", &mut other.as_slice());
         assert!(examined.elements.is_empty());

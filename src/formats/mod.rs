@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 
-use crate::model::{Element, Field, Observed, Value};
+use crate::model::{Elements, Field, Value};
 use place::{Findings, Place, Wanted};
 use stream::Stream;
 
@@ -65,7 +65,7 @@ pub struct Examined {
     /// The error of the source, as opposed to bytes that break their format.
     pub error: Option<io::Error>,
     /// Every element inside; the output's own are the caller's to record.
-    pub elements: Vec<(Element, Observed)>,
+    pub elements: Elements,
     /// What contents have in common with others, by path, where the name may hold a digest.
     pub sketches: Vec<(String, Vec<u32>)>,
     /// What could not be read in full, by the path it concerns.
@@ -77,7 +77,7 @@ impl Default for Examined {
         Self {
             digest: stream::Hash::default().value(),
             error: None,
-            elements: Vec::new(),
+            elements: Elements::default(),
             sketches: Vec::new(),
             problems: Vec::new(),
         }

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::elements::Elements;
+
 /// A file, a member of an archive, or a named field of one.
 ///
 /// `path` is the output's path relative to the build directory (or as the glob left it), with `!/`
 /// before each step into an archive: `dist/x.tar.gz!/x.tar!/x-1.0/setup.py`. Bytes that are not
 /// UTF-8 are escaped (see [`escape_bytes`]).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Element {
     /// Where it is; shared by the elements of one path.
     pub path: Arc<str>,
@@ -22,12 +24,12 @@ pub struct Element {
 
 /// The name of an aspect: `content`, `presence`, `mode`, `link-target`, or one of a format,
 /// `tar.mode`, `gzip.mtime`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Field(Cow<'static, str>);
 
 /// What an element was in one trial.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Value {
     /// SHA-256 of the bytes, and their number.
@@ -62,8 +64,7 @@ pub struct Snapshot {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub touched: BTreeSet<String>,
     /// All elements, those of the outputs themselves and those inside them.
-    #[serde(with = "element_list")]
-    pub elements: BTreeMap<Element, Observed>,
+    pub elements: Elements,
     /// What contents have in common with others (the smallest hashes of what is in them), by path,
     /// where the name may hold a digest: contents whose names have changed are found again by it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -226,54 +227,6 @@ pub fn escape_name(bytes: &[u8]) -> String {
     escape_bytes(bytes).replace("!/", "\\x21/")
 }
 
-/// JSON has no maps with structured keys: elements travel as a sorted list.
-mod element_list {
-    use std::fmt;
-    use std::sync::Arc;
-
-    use serde::de::{SeqAccess, Visitor};
-    use serde::{Deserializer, Serializer};
-
-    use super::{BTreeMap, Element, Observed};
-
-    pub(super) fn serialize<S: Serializer>(
-        elements: &BTreeMap<Element, Observed>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(elements)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<BTreeMap<Element, Observed>, D::Error> {
-        deserializer.deserialize_seq(Elements)
-    }
-
-    /// Reads the list; what stands in a row with one path shares it.
-    struct Elements;
-
-    impl<'de> Visitor<'de> for Elements {
-        type Value = BTreeMap<Element, Observed>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of elements")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-            let mut elements = BTreeMap::new();
-            let mut path: Arc<str> = Arc::from("");
-            while let Some((element, observed)) = list.next_element::<(Element, Observed)>()? {
-                if element.path != path {
-                    path = element.path;
-                }
-                let element = Element::new(Arc::clone(&path), element.field);
-                elements.insert(element, observed);
-            }
-            Ok(elements)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,25 +248,5 @@ mod tests {
     fn an_element_inside_an_archive_belongs_to_the_outermost_file() {
         let element = Element::new("dist/x.tar.gz!/x.tar!/setup.py", Field::CONTENT);
         assert_eq!(element.output(), "dist/x.tar.gz");
-    }
-
-    #[test]
-    fn a_snapshot_survives_json() {
-        let mut snapshot = Snapshot::default();
-        snapshot.outputs.insert("a".into(), true);
-        for (path, field) in [("a", Field::MODE), ("a", Field::KIND), ("b", Field::KIND)] {
-            let observed = Observed {
-                value: Value::Text("0644".into()),
-                offset: Some(3),
-            };
-            snapshot
-                .elements
-                .insert(Element::new(path, field), observed);
-        }
-        let json = serde_json::to_string(&snapshot).unwrap();
-        let read: Snapshot = serde_json::from_str(&json).unwrap();
-        assert_eq!(read, snapshot);
-        let paths: Vec<&Arc<str>> = read.elements.keys().map(|element| &element.path).collect();
-        assert!(Arc::ptr_eq(paths[0], paths[1]) && *paths[2] != *paths[1]);
     }
 }

@@ -4,6 +4,7 @@
 
 mod capability;
 mod element;
+mod elements;
 mod environment;
 mod finding;
 mod sources;
@@ -14,6 +15,7 @@ pub use capability::{Capabilities, Missing, Need};
 pub use element::{
     Element, Field, Made, Names, Observed, Renamed, Snapshot, Value, escape_bytes, escape_name,
 };
+pub use elements::{Elements, Fields, Item};
 pub use environment::{
     Accounting, BuildPath, Clock, Cpus, DirectoryOrder, Environment, Inodes, Kernel, Locale,
     Network, Randomness, Setting, Shell, Slot, Terminal, UserIdentity,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +74,7 @@ pub enum Outcome {
     /// The build ended with success, and this is what it made.
     Built {
         /// Its outputs.
-        snapshot: Snapshot,
+        snapshot: Arc<Snapshot>,
     },
     /// The build failed: this trial says nothing about the outputs.
     Failed {

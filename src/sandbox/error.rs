@@ -60,6 +60,14 @@ impl From<supervisor::Error> for StepError {
 /// The step that puts a build under the supervisor of system calls.
 pub(super) const SUPERVISE_STEP: &str = "supervise system calls";
 
+/// The way out where a disk is full.
+const MORE_ROOM: &str = "; set TMPDIR to a directory with more room";
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
+}
+
 /// Why a trial could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -67,7 +75,7 @@ pub enum Error {
     #[error(transparent)]
     Step(#[from] StepError),
     /// A file that the sandbox itself needs.
-    #[error("{step} {}: {source}", .path.display())]
+    #[error("{step} {}: {source}{}", .path.display(), if is_full(.source) { MORE_ROOM } else { "" })]
     File {
         /// What was being done, for example `read`.
         step: &'static str,
@@ -90,6 +98,12 @@ pub enum Error {
     /// The supervising process died without an answer.
     #[error("the trial's supervisor died: {0}")]
     Died(String),
+    /// A build ended badly when there was no room for what it writes.
+    #[error(
+        "the scratch directory {} is full, and what a build writes goes there{MORE_ROOM}",
+        .0.display()
+    )]
+    Full(PathBuf),
     /// Outputs could not be read.
     #[error("outputs: {0}")]
     Outputs(String),

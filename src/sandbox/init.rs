@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{BufWriter, Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -50,10 +50,9 @@ pub(super) fn run(request: &Request, mut legacy: Legacy) {
         return;
     }
     let reply = trial(request, &mut legacy);
-    if let Ok(text) = serde_json::to_vec(&reply) {
-        // The supervisor reports a reply that is missing or cut short.
-        let _ = legacy.reply.write_all(&text);
-    }
+    // The supervisor reports a reply that is missing or cut short.
+    let mut writer = BufWriter::new(&mut legacy.reply);
+    let _ = serde_json::to_writer(&mut writer, &reply).map(|()| writer.flush());
 }
 
 /// The step that needs pseudo-terminals.
@@ -64,6 +63,7 @@ fn refusal(op: Option<usize>, error: StepError, notes: Vec<String>) -> Reply {
         ending: Ending::Refused { op, error },
         snapshot: None,
         snapshot_error: None,
+        full: false,
         seconds: 0.0,
         cpu_seconds: 0.0,
         supervisor: None,
@@ -109,6 +109,7 @@ fn trial(request: &Request, legacy: &mut Legacy) -> Reply {
         ending,
         snapshot: None,
         snapshot_error: None,
+        full: false,
         seconds,
         cpu_seconds: cpu_seconds(),
         supervisor: None,

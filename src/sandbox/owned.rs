@@ -2,6 +2,7 @@
 //! he can write whatever the caller could.
 
 use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -38,7 +39,14 @@ impl Owned {
         let metadata = look(path)?;
         self.alike &= ids(&metadata) == self.top;
         if metadata.is_dir() {
-            for name in sorted_names(path).map_err(Error::file("read directory", path))? {
+            let names = match sorted_names(path) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    self.readable = false;
+                    Vec::new()
+                }
+                names => names.map_err(Error::file("read directory", path))?,
+            };
+            for name in names {
                 self.take_in(&path.join(name))?;
             }
         } else if !metadata.is_symlink() {

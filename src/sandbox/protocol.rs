@@ -144,6 +144,8 @@ pub(super) struct Reply {
     pub snapshot: Option<Snapshot>,
     /// Why there is no snapshot although one was asked for.
     pub snapshot_error: Option<String>,
+    /// The disk on which the trial wrote was full in the end.
+    pub full: bool,
     /// Wall time of the command in seconds.
     pub seconds: f64,
     /// Processor time of the command and all its descendants in seconds.

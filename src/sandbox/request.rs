@@ -265,6 +265,11 @@ impl Sandbox {
                 uid: builder.uid,
                 gid: builder.gid,
             },
+            // As they are in the control, in which all of a copy is the caller's.
+            SourceOwner::Kept if self.makes_own() => SourcesOwner::One {
+                uid: caller.uid,
+                gid: caller.gid,
+            },
             SourceOwner::Kept => given(true),
             SourceOwner::AsGiven
                 if self.is_other_user(environment) && self.owned()?.others(caller) =>

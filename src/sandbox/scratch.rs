@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 
 use nix::fcntl::{Flock, FlockArg, OFlag, open, openat};
 use nix::sys::stat::{Mode, fstat};
+use nix::sys::statvfs::statvfs;
 use nix::unistd::geteuid;
 
 use super::error::Error;
@@ -124,6 +125,17 @@ fn remove_scratch(dir: &Path) -> io::Result<()> {
     remove_tree(dir)
 }
 
+/// A disk with less room than this, in bytes, is full.
+const LEAST_ROOM: u64 = 256 << 10;
+
+/// Whether nothing more can be written to the disk on which a directory is.
+pub(super) fn is_full(dir: &Path) -> bool {
+    statvfs(dir).is_ok_and(|disk| {
+        let free = disk.blocks_available() * disk.fragment_size();
+        free < LEAST_ROOM || (disk.files() > 0 && disk.files_available() == 0)
+    })
+}
+
 /// Removes a tree whose directories may be closed even to their owner: the work directories of an
 /// ordinary user's overlays have mode 000.
 pub(super) fn remove_tree(dir: &Path) -> io::Result<()> {
@@ -199,7 +211,7 @@ impl Remover {
 
     /// Waits if the next trial could want for the space that is being freed.
     pub(super) fn make_room(&self, scratch: &Path) {
-        let room = nix::sys::statvfs::statvfs(scratch).map_or(0, |fs| {
+        let room = statvfs(scratch).map_or(0, |fs| {
             fs.blocks_available().saturating_mul(fs.fragment_size())
         });
         if room < ENOUGH {

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::io::BufReader;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -25,12 +26,12 @@ use super::locales::Locales;
 use super::op::{Limits, SetupOp};
 use super::owned::Owned;
 use super::protocol::{Ending, Reply, Request, Streams, files};
-use super::scratch::{Remover, Scratch};
+use super::scratch::{Remover, Scratch, is_full};
 use super::source::{Copies, SourceFingerprint};
 use super::trial::{TrialReport, TrialSpec};
 use super::variables::{self, Passed};
 use super::{supervise, sys};
-use crate::model::{Capabilities, Environment, Outcome};
+use crate::model::{Capabilities, Elements, Environment, Outcome};
 
 /// What all trials of a session have in common.
 #[derive(Debug, Clone)]
@@ -81,6 +82,8 @@ pub struct Sandbox {
     pub(super) owned: OnceLock<Owned>,
     copied: AtomicBool,
     pub(super) prepared: Mutex<BTreeMap<String, PathBuf>>,
+    /// What the first trial that built told.
+    first: Mutex<Option<Elements>>,
     trials: AtomicU32,
     // Last, so that it is removed after all that lives in it.
     pub(super) scratch: Scratch,
@@ -130,6 +133,7 @@ impl Sandbox {
             owned: OnceLock::new(),
             copied: AtomicBool::new(false),
             prepared: Mutex::default(),
+            first: Mutex::default(),
             trials: AtomicU32::new(0),
         })
     }
@@ -272,6 +276,15 @@ impl Sandbox {
             let dir = self.trial_dir()?;
             let request = self.request(spec, &dir, streams, true)?;
             let reply = self.supervise(&dir, &request);
+            // What ends so with a full disk says nothing of the build; soon there is room again.
+            let full = match &reply {
+                Ok(reply) => reply.full && reply.ending != Ending::Exited { code: 0 },
+                Err(_) => is_full(self.scratch.dir()),
+            };
+            if full {
+                self.remover.remove(dir.join("layers"));
+                return Err(Error::Full(self.options.scratch.clone()));
+            }
             self.remover.remove(dir.join("layers"));
             let reply = reply?;
             match &reply.ending {
@@ -297,11 +310,25 @@ impl Sandbox {
         }
         let mut child = self.spawn(dir, request.streams)?;
         let status = self.wait(&mut child, dir, request.streams == Streams::Caller)?;
-        let text = fs::read(dir.join(files::REPLY)).unwrap_or_default();
-        serde_json::from_slice(&text).map_err(|_| {
+        self.read_reply(dir).ok_or_else(|| {
             let said = fs::read_to_string(dir.join(files::STDERR)).unwrap_or_default();
             Error::died(status, said.trim())
         })
+    }
+
+    /// Reads a reply, one at a time: it may tell of millions of elements. What is as in the first one
+    /// is kept once.
+    fn read_reply(&self, dir: &Path) -> Option<Reply> {
+        let file = File::open(dir.join(files::REPLY)).ok()?;
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reply: Reply = serde_json::from_reader(BufReader::new(file)).ok()?;
+        if let Some(snapshot) = &mut reply.snapshot {
+            match &*first {
+                Some(first) => snapshot.elements.share_with(first),
+                None => *first = Some(snapshot.elements.clone()),
+            }
+        }
+        Some(reply)
     }
 
     /// Waits for the supervisor; ends it when a signal asks for it or the session's time is up.
@@ -358,7 +385,9 @@ impl Sandbox {
     pub(super) fn report(&self, reply: Reply, request: &Request) -> Result<TrialReport, Error> {
         let outcome = match reply.ending {
             Ending::Exited { code: 0 } => match (reply.snapshot, reply.snapshot_error) {
-                (Some(snapshot), None) => Outcome::Built { snapshot },
+                (Some(snapshot), None) => Outcome::Built {
+                    snapshot: Arc::new(snapshot),
+                },
                 (_, error) => return Err(Error::Outputs(error.unwrap_or_default())),
             },
             Ending::Exited { code } => Outcome::Failed {

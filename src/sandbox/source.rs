@@ -83,7 +83,12 @@ fn stamp(path: &Path, entries: &mut BTreeMap<PathBuf, [i64; 6]>) -> Result<(), E
     ];
     entries.insert(path.to_owned(), stamp);
     if metadata.is_dir() {
-        for name in sorted_names(path).map_err(Error::file("read directory", path))? {
+        let names = match sorted_names(path) {
+            // What the caller cannot see, no build of his can.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Vec::new(),
+            names => names.map_err(Error::file("read directory", path))?,
+        };
+        for name in names {
             self::stamp(&path.join(name), entries)?;
         }
     }
@@ -188,6 +193,7 @@ struct Copier {
 }
 
 impl Copier {
+    /// Copies one entry, with what is in it.
     fn entry(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
         let metadata = from
             .symlink_metadata()
@@ -195,7 +201,7 @@ impl Copier {
         let identity = (metadata.dev(), metadata.ino());
         if metadata.is_dir() {
             fs::create_dir(to).map_err(Error::file("make", to))?;
-            for name in sorted_names(from).map_err(Error::file("read directory", from))? {
+            for name in sorted_names(from).map_err(|error| unreadable(from, error))? {
                 self.entry(&from.join(&name), &to.join(&name))?;
             }
         } else if let Some(first) = self.linked.get(&identity) {
@@ -206,11 +212,11 @@ impl Copier {
                 self.linked.insert(identity, to.to_owned());
             }
         }
-        self.dress(to, &metadata)
+        self.dress(from, to, &metadata)
             .map_err(Error::file("set metadata of", to))
     }
 
-    fn dress(&self, to: &Path, metadata: &Metadata) -> io::Result<()> {
+    fn dress(&self, from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
         let here = nix::fcntl::AT_FDCWD;
         let owner = self.variant.owner.unwrap_or(Ids {
             uid: metadata.uid(),
@@ -220,6 +226,8 @@ impl Copier {
         let no_follow = nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW;
         // An ordinary user keeps what he copies.
         let _ = fchownat(here, to, Some(uid), Some(gid), no_follow);
+        // Who gives a file away takes capabilities from it, and modes limit access lists: in between.
+        copy_attributes(from, to)?;
         if !metadata.is_symlink() {
             let mode = self.mode(metadata);
             fs::set_permissions(to, Permissions::from_mode(mode))?;
@@ -256,6 +264,28 @@ impl Copier {
             _ => given,
         }
     }
+}
+
+/// Extended attributes and access lists. What only root may set is left to root.
+fn copy_attributes(from: &Path, to: &Path) -> io::Result<()> {
+    let names = match xattr::list(from) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for name in names {
+        let text = name.to_string_lossy();
+        let of_overlays = text.contains(".overlay.");
+        let everybodys = text.starts_with("user.") || text.starts_with("system.posix_acl_");
+        let Some(value) = xattr::get(from, &name)?.filter(|_| !of_overlays) else {
+            continue;
+        };
+        match xattr::set(to, &name, &value) {
+            Err(error) if everybodys => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn unreadable(path: &Path, error: io::Error) -> Error {
@@ -364,6 +394,7 @@ mod tests {
         fs::set_permissions(source.join("b"), Permissions::from_mode(0o700)).unwrap();
         fs::hard_link(source.join("a"), source.join("c")).unwrap();
         std::os::unix::fs::symlink("nowhere", source.join("d")).unwrap();
+        xattr::set(source.join("a"), "user.why", b"because").unwrap();
         let copies = Copies::new(dir.path());
         let variant = Variant {
             mtime: SourceMtime::Shifted { seconds: -1000 },
@@ -374,6 +405,8 @@ mod tests {
         assert_eq!(copies.get(&source, variant).unwrap(), copy);
         let of = |base: &Path, name: &str| base.join(name).symlink_metadata().unwrap();
         assert_eq!(of(&copy, "a").ino(), of(&copy, "c").ino());
+        let kept = xattr::get(copy.join("a"), "user.why").unwrap();
+        assert_eq!(kept.as_deref(), Some(&b"because"[..]));
         assert_eq!(of(&copy, "a").mode() & 0o7777, 0o640);
         assert_eq!(of(&copy, "b").mode() & 0o7777, 0o750);
         assert_eq!(of(&copy, ".").mode() & 0o7777, 0o750);
@@ -419,6 +452,9 @@ mod tests {
     fn an_edit_of_the_source_is_noticed_and_named() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a"), "one").unwrap();
+        let closed = dir.path().join("closed");
+        fs::create_dir(&closed).unwrap();
+        fs::set_permissions(&closed, Permissions::from_mode(0o100)).unwrap();
         let before = SourceFingerprint::of(dir.path()).unwrap();
         assert_eq!(before.first_change(&before), None);
         fs::write(dir.path().join("a"), "two!").unwrap();

@@ -3,7 +3,7 @@
 //! trial's first process and with it all others die.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -23,7 +23,7 @@ use super::init::{self, Legacy, give_stream};
 use super::link::{Link, Word};
 use super::namespaces::{namespace_of, namespaces_refused, write_maps};
 use super::protocol::{Ending, Reply, Request, Streams, files};
-use super::scratch::remove_tree;
+use super::scratch::{is_full, remove_tree};
 use super::supervisor;
 use super::sys::{self, Fork};
 use crate::snapshot::Keep;
@@ -45,13 +45,17 @@ pub(super) fn run(dir: &Path, parent: Option<Pid>) -> Result<(), String> {
     // Without a process namespace it must survive the front end to end the build.
     let front_end = follow(parent, request.namespaces.mount_and_pid)
         .map_err(|errno| format!("follow the front end: {errno}"))?;
-    let reply = Supervisor::start(&request, front_end)
+    let mut reply = Supervisor::start(&request, front_end)
         .and_then(Supervisor::watch)
         .unwrap_or_else(refusal);
-    let text = serde_json::to_vec(&reply).map_err(|error| error.to_string())?;
+    reply.full = is_full(dir);
     let partial = dir.join("reply.partial");
-    let write =
-        || fs::write(&partial, &text).and_then(|()| fs::rename(&partial, dir.join(files::REPLY)));
+    let write = || {
+        let mut writer = BufWriter::new(File::create(&partial)?);
+        serde_json::to_writer(&mut writer, &reply)?;
+        writer.flush()?;
+        fs::rename(&partial, dir.join(files::REPLY))
+    };
     write()
         .or_else(|_| {
             // On a full disk the build's own files make room.
@@ -85,6 +89,7 @@ fn refusal(error: StepError) -> Reply {
         ending: Ending::Refused { op: None, error },
         snapshot: None,
         snapshot_error: None,
+        full: false,
         seconds: 0.0,
         cpu_seconds: 0.0,
         supervisor: None,
@@ -278,17 +283,17 @@ impl Supervisor {
     }
 
     fn reply(&self, timed_out: bool) -> Result<Reply, StepError> {
-        let mut text = Vec::new();
         (&self.inside)
             .seek(SeekFrom::Start(0))
-            .and_then(|_| (&self.inside).read_to_end(&mut text))
             .map_err(file_step("read the reply"))?;
-        match serde_json::from_slice(&text) {
+        // It may tell of millions of elements.
+        match serde_json::from_reader(BufReader::new(&self.inside)) {
             Ok(reply) => Ok(reply),
             Err(_) if timed_out => Ok(Reply {
                 ending: Ending::TimedOut,
                 snapshot: None,
                 snapshot_error: None,
+                full: false,
                 seconds: self.began.elapsed().as_secs_f64(),
                 cpu_seconds: 0.0,
                 supervisor: None,

@@ -1,6 +1,7 @@
 //! Levels beside the ordinary ones. Once the search is done with those, one more row lets every
 //! variation that has another level stand at it, but for those that are known to act: what they do
-//! would hide the rest. Where that row breaks the build, it is halved until the breaker is out; what
+//! would hide the rest. Those have one more row to themselves, for the elements that they left alone
+//! so far. Where such a row breaks the build, it is halved until the breaker is out; what
 //! was in no row that built was not tried. A level that goes with nothing else has a row of its own.
 
 use std::collections::BTreeSet;
@@ -69,13 +70,17 @@ pub(super) fn open(state: &mut State<'_>) {
         if state.is_open() {
             return;
         }
-        let choice = if choice.apart {
-            choice
+        let known = culprits(state);
+        let parts = if choice.apart {
+            vec![choice]
         } else {
-            choice.without(&culprits(state))
+            vec![choice.without(&known), choice.only(&known)]
         };
-        if !choice.own.is_empty() {
-            let (view, further) = look(state, &choice);
+        for part in parts.iter().filter(|part| !part.own.is_empty()) {
+            if state.is_open() {
+                return;
+            }
+            let (view, further) = look(state, part);
             state.push(view, further);
         }
     }
@@ -154,11 +159,22 @@ impl Choice {
         }
     }
 
-    fn without(self, factors: &Set) -> Self {
+    fn without(&self, factors: &Set) -> Self {
         let scheme = within(&self.scheme, &self.scheme.top().minus(factors));
         Self {
             own: self.own.minus(factors),
             scheme,
+            apart: self.apart,
+        }
+    }
+
+    /// With these factors alone, where they stand at a level of their own: one that is known to act
+    /// on one element may act on another at this level.
+    fn only(&self, factors: &Set) -> Self {
+        let own = self.own.intersection(factors);
+        Self {
+            scheme: within(&self.scheme, &own),
+            own,
             apart: self.apart,
         }
     }

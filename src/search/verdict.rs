@@ -240,6 +240,11 @@ impl State<'_> {
                 }
             }
         }
+        for (factor, level) in self.acting_again(elements) {
+            if let Some(levels) = cleared.get_mut(factor) {
+                levels.remove(&level);
+            }
+        }
         let active = elements.iter().zip(0_u32..);
         let active = active.filter(|(_, number)| !self.log.passive.contains(number));
         for (element, _) in active {
@@ -261,6 +266,35 @@ impl State<'_> {
                 _ => Vec::new(),
             })
             .collect()
+    }
+
+    /// Culprits at levels that may act on the same element as well, of which nothing was asked there:
+    /// it is not as in the control.
+    fn acting_again(&self, elements: &[ElementVerdict]) -> BTreeSet<(usize, u8)> {
+        let mut acting = BTreeSet::new();
+        for (index, view) in self.views.iter().enumerate() {
+            let tops: Vec<usize> = view.trials(&view.top).collect();
+            let differs = |class: &&Class| {
+                let mut tokens = tops.iter().filter_map(|top| class.tokens.get(*top));
+                tokens.any(|token| token.differs() == Some(true))
+            };
+            let members = view
+                .classes
+                .iter()
+                .filter(differs)
+                .flat_map(|class| &class.members);
+            for member in members.filter(|member| self.settled_before(index, **member)) {
+                let Some(ElementVerdict::Certified { culprits }) = elements.get(*member) else {
+                    continue;
+                };
+                let factors = culprits.iter().flat_map(|culprit| &culprit.set);
+                let varied = factors.filter(|factor| view.top.has(**factor));
+                acting.extend(
+                    varied.filter_map(|factor| Some((*factor, *view.scheme.0.get(*factor)?))),
+                );
+            }
+        }
+        acting
     }
 
     /// All breakers, at the ordinary levels and at the further ones.

@@ -375,7 +375,7 @@ impl Session<'_> {
         let known = known.filter_map(|(element, positions)| Some((element, positions.as_ref()?)));
         known
             .filter_map(|(element, positions)| {
-                let whole = &snapshot.elements.get(element)?.value;
+                let whole = snapshot.elements.get(element)?;
                 let bytes = match whole {
                     Value::Text(text) => Some(text.clone().into_bytes()),
                     Value::Digest { .. } => self.contents.bytes(trial, &element.path),

@@ -39,7 +39,8 @@ pub(super) struct Contents {
     /// The user wants them: everything is kept, however large.
     all: bool,
     kept: u64,
-    control: Option<(TrialId, Snapshot)>,
+    /// The control, and what was in each of its outputs.
+    control: Option<(TrialId, BTreeMap<String, Value>)>,
     /// Outputs that a trial made just as the control did.
     same: BTreeSet<(TrialId, String)>,
     /// The members of each output that may be asked for.
@@ -194,11 +195,16 @@ impl Contents {
             directory.join(kept_as(Path::new(&*own)))
         };
         match &self.control {
-            None => self.control = Some((id, snapshot.clone())),
+            None => {
+                let outputs = snapshot.outputs.keys();
+                let digests = outputs
+                    .filter_map(|output| Some((output.clone(), digest(snapshot, output)?.clone())));
+                self.control = Some((id, digests.collect()));
+            }
             Some((_, control)) if !self.all => {
                 for output in snapshot.outputs.keys() {
                     let digest = digest(snapshot, output);
-                    if digest.is_some() && digest == self::digest(control, output) {
+                    if digest.is_some() && digest == control.get(output) {
                         // What cannot be removed only takes room.
                         let _ = fs::remove_file(place(output));
                         self.same.insert((id, output.clone()));
@@ -318,7 +324,7 @@ fn own<'p>(renamed: &BTreeMap<String, Renamed>, path: &'p str) -> Cow<'p, str> {
 
 fn digest<'s>(snapshot: &'s Snapshot, output: &str) -> Option<&'s Value> {
     let content = Element::new(output, Field::CONTENT);
-    Some(&snapshot.elements.get(&content)?.value)
+    snapshot.elements.get(&content)
 }
 
 #[cfg(test)]

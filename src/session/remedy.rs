@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::run::Session;
 use super::{Error, Left, Progress};
-use crate::diff::{self, Judged, Seen};
+use crate::diff::{self, Judged};
 use crate::explain::{EPOCH, Tried, has_epoch};
 use crate::model::{Build, Element, Outcome, Row, Slot, Snapshot, TrialId, TrialKind, TrialRecord};
 use crate::sandbox::TrialSpec;
@@ -77,13 +77,14 @@ impl Session<'_> {
             let judged = Judged {
                 metadata: self.options.metadata,
             };
-            let mut seen = diff::compare(control, varied, judged).seen;
+            let seen = diff::compare(control, varied, judged).seen;
             tried.built = true;
             for element in &targets.elements {
-                let now = seen.remove(element);
-                let side = match now {
-                    Some(Seen::Same) => &mut tried.gone,
-                    _ => &mut tried.left,
+                let same = control.elements.contains(element) && !seen.contains_key(element);
+                let side = if same {
+                    &mut tried.gone
+                } else {
+                    &mut tried.left
                 };
                 side.insert(element.clone());
             }

@@ -112,13 +112,10 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 
 fn push(examined: &mut Examined, output: &Selected, field: Field, value: Value) {
     let element = Element::new(output.name.as_str(), field);
-    examined.elements.push((
-        element,
-        Observed {
-            value,
-            offset: None,
-        },
-    ));
+    let offset = None;
+    examined
+        .elements
+        .insert(element, Observed { value, offset });
 }
 
 fn unreadable(examined: &mut Examined, output: &Selected, error: &io::Error) {

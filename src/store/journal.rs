@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -246,10 +246,12 @@ impl Journal {
             path: self.path.clone(),
             source,
         };
-        let mut line = serde_json::to_vec(event).map_err(|e| fail(e.into()))?;
-        line.push(b'\n');
-        self.file
-            .write_all(&line)
+        // It may tell of millions of elements.
+        let mut writer = BufWriter::new(&self.file);
+        serde_json::to_writer(&mut writer, event).map_err(|error| fail(error.into()))?;
+        writer
+            .write_all(b"\n")
+            .and_then(|()| writer.flush())
             .and_then(|()| self.file.sync_data())
             .map_err(fail)
     }
