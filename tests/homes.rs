@@ -1,4 +1,5 @@
 //! What builds see of the caller's home: nothing but what they need.
+#![expect(clippy::unwrap_used, reason = "a test says why it fails")]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -83,12 +84,12 @@ fn a_build_finds_no_keys_in_the_home_but_its_tree_and_its_programs() {
     assert_eq!(home.prints(&[], "tool"), "tool\n");
     let listed = home.prints(&[], &format!("ls -A {}", home.dir.path().display()));
     assert_eq!(listed, ".cargo\n.local\ntree\n");
-    let lifted = format!(
+    let without_lid = format!(
         "unshare --user --map-root-user --mount sh -c 'umount -l {}; {}'",
         home.dir.path().display(),
         cat(&home.path(".ssh/id"))
     );
-    let said = home.prints(&[], &lifted);
+    let said = home.prints(&[], &without_lid);
     assert!(!said.contains("key"), "{said}");
 }
 

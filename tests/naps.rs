@@ -26,7 +26,7 @@ const LOAD: usize = 4;
 
 /// The ways that are tried, with the command each needs; the first ones by default as well. The last
 /// two are known to part on a very busy machine: a sleep until a time that the supervisor sees late.
-const WAYS: [(&str, &str); 29] = [
+const WAYS: [(&str, &str); 30] = [
     ("python timeout", "python3"),
     ("python poll", "python3"),
     ("python file", "python3"),
@@ -37,6 +37,7 @@ const WAYS: [(&str, &str); 29] = [
     ("perl", "perl"),
     ("shell index-lock", "git"),
     ("shell kill", "sh"),
+    ("shell mkdir", "sh"),
     ("python timeout-git", "git"),
     ("python poll-idler", "python3"),
     ("python poll-long", "python3"),
@@ -57,7 +58,7 @@ const WAYS: [(&str, &str); 29] = [
     ("python sleep", "python3"),
     ("python sleep-below", "python3"),
 ];
-const BY_DEFAULT: usize = 10;
+const BY_DEFAULT: usize = 11;
 
 static ROOM: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().unwrap());
 /// Trials that are measured do not disturb each other.

@@ -277,10 +277,21 @@ fn list(trials: &[TrialId]) -> String {
 /// A note of the search, in words.
 pub(super) fn note(plan: &Plan, note: &Note) -> String {
     match note {
-        Note::FlakyBuild { failed, built } => format!(
-            "the build is flaky: trial {} failed and trial {} built in the same environment",
-            failed.0, built.0
-        ),
+        Note::FlakyBuild {
+            failed,
+            built,
+            others,
+        } => {
+            let more = match others {
+                0 => String::new(),
+                1 => ", and so did two trials of another one".to_owned(),
+                others => format!(", and so did trials of {others} others"),
+            };
+            format!(
+                "the build is flaky: trial {} failed and trial {} built in the same environment{more}",
+                failed.0, built.0
+            )
+        }
         Note::BudgetUsed => "the budget of trials was used up before everything was settled".into(),
         Note::NeverTogether(factors) => {
             let names = factors

@@ -27,6 +27,7 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 
 use crate::model::{Elements, Field, Value};
+pub use place::Budget;
 use place::{Findings, Place, Wanted};
 use stream::Stream;
 
@@ -86,7 +87,13 @@ impl Default for Examined {
 
 /// Reads an output named `path` to its end: its digest, and every element inside it.
 pub fn examine(path: &str, source: &mut dyn Read) -> Examined {
+    examine_within(path, source, Budget::default())
+}
+
+/// The same, looking into no more than the budget allows.
+pub fn examine_within(path: &str, source: &mut dyn Read, budget: Budget) -> Examined {
     let mut findings = Findings::default();
+    findings.budget = budget;
     let whole = Place::new(&mut findings, path).look_inside(source, BUFFER);
     Examined {
         digest: whole.digest,

@@ -16,10 +16,6 @@ use crate::model::{Element, Field, Observed, Value, escape_bytes, escape_name};
 
 /// Steps into archives within archives.
 const DEPTH: u32 = 12;
-/// Members of one output, all its archives together.
-const MEMBERS: u32 = 250_000;
-/// Bytes of members of one output, all its archives together: ends decompression bombs.
-const UNPACKED: u64 = 64 << 30;
 /// Longer texts of header fields stand as their digest.
 const TEXT: usize = 256;
 /// Longer names of members, in bytes, are shortened.
@@ -27,10 +23,30 @@ const NAME: usize = 4 << 10;
 /// Buffer of a stream inside another one, and the most that a reader can peek.
 const BUFFER: usize = 32 << 10;
 
+/// How much of one output is looked into, all its archives together: ends decompression bombs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Members.
+    pub members: u32,
+    /// Bytes of members.
+    pub unpacked: u64,
+}
+
+impl Default for Budget {
+    /// The most that one output is given.
+    fn default() -> Self {
+        Self {
+            members: 250_000,
+            unpacked: 64 << 30,
+        }
+    }
+}
+
 /// What was found in one output, and what is left of the limits.
 #[derive(Default)]
 pub(super) struct Findings {
     pub(super) examined: Examined,
+    pub(super) budget: Budget,
     members: u32,
     unpacked: u64,
     wanted: Option<Wanted>,
@@ -208,9 +224,10 @@ impl<'f> Place<'f> {
 
     /// Enters the next member of an archive; `None` where there are too many.
     pub(super) fn member(&mut self, names: &mut Names, name: &[u8]) -> Option<Place<'_>> {
-        if self.findings.members >= MEMBERS {
+        let most = self.findings.budget.members;
+        if self.findings.members >= most {
             self.problem(format!(
-                "more than {MEMBERS} members; the rest is compared as a whole"
+                "more than {most} members; the rest is compared as a whole"
             ));
             return None;
         }
@@ -256,7 +273,8 @@ impl<'f> Place<'f> {
 
     /// Reads the content of this member, and what is inside it.
     pub(super) fn content(&mut self, source: &mut dyn Read, offset: u64) -> Whole {
-        let left = UNPACKED - self.findings.unpacked;
+        let most = self.findings.budget.unpacked;
+        let left = most - self.findings.unpacked;
         let mut limited = source.take(left);
         let asked = self.findings.wanted.as_mut();
         let asked =
@@ -265,11 +283,11 @@ impl<'f> Place<'f> {
             None => self.look_inside(&mut limited, BUFFER),
             Some(limit) => self.taken_down(&mut limited, limit),
         };
-        self.findings.unpacked += whole.size.min(UNPACKED - self.findings.unpacked);
+        self.findings.unpacked += whole.size.min(left);
         if whole.size >= left {
             self.problem(format!(
-                "more than {} GiB unpacked; the rest is compared as a whole",
-                UNPACKED >> 30
+                "more than {} MiB unpacked; the rest is compared as a whole",
+                most >> 20
             ));
         }
         self.field(Field::CONTENT, whole.digest.clone(), offset);

@@ -14,7 +14,7 @@ use super::elements::Elements;
 /// `path` is the output's path relative to the build directory (or as the glob left it), with `!/`
 /// before each step into an archive: `dist/x.tar.gz!/x.tar!/x-1.0/setup.py`. Bytes that are not
 /// UTF-8 are escaped (see [`escape_bytes`]).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Element {
     /// Where it is; shared by the elements of one path.
     pub path: Arc<str>,
@@ -24,12 +24,12 @@ pub struct Element {
 
 /// The name of an aspect: `content`, `presence`, `mode`, `link-target`, or one of a format,
 /// `tar.mode`, `gzip.mtime`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Field(Cow<'static, str>);
 
 /// What an element was in one trial.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Value {
     /// SHA-256 of the bytes, and their number.

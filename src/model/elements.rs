@@ -1,7 +1,7 @@
 //! All elements of a snapshot, so that an archive of a million members fits into memory: those of one
 //! path stand together, and what is the same for many (owner, mode, time) is kept once.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const SHARED: usize = 4096;
 #[derive(Debug, Clone, Default)]
 pub struct Elements {
     paths: BTreeMap<Arc<str>, Fields>,
-    shared: HashSet<Arc<Entry>>,
+    shared: BTreeSet<Arc<Entry>>,
 }
 
 /// The fields of one path, sorted.
@@ -30,7 +30,7 @@ pub struct Fields {
     entries: Arc<Vec<Arc<Entry>>>,
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     field: Field,
     value: Value,
@@ -246,7 +246,7 @@ impl Elements {
 }
 
 /// The entry, or one that is equal. Contents are seldom equal, and there are many.
-fn shared(known: &mut HashSet<Arc<Entry>>, entry: Entry) -> Arc<Entry> {
+fn shared(known: &mut BTreeSet<Arc<Entry>>, entry: Entry) -> Arc<Entry> {
     if let Some(known) = known.get(&entry) {
         return Arc::clone(known);
     }

@@ -238,6 +238,8 @@ pub enum Note {
         failed: TrialId,
         /// The one that built.
         built: TrialId,
+        /// In how many other environments some failed and some built.
+        others: usize,
     },
     /// The budget ended the search.
     BudgetUsed,

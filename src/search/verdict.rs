@@ -377,8 +377,13 @@ impl State<'_> {
 
     fn notes(&self) -> Vec<Note> {
         let mut notes = Vec::new();
-        for (failed, built) in self.log.flaky() {
-            notes.push(Note::FlakyBuild { failed, built });
+        let flaky = self.log.flaky();
+        if let Some((failed, built)) = flaky.first().copied() {
+            notes.push(Note::FlakyBuild {
+                failed,
+                built,
+                others: flaky.len() - 1,
+            });
         }
         for breaker in &self.isolation.breakers {
             if breaker.set.len() > 1 {

@@ -12,14 +12,14 @@ use nix::unistd::{Whence, lseek};
 
 use super::Error;
 use super::select::Selected;
-use crate::formats::{self, Examined};
+use crate::formats::{self, Budget, Examined};
 use crate::model::{Element, Field, Observed, Value, escape_bytes};
 
 /// What stands in the place of a file's content where it could not be read.
 const ERROR: Field = Field::new("error");
 
 /// The elements of an output and inside it, in no order; and what could not be read.
-pub(super) fn examine(output: &Selected) -> Examined {
+pub(super) fn examine(output: &Selected, budget: Budget) -> Examined {
     let mut examined = Examined::default();
     let metadata = match fs::symlink_metadata(&output.path) {
         Ok(metadata) => metadata,
@@ -30,7 +30,9 @@ pub(super) fn examine(output: &Selected) -> Examined {
     };
     if metadata.is_file() {
         match open(&output.path, &metadata) {
-            Ok(mut source) => examined = formats::examine(&output.name, &mut *source),
+            Ok(mut source) => {
+                examined = formats::examine_within(&output.name, &mut *source, budget);
+            }
             Err(error) => examined.error = Some(error),
         }
         if let Some(error) = examined.error.take() {

@@ -16,7 +16,7 @@ use std::{fs, io, thread};
 
 use serde::{Deserialize, Serialize};
 
-use crate::formats::Examined;
+use crate::formats::{Budget, Examined};
 use crate::model::{OutputSelection, Snapshot};
 use select::{Selected, Selection};
 
@@ -139,17 +139,44 @@ pub fn take(request: &Request) -> Result<Snapshot, Error> {
     Ok(snapshot)
 }
 
+/// All outputs together are given so many members and unpacked bytes, by their size, ...
+const ALL: Budget = Budget {
+    members: 1_000_000,
+    unpacked: 256 << 30,
+};
+/// ... and each one at least this.
+const LEAST: Budget = Budget {
+    members: 2_000,
+    unpacked: 64 << 20,
+};
+
+/// The budget of an output of this size among outputs of `all` bytes. Shared out beforehand: readers
+/// that work at the same time must not depend on each other.
+fn share(size: u64, all: u64) -> Budget {
+    let most = Budget::default();
+    let part = |of: u64| {
+        let part = u128::from(of) * u128::from(size) / u128::from(all.max(1));
+        u64::try_from(part).unwrap_or(u64::MAX)
+    };
+    let members = u32::try_from(part(ALL.members.into())).unwrap_or(u32::MAX);
+    Budget {
+        members: members.clamp(LEAST.members, most.members),
+        unpacked: part(ALL.unpacked).clamp(LEAST.unpacked, most.unpacked),
+    }
+}
+
 /// Reads the outputs on all cores that may be used; the largest first, so that none ends late.
 fn examine_all(outputs: &[Selected]) -> Vec<Examined> {
-    let size = |output: &&Selected| fs::symlink_metadata(&output.path).map_or(0, |data| data.len());
-    let mut by_size: Vec<&Selected> = outputs.iter().collect();
-    by_size.sort_by_cached_key(|output| std::cmp::Reverse(size(output)));
+    let size = |output: &Selected| fs::symlink_metadata(&output.path).map_or(0, |data| data.len());
+    let mut by_size: Vec<(u64, &Selected)> = outputs.iter().map(|o| (size(o), o)).collect();
+    by_size.sort_by_key(|(size, output)| (std::cmp::Reverse(*size), *output));
+    let all = by_size.iter().map(|(size, _)| *size).sum();
 
     let next = AtomicUsize::new(0);
     let work = || {
         let mut examined = Vec::new();
-        while let Some(output) = by_size.get(next.fetch_add(1, Ordering::Relaxed)) {
-            examined.push(file::examine(output));
+        while let Some((size, output)) = by_size.get(next.fetch_add(1, Ordering::Relaxed)) {
+            examined.push(file::examine(output, share(*size, all)));
         }
         examined
     };
@@ -202,6 +229,15 @@ mod tests {
 
     fn value<'s>(snapshot: &'s Snapshot, path: &str, field: Field) -> Option<&'s Value> {
         snapshot.elements.get(&Element::new(path, field))
+    }
+
+    #[test]
+    fn the_budget_of_a_snapshot_is_shared_out_by_size() {
+        assert_eq!(share(7, 7), Budget::default());
+        assert_eq!(share(1, 100), share(2, 200));
+        assert_eq!(share(1, 100).members, 10_000);
+        assert_eq!(share(0, 1 << 30), LEAST);
+        assert_eq!(share(u64::MAX, u64::MAX), Budget::default());
     }
 
     #[test]

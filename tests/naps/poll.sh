@@ -26,6 +26,12 @@ while [ $number -lt $repeats ]; do
         while kill -0 $! 2>/dev/null; do sleep 0.005; done
         wait
         ;;
+    mkdir)
+        mkdir lock$number
+        (eval "$work; $work"; rmdir lock$number) &
+        until mkdir lock$number 2>/dev/null; do sleep 0.003; done
+        wait
+        ;;
     background) sleep 0.03 & wait ;;
     pair) sleep 0.02 & sleep 0.03; wait ;;
     reader) { sleep 1; sleep 0.1; echo; } | cat >/dev/null ;;

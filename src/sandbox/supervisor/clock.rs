@@ -188,6 +188,11 @@ impl Clockwork {
         }
     }
 
+    /// Who sleeps beside what, where the clock is held.
+    pub(super) fn naps(&self) -> Option<&Naps> {
+        self.is_held().then_some(&self.naps)
+    }
+
     /// A wait begins.
     pub(super) fn sleep(&self, tracees: &Tracees, event: &Event, length: impl Into<Length>) {
         let length = length.into();
@@ -309,7 +314,7 @@ impl Clockwork {
         let Some(start) = start.filter(|_| self.is_held()) else {
             return;
         };
-        self.naps.starts(&start);
+        self.naps.starts(tid, &start);
         let written = || polling::written(tracees, start.leader);
         if self.polling.begins(tid, start, self.now(tracees), written) {
             self.waited(tracees);

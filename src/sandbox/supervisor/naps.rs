@@ -64,6 +64,10 @@ struct Table {
     waiters: BTreeMap<Name, Waiter>,
     /// Commands that processes have started.
     commands: BTreeMap<u32, BTreeSet<u64>>,
+    /// What processes run, by their first thread.
+    running: BTreeMap<u32, u64>,
+    /// Commands that ended while others of the build's shell ran.
+    beside: BTreeSet<u64>,
 }
 
 /// Who sleeps beside what.
@@ -190,8 +194,25 @@ impl Naps {
         self.background.ends(tracees, tid, takes_long);
     }
 
+    /// What a process runs that is about to end.
+    pub(super) fn command(&self, tid: u32) -> Option<u64> {
+        lock(&self.table).running.remove(&tid)
+    }
+
+    /// Whether a process that is about to end asks how far work in the background has come: the same
+    /// was run beside that before. How often depends on the load of the machine.
+    pub(super) fn polls(&self, tracees: &Tracees, tid: u32, command: u64) -> bool {
+        let was_beside = lock(&self.table).beside.contains(&command);
+        was_beside && self.background.is_behind(tracees, tid)
+    }
+
+    /// A command ended while others of the build's shell ran.
+    pub(super) fn ended_beside(&self, command: u64) {
+        lock(&self.table).beside.insert(command);
+    }
+
     /// A program begins: whether its parent has started the same before decides what is a row.
-    pub(super) fn starts(&self, start: &Start) {
+    pub(super) fn starts(&self, tid: u32, start: &Start) {
         let mut table = lock(&self.table);
         if table.commands.len() >= REMEMBERED {
             table.commands.clear();
@@ -204,6 +225,7 @@ impl Naps {
                 }
             }
         }
+        table.running.insert(tid, start.command);
     }
 }
 

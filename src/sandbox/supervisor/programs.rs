@@ -161,8 +161,9 @@ impl Programs {
     }
 
     /// A command of the shell is about to end; how many steps of the build have ended with it. Of several
-    /// commands that end at one time, exactly one ends the step.
-    pub(super) fn leaves(&self, tracees: &Tracees, command: u32) -> u32 {
+    /// commands that end at one time, exactly one ends the step. One that only polls ends none, but that
+    /// of others which ended while it ran.
+    pub(super) fn leaves(&self, tracees: &Tracees, command: u32, polls: bool) -> u32 {
         let mut root = lock(&self.root);
         let Some(root) = root.as_mut() else {
             return 0;
@@ -172,12 +173,19 @@ impl Programs {
         root.leaving.retain(|known| commands.contains(known));
         root.leaving.insert(command);
         let others = root.running(tracees, &commands);
+        let ends_step = others.is_empty() && (!polls || !root.left.is_empty());
         if others.is_empty() {
             root.left.clear();
         } else {
             root.left.extend(&others);
         }
-        u32::from(before) + u32::from(others.is_empty())
+        u32::from(before) + u32::from(ends_step)
+    }
+
+    /// Whether commands of the shell ran on when the last one ended.
+    pub(super) fn others_run(&self) -> bool {
+        let root = lock(&self.root);
+        root.as_ref().is_some_and(|root| !root.left.is_empty())
     }
 
     /// A program begins; whether a step of the build that nobody ended is over.

@@ -159,8 +159,15 @@ pub(super) fn exit(supervisor: &Supervisor, event: &Event) -> Answer {
     };
     if let Some(clockwork) = &supervisor.clock {
         clockwork.ends(&supervisor.tracees, event.tid, || supervisor.takes_long());
-        if let ended @ 1.. = ended_steps(supervisor, programs, event.tid) {
+        let naps = clockwork.naps();
+        let command = naps.and_then(|naps| Some((naps, naps.command(event.tid)?)));
+        let polls = command
+            .is_some_and(|(naps, command)| naps.polls(&supervisor.tracees, event.tid, command));
+        if let ended @ 1.. = ended_steps(supervisor, programs, event.tid, polls) {
             end_of_steps(supervisor, clockwork, ended);
+        }
+        if let Some((naps, command)) = command.filter(|_| programs.others_run()) {
+            naps.ended_beside(command);
         }
     }
     programs.forget(event.tid);
@@ -198,7 +205,7 @@ fn end_of_steps(supervisor: &Supervisor, clockwork: &Clockwork, steps: u32) {
 
 /// How many steps of the build end with a process: a pipeline ends with the last of its commands. So it
 /// is waited until the shell has started all of them, for the first may end before.
-fn ended_steps(supervisor: &Supervisor, programs: &Programs, tid: u32) -> u32 {
+fn ended_steps(supervisor: &Supervisor, programs: &Programs, tid: u32, polls: bool) -> u32 {
     let tracees = &supervisor.tracees;
     let commands = programs.commands(tid).unwrap_or_default();
     // Its own, or that of the process of which it is not the first thread.
@@ -213,7 +220,7 @@ fn ended_steps(supervisor: &Supervisor, programs: &Programs, tid: u32) -> u32 {
         supervisor.takes_long();
         std::thread::sleep(LOOK_AGAIN);
     }
-    programs.leaves(tracees, own)
+    programs.leaves(tracees, own, polls)
 }
 
 #[cfg(test)]
