@@ -306,13 +306,13 @@ mod tests {
             let waiter = table.waiters.entry(name).or_default();
             waiter.beside_work(1, SECOND, (now, 0))
         };
-        naps.starts(&start(1));
+        naps.starts(7, &start(1));
         assert_eq!(sleep(0), Effect::Counts);
-        naps.starts(&start(1));
+        naps.starts(7, &start(1));
         assert_eq!(sleep(2 * SECOND), Effect::Nothing);
-        naps.starts(&start(2));
+        naps.starts(7, &start(2));
         assert_eq!(sleep(4 * SECOND), Effect::Counts);
-        naps.starts(&start(2));
+        naps.starts(7, &start(2));
         assert_eq!(sleep(6 * SECOND), Effect::Nothing);
     }
 
