@@ -404,6 +404,33 @@ fn in_a_tree_of_several_owners_no_file_hides_behind_the_owner_of_the_directory()
     assert_eq!(owned("echo >o"), "[]");
 }
 
+/// Whoever builds, whose the sources are is looked at by the caller: another user may not even pass the
+/// directories above them.
+#[test]
+fn sources_below_a_closed_directory_keep_their_owners_for_another_user() {
+    let closed = tempfile::tempdir().unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(closed.path(), mode).unwrap();
+    let source = closed.path().join("src");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("a.txt"), "a\n").unwrap();
+    let words = [
+        "check",
+        "--only",
+        "user,source-owner",
+        "-o",
+        "o",
+        "--json",
+        "-",
+        "--",
+        "stat -c %u a.txt >o",
+    ];
+    let ran = run(&source, &words);
+    let findings: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let culprits = findings["artifacts"][0]["culprits"].to_string();
+    assert_eq!(culprits, r#"[["source-owner"]]"#, "{}", findings["why"]);
+}
+
 /// Other times and modes need a copy, and an ordinary user's copy is his own: beside the tree as it
 /// is, both would be blamed for what the owner does.
 #[test]

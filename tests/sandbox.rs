@@ -1003,15 +1003,6 @@ fn the_source_stays_as_it_is_whatever_a_build_does_to_it() {
     assert_eq!(before.first_change(&after), None);
 }
 
-/// The overlay of an ordinary user touches such a directory when it is read.
-#[test]
-fn a_directory_with_a_link_to_a_source_can_be_packed() {
-    let bench = Bench::new();
-    let environment = with(|e| e.clock = Clock::Stepped { start: START });
-    let line = "mkdir o; ln given o/given; tar cf t.tar o 2>&1 && tar tf t.tar";
-    assert_eq!(says(&bench, &environment, line), ["o/", "o/given"]);
-}
-
 #[test]
 fn odd_names_of_the_source_are_no_trouble() {
     for name in ["a:b", "a,b", "back\\slash", "with blank", "ünï"] {

@@ -187,8 +187,7 @@ fn show_times(sight: Sight<'_>, mut status: Status, now: i64) -> Status {
     let given = |time: libc::statx_timestamp| sight.is_given(stored(time));
     let untouched = given(status.stx_ctime);
     let unread = given(status.stx_atime) && given(status.stx_mtime);
-    let mtime = status.stx_mtime;
-    status.stx_mtime = shown(sight, mtime, now);
+    status.stx_mtime = shown(sight, status.stx_mtime, now);
     if untouched {
         for time in [
             &mut status.stx_atime,
@@ -204,16 +203,7 @@ fn show_times(sight: Sight<'_>, mut status: Status, now: i64) -> Status {
     } else {
         shown(sight, status.stx_atime, now)
     };
-    status.stx_ctime = if u32::from(status.stx_mode) & libc::S_IFMT == libc::S_IFDIR {
-        // Overlays of an ordinary user mark a directory when it is read, which is no change of it.
-        if given(mtime) {
-            time_of(sight.checkout(), status.stx_ctime)
-        } else {
-            status.stx_mtime
-        }
-    } else {
-        shown(sight, status.stx_ctime, now)
-    };
+    status.stx_ctime = shown(sight, status.stx_ctime, now);
     // Nobody can set it.
     if given(status.stx_btime) {
         set(&mut status.stx_btime, sight.checkout());
@@ -228,12 +218,9 @@ fn stored(time: libc::statx_timestamp) -> i64 {
     seconds.saturating_add(i64::from(time.tv_nsec))
 }
 
-fn shown(sight: Sight<'_>, time: libc::statx_timestamp, now: i64) -> libc::statx_timestamp {
-    time_of(sight.file(stored(time), now), time)
-}
-
-fn time_of(nanoseconds: i64, mut time: libc::statx_timestamp) -> libc::statx_timestamp {
-    set(&mut time, nanoseconds);
+fn shown(sight: Sight<'_>, mut time: libc::statx_timestamp, now: i64) -> libc::statx_timestamp {
+    let shown = sight.file(stored(time), now);
+    set(&mut time, shown);
     time
 }
 

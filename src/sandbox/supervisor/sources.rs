@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr};
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::engine::Supervisor;
 use super::tracee::lock;
 use super::view::Status;
+use crate::sandbox::host::sorted_names;
 use crate::sandbox::sys::tracee as sys;
 
 /// User and group, as the trial sees them.
@@ -63,6 +65,10 @@ pub enum SourcesOwner {
 #[derive(Debug)]
 pub(super) struct Owners {
     sources: Sources,
+    /// Whose the files of the tree on the host are, by their paths in it, where that is asked for.
+    given: BTreeMap<PathBuf, Owner>,
+    /// What of that tree could not be looked at.
+    unknown: Option<String>,
     /// By device and inode; met when the build begins.
     met: OnceLock<Mutex<BTreeMap<(u64, u64), Shown>>>,
 }
@@ -77,9 +83,19 @@ struct Shown {
 }
 
 impl Owners {
+    /// Looks at the tree on the host now: later on, threads look at files as the build's user, who may
+    /// not even pass the directories above it.
     pub(super) fn new(sources: Sources) -> Self {
+        let mut given = BTreeMap::new();
+        let looked = match &sources.owner {
+            SourcesOwner::Given { tree, .. } => look(tree, Path::new(""), &mut given),
+            SourcesOwner::One { .. } => Ok(()),
+        };
+        let unknown = looked.err().map(|error| error.to_string());
         Self {
             sources,
+            given,
+            unknown,
             met: OnceLock::new(),
         }
     }
@@ -90,6 +106,9 @@ impl Owners {
         self.met.get_or_init(|| {
             let mut found = BTreeMap::new();
             let walked = self.walk(supervisor, tid, &inside, &mut found);
+            if let Some(why) = &self.unknown {
+                supervisor.problem(format!("looking at the owners of the sources: {why}"));
+            }
             if let Err(errno) = walked {
                 supervisor.problem(format!("looking at the owners of the sources: {errno}"));
             }
@@ -136,12 +155,12 @@ impl Owners {
         let shown = match &self.sources.owner {
             SourcesOwner::One { uid, gid } => (*uid, *gid),
             SourcesOwner::Given {
-                tree,
                 caller,
                 builder,
                 kept,
+                ..
             } => {
-                let given = fs::symlink_metadata(tree.join(path)).ok()?;
+                let given = self.given.get(path)?;
                 let of = |given: u32, caller: u32, builder: u32, stored: u32| match stored {
                     // Somebody whom the trial has no name for.
                     _ if stored != builder => stored,
@@ -149,8 +168,8 @@ impl Owners {
                     _ => given,
                 };
                 (
-                    of(given.uid(), caller.0, builder.0, stored.0),
-                    of(given.gid(), caller.1, builder.1, stored.1),
+                    of(given.0, caller.0, builder.0, stored.0),
+                    of(given.1, caller.1, builder.1, stored.1),
                 )
             }
         };
@@ -191,6 +210,23 @@ impl Owners {
             }
         }
     }
+}
+
+/// Whose a file of the host is, and everything below it. What the caller cannot list no build sees.
+fn look(tree: &Path, path: &Path, given: &mut BTreeMap<PathBuf, Owner>) -> io::Result<()> {
+    let at = tree.join(path);
+    let metadata = fs::symlink_metadata(&at)?;
+    given.insert(path.to_owned(), (metadata.uid(), metadata.gid()));
+    if metadata.is_dir() {
+        let names = match sorted_names(&at) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Vec::new(),
+            names => names?,
+        };
+        for name in names {
+            look(tree, &path.join(name), given)?;
+        }
+    }
+    Ok(())
 }
 
 /// Looks at every entry below a directory.
