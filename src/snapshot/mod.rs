@@ -10,6 +10,7 @@ pub mod walk;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{fs, io, thread};
@@ -147,13 +148,17 @@ const ALL: Budget = Budget {
 /// ... and each one at least this.
 const LEAST: Budget = Budget {
     members: 2_000,
-    unpacked: 64 << 20,
+    unpacked: 256 << 20,
 };
 
 /// The budget of an output of this size among outputs of `all` bytes. Shared out beforehand: readers
 /// that work at the same time must not depend on each other.
 fn share(size: u64, all: u64) -> Budget {
     let most = Budget::default();
+    if all == 0 {
+        // Where blocks are counted late, all is as large as it is.
+        return most;
+    }
     let part = |of: u64| {
         let part = u128::from(of) * u128::from(size) / u128::from(all.max(1));
         u64::try_from(part).unwrap_or(u64::MAX)
@@ -168,15 +173,19 @@ fn share(size: u64, all: u64) -> Budget {
 /// Reads the outputs on all cores that may be used; the largest first, so that none ends late.
 fn examine_all(outputs: &[Selected]) -> Vec<Examined> {
     let size = |output: &Selected| fs::symlink_metadata(&output.path).map_or(0, |data| data.len());
-    let mut by_size: Vec<(u64, &Selected)> = outputs.iter().map(|o| (size(o), o)).collect();
-    by_size.sort_by_key(|(size, output)| (std::cmp::Reverse(*size), *output));
-    let all = by_size.iter().map(|(size, _)| *size).sum();
+    // What is a hole holds nothing to look into.
+    let held = |output: &Selected| {
+        fs::symlink_metadata(&output.path).map_or(0, |data| data.len().min(512 * data.blocks()))
+    };
+    let mut by_size: Vec<&Selected> = outputs.iter().collect();
+    by_size.sort_by_cached_key(|output| std::cmp::Reverse(size(output)));
+    let all = outputs.iter().map(held).sum();
 
     let next = AtomicUsize::new(0);
     let work = || {
         let mut examined = Vec::new();
-        while let Some((size, output)) = by_size.get(next.fetch_add(1, Ordering::Relaxed)) {
-            examined.push(file::examine(output, share(*size, all)));
+        while let Some(output) = by_size.get(next.fetch_add(1, Ordering::Relaxed)) {
+            examined.push(file::examine(output, share(held(output), all)));
         }
         examined
     };
@@ -237,6 +246,7 @@ mod tests {
         assert_eq!(share(1, 100), share(2, 200));
         assert_eq!(share(1, 100).members, 10_000);
         assert_eq!(share(0, 1 << 30), LEAST);
+        assert_eq!(share(0, 0), Budget::default());
         assert_eq!(share(u64::MAX, u64::MAX), Budget::default());
     }
 

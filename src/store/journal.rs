@@ -289,16 +289,20 @@ fn lock(file: &File, path: &Path, patience: Duration) -> Result<(), Error> {
 
 /// Where the last whole line ends, in bytes.
 fn whole_lines(file: &File) -> io::Result<u64> {
+    // A line may tell of millions of elements.
     let mut reader = BufReader::new(file);
-    let mut end = 0;
-    let mut line = Vec::new();
+    let (mut end, mut at) = (0, 0);
     loop {
-        line.clear();
-        let length = reader.read_until(b'\n', &mut line)?;
-        if length == 0 || line.last() != Some(&b'\n') {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
             return Ok(end);
         }
-        end += length as u64;
+        if let Some(last) = bytes.iter().rposition(|byte| *byte == b'\n') {
+            end = at + last as u64 + 1;
+        }
+        let length = bytes.len();
+        at += length as u64;
+        reader.consume(length);
     }
 }
 

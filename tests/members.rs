@@ -1,0 +1,51 @@
+//! Archives of many members take little memory. A test binary of its own: it looks at all processes that
+//! it ever started.
+#![expect(clippy::unwrap_used, reason = "a test says why it fails")]
+
+use std::fs;
+use std::process::Command;
+
+/// An archive of 100 000 members, read in a trial and compared in the front end.
+#[test]
+fn archives_of_many_members_take_little_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut archive = Vec::new();
+    for number in 0..100_000 {
+        let mut header = [0; 512];
+        header[..8].copy_from_slice(format!("m/{number:06}").as_bytes());
+        header[100..107].copy_from_slice(b"0000644");
+        header[124..135].copy_from_slice(b"00000000006");
+        header[136..147].copy_from_slice(b"14000000000");
+        header[148..156].fill(b' ');
+        header[257..263].copy_from_slice(b"ustar\0");
+        header[263..265].copy_from_slice(b"00");
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..154].copy_from_slice(format!("{sum:06o}").as_bytes());
+        let mut content = [0; 512];
+        content[..6].copy_from_slice(format!("{number:06}").as_bytes());
+        archive.extend(header);
+        archive.extend(content);
+    }
+    archive.extend([0; 1024]);
+    fs::write(directory.path().join("x"), archive).unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let children = nix::sys::resource::UsageWho::RUSAGE_CHILDREN;
+    let output = Command::new(env!("CARGO_BIN_EXE_reprobe"))
+        .args([
+            "check",
+            "--only",
+            "umask",
+            "-o",
+            "*.tar",
+            "--",
+            "cp x x.tar",
+        ])
+        .current_dir(directory.path())
+        .env("XDG_STATE_HOME", state.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    // Of the process that took most, in KiB: getrusage(2).
+    let most = nix::sys::resource::getrusage(children).unwrap().max_rss();
+    assert!(most < 200 << 10, "{most} KiB");
+}
