@@ -1,6 +1,5 @@
 //! Archives of many members take little memory. A test binary of its own: it looks at all processes that
 //! it ever started.
-#![expect(clippy::unwrap_used, reason = "a test says why it fails")]
 
 use std::fs;
 use std::process::Command;
