@@ -22,6 +22,7 @@ impl Home {
             .filter(|_| !root);
         let above = above.unwrap_or_else(|| "/home".into());
         assert!(!above.starts_with("/tmp"), "HOME is {}", above.display());
+        fs::create_dir_all(&above).unwrap();
         let dir = tempfile::tempdir_in(above).unwrap();
         let home = Self { dir };
         for dir in [
