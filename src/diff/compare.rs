@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::formats;
-use crate::model::{Element, Field, Fields, Renamed, Snapshot, Value};
+use crate::model::{Element, Field, Fields, Renamed, Snapshot, Value, output_of};
 
 /// What the second snapshot says of an element, next to the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +97,7 @@ pub fn compare(control: &Snapshot, other: &Snapshot, judged: Judged) -> Comparis
 /// Whether a path is that of a source, or in one, which the one build touched and the other did not: it
 /// is the same in both, as far as content goes.
 fn only_touched(path: &str, here: &Snapshot, there: &Snapshot) -> bool {
-    let output = path.split_once("!/").map_or(path, |(output, _)| output);
+    let output = output_of(path);
     here.touched.contains(output) && !there.outputs.contains_key(output)
 }
 

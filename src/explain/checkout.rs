@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Artifact, ArtifactVerdict, Checkout, Finding, FindingState, Varies};
+use crate::model::{Artifact, ArtifactVerdict, Checkout, Finding, FindingState, Varies, output_of};
 use crate::plan::Plan;
 
 /// Marks the findings all of whose culprits are variations of the checkout.
@@ -53,10 +53,7 @@ pub(super) fn said(
     if alone.is_empty() {
         return None;
     }
-    let output = |finding: &Finding| match finding.element.split_once("!/") {
-        Some((output, _)) => alone.contains(output),
-        None => alone.contains(finding.element.as_str()),
-    };
+    let output = |finding: &Finding| alone.contains(output_of(&finding.element));
     let names: BTreeSet<&String> = findings
         .iter()
         .filter(|finding| output(finding))

@@ -9,7 +9,7 @@ use super::{Case, Contents, checkout, variation};
 use crate::diff;
 use crate::model::{
     Artifact, ArtifactVerdict, CertificateStep, Culprit, CulpritPart, Element, Expect, Field,
-    Finding, FindingState, Rate, Remedy, TrialId, Value, Values,
+    Finding, FindingState, Rate, Remedy, TrialId, Value, Values, output_of,
 };
 use crate::search::{Certified, ElementVerdict};
 
@@ -394,10 +394,7 @@ fn packer<'a>(case: &Case<'a>, element: &Element) -> &'a [Vec<String>] {
 pub(super) fn artifacts(case: &Case<'_>, findings: &[Finding]) -> Vec<Artifact> {
     let mut by_output: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
     for finding in findings {
-        let output = finding
-            .element
-            .split_once("!/")
-            .map_or(&*finding.element, |(o, _)| o);
+        let output = output_of(&finding.element);
         by_output.entry(output).or_default().push(finding);
     }
     let (mut fields, mut members) = counts(case);
@@ -448,8 +445,7 @@ type Counts = BTreeMap<String, BTreeMap<String, u64>>;
 fn counts(case: &Case<'_>) -> (Counts, Counts) {
     let (mut fields, mut members) = (Counts::new(), Counts::new());
     let count = |counts: &mut Counts, path: &str, name: &str| {
-        let output = path.split_once("!/").map_or(path, |(output, _)| output);
-        let counts = counts.entry(output.to_owned()).or_default();
+        let counts = counts.entry(output_of(path).to_owned()).or_default();
         *counts.entry(name.to_owned()).or_default() += 1;
     };
     let control = case.ledger.control().into_iter();

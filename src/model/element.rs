@@ -189,10 +189,13 @@ impl Element {
 
     /// The output that the element belongs to.
     pub fn output(&self) -> &str {
-        self.path
-            .split_once("!/")
-            .map_or(&*self.path, |(output, _)| output)
+        output_of(&self.path)
     }
+}
+
+/// The output that a path belongs to: the path itself, or the outermost archive around it.
+pub fn output_of(path: &str) -> &str {
+    path.split_once("!/").map_or(path, |(output, _)| output)
 }
 
 impl fmt::Display for Value {

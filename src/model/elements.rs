@@ -92,6 +92,15 @@ impl Fields {
         Arc::ptr_eq(&self.entries, &other.entries) || self.iter().eq(other.iter())
     }
 
+    fn items<'e>(&'e self, path: &'e Arc<str>) -> impl Iterator<Item = Item<'e>> {
+        self.entries.iter().map(move |entry| Item {
+            path,
+            field: &entry.field,
+            value: &entry.value,
+            offset: self.offset(entry),
+        })
+    }
+
     /// The fields and their values.
     pub fn iter(&self) -> impl Iterator<Item = (&Field, &Value)> {
         let entries = self.entries.iter();
@@ -193,14 +202,9 @@ impl Elements {
 
     /// All of them, sorted by path and field.
     pub fn iter(&self) -> impl Iterator<Item = Item<'_>> {
-        self.paths.iter().flat_map(|(path, fields)| {
-            fields.entries.iter().map(move |entry| Item {
-                path,
-                field: &entry.field,
-                value: &entry.value,
-                offset: fields.offset(entry),
-            })
-        })
+        self.paths
+            .iter()
+            .flat_map(|(path, fields)| fields.items(path))
     }
 
     /// The paths, sorted, and the fields of each.
@@ -211,14 +215,7 @@ impl Elements {
     /// The elements of one path.
     pub fn of_path(&self, path: &str) -> impl Iterator<Item = Item<'_>> {
         let found = self.paths.get_key_value(path).into_iter();
-        found.flat_map(|(path, fields)| {
-            fields.entries.iter().map(move |entry| Item {
-                path,
-                field: &entry.field,
-                value: &entry.value,
-                offset: fields.offset(entry),
-            })
-        })
+        found.flat_map(|(path, fields)| fields.items(path))
     }
 
     /// Whether anything stands at a path.

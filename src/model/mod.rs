@@ -14,6 +14,7 @@ mod variation;
 pub use capability::{Capabilities, Missing, Need};
 pub use element::{
     Element, Field, Made, Names, Observed, Renamed, Snapshot, Value, escape_bytes, escape_name,
+    output_of,
 };
 pub use elements::{Elements, Fields, Item};
 pub use environment::{

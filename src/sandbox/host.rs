@@ -200,6 +200,14 @@ pub(super) fn sorted_names(dir: &Path) -> std::io::Result<Vec<OsString>> {
     Ok(names)
 }
 
+/// The same; `None` where the caller may not list the directory.
+pub(super) fn names_if_allowed(dir: &Path) -> std::io::Result<Option<Vec<OsString>>> {
+    match sorted_names(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(None),
+        names => names.map(Some),
+    }
+}
+
 /// Reads `proc_pid_mountinfo(5)`: the fifth field is the mount point, the one after the lone dash
 /// the type.
 fn mounts(mountinfo: &[u8]) -> Vec<Mount> {

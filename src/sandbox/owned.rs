@@ -2,14 +2,13 @@
 //! he can write whatever the caller could.
 
 use std::fs::Metadata;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use nix::unistd::{AccessFlags, access};
 
 use super::error::Error;
-use super::host::sorted_names;
+use super::host::names_if_allowed;
 use super::identity::Ids;
 
 /// The owners of a tree.
@@ -39,14 +38,9 @@ impl Owned {
         let metadata = look(path)?;
         self.alike &= ids(&metadata) == self.top;
         if metadata.is_dir() {
-            let names = match sorted_names(path) {
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    self.readable = false;
-                    Vec::new()
-                }
-                names => names.map_err(Error::file("read directory", path))?,
-            };
-            for name in names {
+            let names = names_if_allowed(path).map_err(Error::file("read directory", path))?;
+            self.readable &= names.is_some();
+            for name in names.unwrap_or_default() {
                 self.take_in(&path.join(name))?;
             }
         } else if !metadata.is_symlink() {

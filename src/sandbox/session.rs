@@ -279,13 +279,13 @@ impl Sandbox {
             // What ends so with a full disk says nothing of the build; soon there is room again.
             let full = match &reply {
                 Ok(reply) => reply.full && reply.ending != Ending::Exited { code: 0 },
-                Err(_) => is_full(self.scratch.dir()),
+                Err(Error::Died(_)) => is_full(self.scratch.dir()),
+                Err(_) => false,
             };
+            self.remover.remove(dir.join("layers"));
             if full {
-                self.remover.remove(dir.join("layers"));
                 return Err(Error::Full(self.options.scratch.clone()));
             }
-            self.remover.remove(dir.join("layers"));
             let reply = reply?;
             match &reply.ending {
                 Ending::Refused { error, .. } if error.step.starts_with(MAP_STEP) => {

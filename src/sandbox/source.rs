@@ -17,7 +17,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, Whence, fchownat, lseek};
 
 use super::error::Error;
-use super::host::sorted_names;
+use super::host::{names_if_allowed, sorted_names};
 use super::identity::Ids;
 use super::scratch::remove_tree;
 use super::sys;
@@ -83,12 +83,9 @@ fn stamp(path: &Path, entries: &mut BTreeMap<PathBuf, [i64; 6]>) -> Result<(), E
     ];
     entries.insert(path.to_owned(), stamp);
     if metadata.is_dir() {
-        let names = match sorted_names(path) {
-            // What the caller cannot see, no build of his can.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Vec::new(),
-            names => names.map_err(Error::file("read directory", path))?,
-        };
-        for name in names {
+        let names = names_if_allowed(path).map_err(Error::file("read directory", path))?;
+        // What the caller cannot see, no build of his can.
+        for name in names.unwrap_or_default() {
             self::stamp(&path.join(name), entries)?;
         }
     }

@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use super::{Error, Options};
 use crate::formats;
-use crate::model::{Element, Field, Renamed, Snapshot, TrialId, Value};
+use crate::model::{Element, Field, Renamed, Snapshot, TrialId, Value, output_of};
 use crate::sandbox::Sandbox;
 use crate::snapshot::{Keep, kept_as, walk};
 use crate::store;
@@ -233,7 +233,7 @@ impl Contents {
 
     /// The bytes at an element's path as a trial made them, if they were kept.
     pub(super) fn bytes(&self, id: TrialId, path: &str) -> Option<Vec<u8>> {
-        let output = path.split_once("!/").map_or(path, |(output, _)| output);
+        let output = output_of(path);
         let trial = if self.same.contains(&(id, output.to_owned())) {
             self.control.as_ref()?.0
         } else {

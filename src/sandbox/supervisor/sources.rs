@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::engine::Supervisor;
 use super::tracee::lock;
 use super::view::Status;
-use crate::sandbox::host::sorted_names;
+use crate::sandbox::host::names_if_allowed;
 use crate::sandbox::sys::tracee as sys;
 
 /// User and group, as the trial sees them.
@@ -218,11 +218,7 @@ fn look(tree: &Path, path: &Path, given: &mut BTreeMap<PathBuf, Owner>) -> io::R
     let metadata = fs::symlink_metadata(&at)?;
     given.insert(path.to_owned(), (metadata.uid(), metadata.gid()));
     if metadata.is_dir() {
-        let names = match sorted_names(&at) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Vec::new(),
-            names => names?,
-        };
-        for name in names {
+        for name in names_if_allowed(&at)?.unwrap_or_default() {
             look(tree, &path.join(name), given)?;
         }
     }
