@@ -470,6 +470,22 @@ fn an_ordinary_users_sources_of_others_are_alike_whatever_varies() {
     assert!(notes.contains("the tree holds files of others"), "{notes}");
 }
 
+/// In an ordinary user's overlay the two names of a linked source have two inodes, and the first
+/// listing of the directory changes it; GNU tar gives up on a directory that changes as it is read.
+#[test]
+fn a_link_to_a_source_is_the_source_and_its_directory_does_not_change_as_it_is_listed() {
+    let tree = tree();
+    let script = "import os
+os.mkdir('o')
+os.link('a.txt', 'o/l')
+numbers = {os.stat(name).st_ino for name in ('a.txt', 'o/l')} | {entry.inode() for entry in os.scandir('o')}
+print(len(numbers), {os.stat('o').st_ctime_ns - os.stat('o').st_mtime_ns for _ in range(9)}, flush=True)
+os.system('true')
+os.system('tar cf o.tar o a.txt && tar tvf o.tar | grep -c link && rm o/l && echo b >o/l && cat a.txt')";
+    fs::write(tree.path().join("links.py"), script).unwrap();
+    run(tree.path(), &["exec", "--", "python3", "links.py"]).expect(0, "1 {0} 1 a");
+}
+
 /// The end of a pipeline moves the held clock once, whichever of its commands ends first or is killed.
 #[test]
 fn a_pipeline_is_one_step_however_its_commands_end() {

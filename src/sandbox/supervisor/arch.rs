@@ -70,21 +70,14 @@ pub(super) enum Call {
     BecomeUser(usize),
     /// Changes the group of the caller: how many of its arguments are groups.
     BecomeGroup(usize),
+    /// Makes a hard link.
+    Link(Form),
     /// Gives a file to somebody: by what name, and which bits of an id count.
     Own(Form, u32),
 }
 
 /// What `uname -m` says for each ABI.
 pub(super) const MACHINES: [&str; 2] = ["x86_64", "i686"];
-
-/// Bytes of `time_t` and its fraction in a call's structures: 8, or 4.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Width {
-    /// `struct __kernel_timespec`.
-    Wide,
-    /// `struct old_timespec32`.
-    Narrow,
-}
 
 /// Why a call is trapped; a configuration asks for some of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,6 +102,8 @@ pub(super) enum Purpose {
     Words,
     /// Owners without a name.
     Owners,
+    /// Hard links.
+    Links,
 }
 
 /// A condition on an argument.
@@ -178,6 +173,7 @@ const NEW_USER: u32 = 0x1000_0000;
 
 use super::layout::Layout;
 use super::owners::{Form, IDS, OLD_IDS};
+use super::times::Width;
 use crate::sandbox::sys::hook::HOOKED;
 use Call as C;
 use Layout::{Large32, Native, Old32};
@@ -297,6 +293,8 @@ pub(super) static ABIS: [Abi; 2] = [
             trap(93, C::Own(Form::Descriptor, IDS), P::Owners, &[]),
             trap(94, C::Own(Form::Link, IDS), P::Owners, &[]),
             trap(260, C::Own(Form::At, IDS), P::Owners, &[]),
+            trap(86, C::Link(Form::Path), P::Links, &[]),
+            trap(265, C::Link(Form::At), P::Links, &[]),
         ],
     },
     Abi {
@@ -483,6 +481,8 @@ pub(super) static ABIS: [Abi; 2] = [
             trap(207, C::Own(Form::Descriptor, IDS), P::Owners, &[]),
             trap(198, C::Own(Form::Link, IDS), P::Owners, &[]),
             trap(298, C::Own(Form::At, IDS), P::Owners, &[]),
+            trap(9, C::Link(Form::Path), P::Links, &[]),
+            trap(303, C::Link(Form::At), P::Links, &[]),
         ],
     },
 ];

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::arch::{Call, Width};
+use super::arch::Call;
 use super::clock::Clockwork;
 use super::engine::{Answer, Event, Supervisor};
 use super::timeline::SECOND;
-use super::times::{encode, read_pair, read_time, word_of, write_time};
+use super::times::{Width, encode, read_pair, read_time, word_of, write_time};
 use super::tracee::{Memory, Tracees, lock};
 use super::waits::ABSOLUTE;
 use crate::sandbox::sys::tracee::timerfd_settime;

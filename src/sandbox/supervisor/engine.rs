@@ -31,7 +31,7 @@ use super::unvaried::{self, Watch};
 use super::view::{Guise, Views};
 use super::witness::{Log, Source};
 use super::{Config, Error, Report};
-use super::{files, names, names::Words, owners, randomness, reads, waits};
+use super::{files, links, names, names::Words, owners, randomness, reads, waits};
 use crate::sandbox::sys::{notify, tracee::clock};
 
 /// A trapped call of one thread.
@@ -325,6 +325,7 @@ impl Supervisor {
             }
             Call::BecomeUser(count) => self.views.become_user(&self.tracees, event, count),
             Call::BecomeGroup(count) => self.views.become_group(&self.tracees, event, count),
+            Call::Link(form) => links::answer(self, event, form, guise),
             Call::Own(..) => owners::answer(self, event, guise),
         }
     }

@@ -155,7 +155,7 @@ impl Supervisor {
     }
 
     /// What the trial sees in place of the kernel's times and numbers.
-    fn translate(&self, event: &Event, status: &mut Status, found: &Found) {
+    pub(super) fn translate(&self, event: &Event, status: &mut Status, found: &Found) {
         let stored = *status;
         if let Some(clock) = &self.clock {
             let ahead = self.ahead(event.tid).files;
@@ -183,6 +183,8 @@ impl Supervisor {
 /// When a file was last read, and when its inode was last touched, depend on who looked at the
 /// sources before and on how this trial came by them. What the build did not touch was checked out
 /// and read shortly before the trial's clock started; its content has the time that it was given.
+/// A directory was touched when its content was: an overlay touches it at its first listing, for
+/// itself.
 fn show_times(sight: Sight<'_>, mut status: Status, now: i64) -> Status {
     let given = |time: libc::statx_timestamp| sight.is_given(stored(time));
     let untouched = given(status.stx_ctime);
@@ -203,7 +205,12 @@ fn show_times(sight: Sight<'_>, mut status: Status, now: i64) -> Status {
     } else {
         shown(sight, status.stx_atime, now)
     };
-    status.stx_ctime = shown(sight, status.stx_ctime, now);
+    let is_directory = u32::from(status.stx_mode) & libc::S_IFMT == libc::S_IFDIR;
+    status.stx_ctime = if is_directory {
+        status.stx_mtime
+    } else {
+        shown(sight, status.stx_ctime, now)
+    };
     // Nobody can set it.
     if given(status.stx_btime) {
         set(&mut status.stx_btime, sight.checkout());

@@ -21,6 +21,7 @@ mod files;
 mod filter;
 mod identifiers;
 mod layout;
+mod links;
 mod movers;
 mod names;
 mod naps;
@@ -155,6 +156,9 @@ impl Config {
         }
         if self.few_ids || self.sources.is_some() {
             purposes.push(Purpose::Owners);
+        }
+        if self.few_ids && self.inodes != Inodes::Host {
+            purposes.push(Purpose::Links);
         }
         // Which process is which is learnt when its program begins, and where its vDSO is.
         let several = self.randomness != Randomness::Host || within.is_some() || self.witness;

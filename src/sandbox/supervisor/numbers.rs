@@ -39,6 +39,8 @@ pub(super) struct Numbers {
 struct Met {
     devices: Numbering<u64>,
     files: Numbering<(u64, u64)>,
+    /// Names that links were made under, and the devices and inodes that they were made of.
+    links: BTreeMap<Vec<u8>, (u64, u64)>,
 }
 
 #[derive(Debug)]
@@ -109,12 +111,18 @@ impl Numbers {
         device: u64,
         inode: u64,
         links: impl FnOnce() -> Option<Vec<u8>>,
-        path: impl FnOnce() -> Vec<u8>,
+        path: impl Fn() -> Vec<u8>,
     ) -> u64 {
         if let Some(number) = lock(&self.met).files.numbers.get(&(device, inode)) {
             return number + 2;
         }
-        let wanted = match links() {
+        let shared = links();
+        if shared.is_some()
+            && let Some(number) = self.linked(&path, (device, inode))
+        {
+            return number + 2;
+        }
+        let wanted = match shared {
             Some(shared) => keyed_hash(!self.key, &shared),
             None => keyed_hash(self.key, &self.places.stable_path(&path())),
         };
@@ -124,6 +132,24 @@ impl Numbers {
             Some(number) => *number,
             None => met.files.take((device, inode), wanted, RANGE),
         }
+    }
+
+    /// A link to a file that has a number is about to be made under this path.
+    pub(super) fn link(&self, path: Vec<u8>, file: (u64, u64)) {
+        lock(&self.met).links.insert(path, file);
+    }
+
+    /// Gives a file that is met under the name of a link the number of what was linked.
+    fn linked(&self, path: impl Fn() -> Vec<u8>, file: (u64, u64)) -> Option<u64> {
+        if lock(&self.met).links.is_empty() {
+            return None;
+        }
+        let path = path();
+        let mut met = lock(&self.met);
+        let linked = met.links.get(&path)?;
+        let number = *met.files.numbers.get(linked)?;
+        met.files.numbers.insert(file, number);
+        Some(number)
     }
 
     fn minor(&self, device: u64, path: impl FnOnce() -> Vec<u8>) -> u32 {

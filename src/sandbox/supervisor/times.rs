@@ -2,9 +2,17 @@
 
 use nix::errno::Errno;
 
-use super::arch::Width;
 use super::timeline::SECOND;
 use super::tracee::Memory;
+
+/// Bytes of `time_t` and its fraction in a call's structures: 8, or 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Width {
+    /// `struct __kernel_timespec`.
+    Wide,
+    /// `struct old_timespec32`.
+    Narrow,
+}
 
 /// Two numbers as a structure of two words.
 pub(super) fn pair(first: i64, second: i64, word: usize) -> Vec<u8> {

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::arch::{Call, REAL_CLOCKS, Width};
+use super::arch::{Call, REAL_CLOCKS};
 use super::clock::Clockwork;
 use super::engine::{Answer, Event, Supervisor};
 use super::programs::Programs;
 use super::timeline::{Length, MILLISECOND, SECOND};
-use super::times::{read_pair, read_time};
+use super::times::{Width, read_pair, read_time};
 use super::tracee::Memory;
 use crate::sandbox::sys::tracee::{clock, resolution};
 

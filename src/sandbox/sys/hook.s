@@ -269,6 +269,21 @@ reprobe_hook_call:
     jnz 4f
     jmp 3f
 2:
+    // A directory has been touched when its content was: see `files.rs`.
+    mov rdx, [rsp]
+    mov ecx, [rdx + 24]
+    cmp ebx, {statx}
+    jne 21f
+    mov ecx, [rdx + 28]
+21:
+    and ecx, 0xf000
+    cmp ecx, 0x4000
+    jne 21f
+    mov rcx, [rsi]
+    mov [r8], rcx
+    mov rcx, [rsi + 8]
+    mov [r8 + 8], rcx
+21:
     mov r11, r10
     test r11, r11
     jz 3f
