@@ -14,7 +14,7 @@ use std::process::Command;
 
 use nix::unistd::geteuid;
 
-const PROBES: usize = 77;
+const PROBES: usize = 78;
 
 /// Runs the probes as one build; what they say, line by line.
 fn probe(words: &[&str]) -> Vec<String> {

@@ -142,7 +142,8 @@ impl Stage {
             SetupOp::Devices {
                 terminal_group,
                 seeded_random,
-            } => self.devices(*terminal_group, *seeded_random),
+                own_proc,
+            } => self.devices(*terminal_group, *seeded_random, *own_proc),
             SetupOp::EnterRoot => self.enter_root(),
             _ => apply_inside(op),
         }
@@ -343,7 +344,7 @@ impl Stage {
             .map_err(refused("read-only /sys"))
     }
 
-    fn devices(&self, terminal_group: bool, seeded_random: bool) -> Step {
+    fn devices(&self, terminal_group: bool, seeded_random: bool, own_proc: bool) -> Step {
         let dev = self.mount_point(Path::new("/dev"))?;
         let step = "minimal /dev";
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
@@ -380,6 +381,9 @@ impl Stage {
         };
         mount(Some("devpts"), &pts, Some("devpts"), flags, Some(options))
             .map_err(refused("pseudo-terminals at /dev/pts"))?;
+        if own_proc {
+            unmasked_proc(&shm)?;
+        }
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
         mount(Some("tmpfs"), &shm, Some("tmpfs"), flags, Some("mode=1777"))
             .map_err(refused("memory at /dev/shm"))
@@ -396,6 +400,17 @@ impl Stage {
         self.root = PathBuf::from("/");
         Ok(())
     }
+}
+
+/// The kernel lets a user namespace mount a /proc where one is mounted that nothing covers
+/// (`mount_too_revealing`, fs/namespace.c). The trial's is covered; one below a directory on which the
+/// next mount lies can be reached by nobody, and counts.
+fn unmasked_proc(below: &Path) -> Step {
+    let step = "a /proc that nothing covers";
+    let dir = below.join("proc");
+    fs::create_dir(&dir).map_err(failed(step))?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("proc"), &dir, Some("proc"), flags, NO_DATA).map_err(refused(step))
 }
 
 /// A pipe in place of a random device; the supervisor finds it there and feeds it.

@@ -282,6 +282,8 @@ impl Inputs<'_> {
             SetupOp::Devices {
                 terminal_group: self.capabilities.root,
                 seeded_random: self.has_seed(),
+                // To the host's root one would open the settings of the kernel.
+                own_proc: !self.capabilities.root,
             },
             self.fresh("tmp", Path::new("/tmp"), 0o1777, false),
             SetupOp::Memory {

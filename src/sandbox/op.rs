@@ -103,6 +103,8 @@ pub enum SetupOp {
         terminal_group: bool,
         /// Whether pipes that the supervisor feeds stand in place of the random devices.
         seeded_random: bool,
+        /// Whether sandboxes of the build's own can mount a /proc.
+        own_proc: bool,
     },
     /// Makes all of this the root directory and lets go of the host's.
     EnterRoot,

@@ -9,12 +9,14 @@ pub(super) fn notes(control: &TrialReport) -> Vec<String> {
     let found = control.supervisor.iter().flat_map(|found| &found.unvaried);
     let mut native: Vec<String> = Vec::new();
     let mut opened: Vec<&str> = Vec::new();
+    let mut own_proc = false;
     for one in found {
         match one {
             Unvaried::NativeCode { program, option } => {
                 native.push(format!("`{program} {option}`"));
             }
             Unvaried::Opened { path } => opened.push(path),
+            Unvaried::OwnProc => own_proc = true,
         }
     }
     let mut notes = Vec::new();
@@ -31,6 +33,14 @@ pub(super) fn notes(control: &TrialReport) -> Vec<String> {
              and nothing is known about outputs that depend on it",
             opened.join(" and ")
         ));
+    }
+    if own_proc {
+        notes.push(
+            "the build mounts a /proc of its own (a sandbox in the sandbox): what it shows of processors, \
+             of the kernel and of the time of the boot is this machine's in every build, so that `cpus`, \
+             `kernel` and `time` are not tested there"
+                .into(),
+        );
     }
     notes
 }

@@ -202,6 +202,10 @@ def without_the_cover():
     call(libc.umount2(b"/proc/sys", 2))
     return wrote_back("/proc/sys/kernel/core_pattern")
 
+def below_the_lid():
+    call(libc.umount2(b"/dev/shm", 2))
+    return wrote_back("/dev/shm/proc/sys/kernel/core_pattern")
+
 @probe
 def fresh_proc():
     return wrote_back(mounted("proc") + "/sys/kernel/core_pattern")
@@ -412,6 +416,7 @@ def nested(name, what, flags):
 nested("core_pattern", lambda: wrote_back("/proc/sys/kernel/core_pattern"), NEW_MOUNTS)
 nested("fresh_proc", lambda: wrote_back(mounted("proc") + "/sys/kernel/core_pattern"), NEW_MOUNTS | NEW_PIDS)
 nested("without_the_cover", without_the_cover, NEW_MOUNTS)
+nested("below_the_lid", below_the_lid, NEW_MOUNTS)
 nested("read_write_again", read_write_again, NEW_MOUNTS)
 nested("fresh_sysfs", lambda: wrote_back(mounted("sysfs") + "/kernel/uevent_helper"), NEW_MOUNTS | NEW_NET)
 nested("fresh_control_groups", fresh_control_groups, NEW_MOUNTS | NEW_GROUPS)

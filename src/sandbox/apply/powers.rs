@@ -2,9 +2,13 @@
 //! of capabilities), so that most builds that run as root know it. Without a user namespace of its
 //! own, more than that reaches the host. Those of others have no capabilities in any case.
 
+use std::fs;
 use std::mem::offset_of;
+use std::path::Path;
 
 use nix::errno::Errno;
+use nix::mount::{MsFlags, mount, umount};
+use nix::unistd::{AccessFlags, access, getuid};
 
 use super::super::error::StepError;
 use super::super::sys;
@@ -31,7 +35,8 @@ struct Calls {
     audit: u32,
     /// `add_key`, `request_key` and `keyctl`: the keyring of a user is one for the whole host.
     keyrings: [u32; 3],
-    /// `clone` and `unshare`: who has a namespace of control groups mounts the host's.
+    /// `clone` and `unshare`: who has a namespace of control groups mounts the host's, and may
+    /// write where the caller may.
     namespaces: [u32; 2],
     /// `ioctl`.
     device: u32,
@@ -62,7 +67,12 @@ const WITHOUT: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
 
 /// Leaves the next program of this process without the powers over the host that builds do not need.
 pub(super) fn drop_powers() -> Step {
-    notify::forbid(&refusals()).map_err(refused("forbid calls that reach the host"))?;
+    let flags = if host_groups_are_closed() {
+        0
+    } else {
+        libc::CLONE_NEWCGROUP.cast_unsigned()
+    };
+    notify::forbid(&refusals(flags)).map_err(refused("forbid calls that reach the host"))?;
     for capability in (0..ALL).filter(|number| !KEPT.contains(number)) {
         match sys::drop_capability(capability) {
             // An older kernel has fewer.
@@ -73,13 +83,41 @@ pub(super) fn drop_powers() -> Step {
     sys::inherit_no_capability().map_err(refused("drop capabilities"))
 }
 
-/// Refuses those of [`CALLS`], and allows all others.
-fn refusals() -> Vec<Instruction> {
+/// Whether nobody in the trial could write to the control groups of the host through a namespace of
+/// his own: tried in that of the trial, for an ordinary user may own those of his session.
+fn host_groups_are_closed() -> bool {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let closed = |line: &str| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let kinds = fields.next()?;
+        // cgroups(7): version 2 has no kinds.
+        let (kind, options) = match kinds.strip_prefix("name=") {
+            _ if kinds.is_empty() => ("cgroup2", None),
+            Some(_) => ("cgroup", Some(format!("none,{kinds}"))),
+            None => ("cgroup", Some(kinds.to_owned())),
+        };
+        is_closed(kind, options.as_deref()).ok()
+    };
+    !getuid().is_root() && groups.lines().all(|line| closed(line) == Some(true))
+}
+
+fn is_closed(kind: &str, options: Option<&str>) -> Result<bool, Errno> {
+    let at = Path::new("/dev/shm");
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some(kind), at, Some(kind), flags, options)?;
+    let closed = [at.to_owned(), at.join("cgroup.procs")]
+        .iter()
+        .all(|path| access(path, AccessFlags::W_OK).is_err());
+    umount(at)?;
+    Ok(closed)
+}
+
+/// Refuses those of [`CALLS`], namespaces with any of these flags among them, and allows all others.
+fn refusals(flags: u32) -> Vec<Instruction> {
     let mut program = Vec::new();
     for calls in CALLS {
         let [add, request, control] = calls.keyrings;
         let [clone, unshare] = calls.namespaces;
-        let flags = libc::CLONE_NEWCGROUP.cast_unsigned();
         let [type_one, paste] = TYPING;
         // Jumps count the instructions that they leave out.
         let body = [

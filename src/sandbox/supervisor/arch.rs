@@ -3,154 +3,8 @@
 
 use crate::sandbox::sys::notify::{AUDIT_ARCH_I386, AUDIT_ARCH_X86_64};
 
-/// What a trapped call is, whatever its number. `Wide` says that its times have 64 bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Call {
-    /// Reads a directory: `getdents64`.
-    Getdents64,
-    /// Reads a directory into the old records: `getdents`.
-    Getdents,
-    /// A program has just begun: its C library, or runtime, asks for thread-local storage.
-    Begin,
-    /// `clock_gettime`.
-    ClockGettime(Width),
-    /// `gettimeofday`.
-    Gettimeofday,
-    /// `time`.
-    Time,
-    /// `nanosleep`.
-    Nanosleep(Width),
-    /// `clock_nanosleep`.
-    ClockNanosleep(Width),
-    /// `select`.
-    Select,
-    /// `pselect6`.
-    Pselect(Width),
-    /// `poll`.
-    Poll,
-    /// `ppoll`.
-    Ppoll(Width),
-    /// `epoll_wait`, `epoll_pwait`.
-    EpollWait,
-    /// `epoll_pwait2`.
-    EpollPwait2,
-    /// `futex` with a time.
-    Futex(Width),
-    /// `futex_waitv` with one.
-    FutexWaitv,
-    /// `timerfd_settime` with one.
-    TimerfdSettime(Width),
-    /// `timer_settime` with one.
-    TimerSettime(Width),
-    /// `mq_timedsend` and `mq_timedreceive`.
-    MessageQueue(Width),
-    /// `exit_group`.
-    Exit,
-    /// `stat`.
-    Stat(Layout),
-    /// `lstat`.
-    Lstat(Layout),
-    /// `fstat`.
-    Fstat(Layout),
-    /// `newfstatat`, `fstatat64`.
-    Fstatat(Layout),
-    /// `statx`.
-    Statx,
-    /// `getrandom`.
-    Getrandom,
-    /// `uname`.
-    Uname,
-    /// The older `uname` without a domain.
-    OldUname,
-    /// The oldest `uname`, with short fields.
-    OldestUname,
-    /// Changes root, mounts, user namespace or credentials of the caller.
-    Diverge,
-    /// Changes the user of the caller: how many of its arguments are users.
-    BecomeUser(usize),
-    /// Changes the group of the caller: how many of its arguments are groups.
-    BecomeGroup(usize),
-    /// Makes a hard link.
-    Link(Form),
-    /// Gives a file to somebody: by what name, and which bits of an id count.
-    Own(Form, u32),
-}
-
 /// What `uname -m` says for each ABI.
 pub(super) const MACHINES: [&str; 2] = ["x86_64", "i686"];
-
-/// Why a call is trapped; a configuration asks for some of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Purpose {
-    /// Directory order, directory witnesses, inode numbers.
-    Directories,
-    /// The start of every program.
-    Programs,
-    /// Reads of the real-time clock.
-    Clock,
-    /// Absolute deadlines on the real-time clock.
-    Deadlines,
-    /// Waits that move a held clock.
-    Sleeps,
-    /// Timed waits for something else, by which runtimes sleep as well.
-    TimedWaits,
-    /// The stat family.
-    Files,
-    /// Random bytes.
-    Random,
-    /// Words about the kernel.
-    Words,
-    /// Owners without a name.
-    Owners,
-    /// Hard links.
-    Links,
-}
-
-/// A condition on an argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Test {
-    /// The low half of the argument is one of these.
-    OneOf(u32, &'static [u32]),
-    /// The low half has one of these bits.
-    AnyBit(u32, u32),
-    /// The argument is not a null pointer.
-    Given(u32),
-    /// All 64 bits of the argument are something else.
-    Lacks(u32, u64),
-}
-
-/// One trapped call.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Trap {
-    /// The number within the ABI.
-    pub(super) nr: u32,
-    /// What it is.
-    pub(super) call: Call,
-    /// What it serves.
-    pub(super) purpose: Purpose,
-    /// All of these must hold.
-    pub(super) tests: &'static [Test],
-}
-
-/// One way of calling the kernel.
-#[derive(Debug)]
-pub(super) struct Abi {
-    /// `AUDIT_ARCH_*`.
-    pub(super) audit: u32,
-    /// Bytes of a `long` and of a pointer.
-    pub(super) word: usize,
-    /// What is trapped.
-    pub(super) traps: &'static [Trap],
-}
-
-const fn trap(nr: u32, call: Call, purpose: Purpose, tests: &'static [Test]) -> Trap {
-    Trap {
-        nr,
-        call,
-        purpose,
-        tests,
-    }
-}
 
 /// `CLOCK_REALTIME`, `CLOCK_REALTIME_COARSE`, `CLOCK_TAI`: the clocks that a trial moves.
 pub(super) const REAL_CLOCKS: &[u32] = &[0, 5, 11];
@@ -171,8 +25,8 @@ const BARE: &[Test] = &[Lacks(5, HOOKED)];
 /// `CLONE_NEWUSER`.
 const NEW_USER: u32 = 0x1000_0000;
 
+use super::calls::{Abi, Call, Form, IDS, OLD_IDS, Purpose, Test, Trap, trap};
 use super::layout::Layout;
-use super::owners::{Form, IDS, OLD_IDS};
 use super::times::Width;
 use crate::sandbox::sys::hook::HOOKED;
 use Call as C;
@@ -282,7 +136,8 @@ pub(super) static ABIS: [Abi; 2] = [
             // pivot_root, chroot, mount, move_mount, setns; unshare and clone of a user namespace.
             trap(155, C::Diverge, P::Files, &[]),
             trap(161, C::Diverge, P::Files, &[]),
-            trap(165, C::Diverge, P::Files, &[]),
+            trap(165, C::Mount(2), P::Files, &[]),
+            trap(430, C::Mount(0), P::Files, &[]),
             trap(429, C::Diverge, P::Files, &[]),
             trap(308, C::Diverge, P::Files, &[]),
             trap(272, C::Diverge, P::Files, &[AnyBit(0, NEW_USER)]),
@@ -465,7 +320,8 @@ pub(super) static ABIS: [Abi; 2] = [
             trap(185, C::Diverge, P::Files, &[]),
             trap(217, C::Diverge, P::Files, &[]),
             trap(61, C::Diverge, P::Files, &[]),
-            trap(21, C::Diverge, P::Files, &[]),
+            trap(21, C::Mount(2), P::Files, &[]),
+            trap(430, C::Mount(0), P::Files, &[]),
             trap(429, C::Diverge, P::Files, &[]),
             trap(346, C::Diverge, P::Files, &[]),
             trap(310, C::Diverge, P::Files, &[AnyBit(0, NEW_USER)]),

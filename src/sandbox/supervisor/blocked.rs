@@ -1,6 +1,7 @@
 //! What a thread that does not run waits for, by `/proc/TID/syscall`. Pure.
 
-use super::arch::{ABIS, Abi, Call};
+use super::arch::ABIS;
+use super::calls::{Abi, Call};
 
 /// `FUTEX_WAIT`, `FUTEX_LOCK_PI`, `FUTEX_WAIT_BITSET`, `FUTEX_WAIT_REQUEUE_PI`, `FUTEX_LOCK_PI2`:
 /// operations whose fourth argument is a time, and the bits of an operation.

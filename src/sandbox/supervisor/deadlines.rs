@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::arch::Call;
+use super::calls::Call;
 use super::clock::Clockwork;
 use super::engine::{Answer, Event, Supervisor};
 use super::timeline::SECOND;

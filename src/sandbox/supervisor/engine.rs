@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::arch::{Abi, Call, Purpose, Trap, identify};
+use super::arch::identify;
+use super::calls::{Abi, Call, Purpose, Trap};
 use super::clock::{Ahead, Clockwork, host_now};
 use super::deadlines::{self, Loans};
 use super::directory::{self, Directories};
@@ -319,6 +320,11 @@ impl Supervisor {
             }
             Call::Getrandom => randomness::answer(self, event),
             Call::Uname | Call::OldUname | Call::OldestUname => names::answer(self, event),
+            Call::Mount(kind) => {
+                self.watch.mounts(event, kind);
+                self.views.diverge();
+                Answer::Continue
+            }
             Call::Diverge => {
                 self.views.diverge();
                 Answer::Continue
@@ -409,7 +415,7 @@ impl Running {
                 .problem(format!("writing the event log: {error}"));
         }
         let mut unvaried = unvaried::native(&self.shared.processes.all());
-        unvaried.extend(self.shared.watch.opened());
+        unvaried.extend(self.shared.watch.seen());
         Report {
             problems: lock(&self.shared.problems).iter().cloned().collect(),
             answered: self.shared.answered.load(Ordering::Relaxed),

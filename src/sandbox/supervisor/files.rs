@@ -5,7 +5,7 @@ use std::ffi::CString;
 
 use nix::errno::Errno;
 
-use super::arch::Call;
+use super::calls::Call;
 use super::engine::{Answer, Event, Supervisor};
 use super::layout::{Layout, device, encode};
 use super::numbers::shared_by_links;

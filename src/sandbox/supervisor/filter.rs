@@ -4,7 +4,7 @@
 
 use std::mem::offset_of;
 
-use super::arch::{Abi, Purpose, Test, Trap};
+use super::calls::{Abi, Purpose, Test, Trap};
 use crate::sandbox::sys::notify::{
     self, IF_BITS, IF_EQUAL, Instruction, RETURN, instruction, load,
 };
@@ -99,7 +99,7 @@ fn short(code: &[Instruction]) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::supervisor::arch::Call;
+    use crate::sandbox::supervisor::calls::Call;
     use crate::sandbox::sys::notify::LOAD;
 
     /// What the kernel would do: a few lines of `bpf(4)`.

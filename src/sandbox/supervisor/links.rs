@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
+use super::calls::Form;
 use super::engine::{Answer, Event, Supervisor};
 use super::low;
-use super::owners::Form;
 use super::tracee::Memory;
 use super::view::{self, Guise, Name};
 

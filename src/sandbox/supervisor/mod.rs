@@ -11,6 +11,7 @@
 mod arch;
 mod background;
 mod blocked;
+mod calls;
 mod clock;
 mod crowd;
 mod counts;
@@ -59,7 +60,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Clock, DirectoryOrder, Environment, Inodes, Randomness};
 use crate::sandbox::sys::notify;
-use arch::Purpose;
+use calls::Purpose;
 pub use engine::Running;
 pub use movers::{Course, Mover};
 pub use names::Words;

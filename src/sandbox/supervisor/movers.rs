@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
-use super::arch::Call;
+use super::calls::Call;
 use super::tracee::lock;
 
 /// Processes that are told apart.

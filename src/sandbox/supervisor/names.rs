@@ -1,7 +1,7 @@
 //! Answers `uname(2)`: release and version as the trial names them, the host name as it was given,
 //! the machine as it is.
 
-use super::arch::Call;
+use super::calls::Call;
 use super::engine::{Answer, Event, Supervisor};
 use super::tracee::{Memory, Tracees};
 use crate::model::{Environment, Kernel};

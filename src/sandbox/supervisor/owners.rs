@@ -7,29 +7,11 @@ use std::ffi::CString;
 
 use nix::errno::Errno;
 
-use super::arch::Call;
+use super::calls::{Call, Form};
 use super::engine::{Answer, Event, Supervisor};
 use super::low;
 use super::tracee::Memory;
 use super::view::{self, Guise, IdMap, Name, Status};
-
-/// How a call of the family names its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// `chown`.
-    Path,
-    /// `lchown`.
-    Link,
-    /// `fchown`.
-    Descriptor,
-    /// `fchownat`.
-    At,
-}
-
-/// The bits of an id in a call, which all of them set is "as it is".
-pub(super) const IDS: u32 = u32::MAX;
-/// Those of the first calls of i386.
-pub(super) const OLD_IDS: u32 = 0xffff;
 
 /// What `fchownat` knows; the kernel refuses anything else.
 const KNOWN_FLAGS: i32 = libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH;

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd as _};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-use super::arch::Call;
+use super::calls::Call;
 use super::clock::{Ahead, Clockwork};
 use super::engine::{Answer, Event, Supervisor};
 use super::programs::PageSlots;

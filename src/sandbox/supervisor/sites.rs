@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
 
-use super::arch::Call;
+use super::calls::Call;
 use super::engine::{Event, Supervisor};
 use super::programs::{Programs, open_memory, read_at, write_at};
 use super::tracee::Memory;

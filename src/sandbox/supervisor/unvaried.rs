@@ -4,13 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsRawFd;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::OFlag;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use serde::{Deserialize, Serialize};
 
+use super::engine::Event;
 use super::processes::Process;
-use super::tracee::{Tracees, lock};
+use super::tracee::{Memory, Tracees, lock};
 
 /// Files below `/proc` that tell of the machine.
 const TELLING: [&str; 2] = ["cpuinfo", "meminfo"];
@@ -35,6 +37,9 @@ pub enum Unvaried {
         /// Its path.
         path: String,
     },
+    /// A `/proc` of its own was mounted: the trial's is told apart from the kernel's by what is
+    /// mounted over it.
+    OwnProc,
 }
 
 /// Who asks for code for the processor of this machine.
@@ -60,7 +65,10 @@ fn is_native(option: &str) -> bool {
 
 /// Notices who opens what tells of the machine: `inotify(7)`, which costs a build nothing.
 #[derive(Debug, Default)]
-pub(super) struct Watch(Mutex<Option<Watched>>);
+pub(super) struct Watch {
+    watched: Mutex<Option<Watched>>,
+    own_proc: AtomicBool,
+}
 
 #[derive(Debug)]
 struct Watched {
@@ -87,16 +95,29 @@ impl Watch {
                 files.insert(watch, path);
             }
         }
-        *lock(&self.0) = Some(Watched { inotify, files });
+        *lock(&self.watched) = Some(Watched { inotify, files });
     }
 
-    /// What was opened since the build began.
-    pub(super) fn opened(&self) -> BTreeSet<Unvaried> {
-        let watched = lock(&self.0);
-        let Some(Watched { inotify, files }) = watched.as_ref() else {
-            return BTreeSet::new();
-        };
+    /// A file system is about to be mounted; which argument names its kind.
+    pub(super) fn mounts(&self, event: &Event, kind: usize) {
+        let address = event.args.get(kind).copied().unwrap_or_default();
+        // A call without a kind moves or binds what is there.
+        let kind = Memory(event.tid).path(address);
+        if kind.is_ok_and(|kind| kind.to_bytes() == b"proc") {
+            self.own_proc.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What was opened and mounted since the build began.
+    pub(super) fn seen(&self) -> BTreeSet<Unvaried> {
         let mut opened = BTreeSet::new();
+        if self.own_proc.load(Ordering::Relaxed) {
+            opened.insert(Unvaried::OwnProc);
+        }
+        let watched = lock(&self.watched);
+        let Some(Watched { inotify, files }) = watched.as_ref() else {
+            return opened;
+        };
         // Until it says that there is no more.
         while let Ok(events) = inotify.read_events() {
             // The end of the trial's own `/proc` is told as well.
@@ -128,6 +149,7 @@ mod tests {
             found.map(|found| match found {
                 Unvaried::NativeCode { program, option } => format!("{program} {option}"),
                 Unvaried::Opened { path } => path,
+                Unvaried::OwnProc => String::new(),
             })
         };
         for (arguments, said) in [

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::arch::{Call, REAL_CLOCKS};
+use super::arch::REAL_CLOCKS;
+use super::calls::Call;
 use super::clock::Clockwork;
 use super::engine::{Answer, Event, Supervisor};
 use super::programs::Programs;
