@@ -1007,6 +1007,32 @@ fn ctrl_c_at_a_terminal_is_for_the_command_that_exec_runs() {
     assert_eq!(child.wait().unwrap().code(), Some(9));
 }
 
+/// Whoever leaves it in another mode, or reads what is typed later, does so to a terminal that ends.
+#[test]
+fn a_command_that_exec_runs_at_a_terminal_has_one_of_its_own() {
+    let tree = tree();
+    let line = format!(
+        "stty rows 33 cols 77; {} exec -- 'tty; stty size -echo; read word; echo \"<$word>\"; echo /dev/pts/*'; stty -a",
+        env!("CARGO_BIN_EXE_reprobe")
+    );
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]);
+    let script = script.current_dir(tree.path()).stdin(Stdio::piped());
+    let mut child = script.stdout(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"typed\n").unwrap();
+    let said = child.wait_with_output().unwrap().stdout;
+    let said = String::from_utf8_lossy(&said).replace("\r\n", " ");
+    for part in [
+        "/dev/pts/0 33 77",
+        "<typed>",
+        "/dev/pts/0 /dev/pts/ptmx",
+        " icanon",
+        " echo ",
+    ] {
+        assert!(said.contains(part), "{part} is not in: {said}");
+    }
+}
+
 #[test]
 fn help_shows_examples_and_exit_codes() {
     let tree = tree();

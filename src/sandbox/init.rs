@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{BufWriter, Read as _, Write as _};
+use std::io::{BufWriter, Read as _, Write as _, stderr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -14,7 +14,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, execve, pipe2, setsid};
+use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, execve, isatty, pipe2, setsid};
 
 use super::apply::{Stage, apply_to_build, c_strings};
 use super::error::{StepError, errno_of};
@@ -116,7 +116,7 @@ fn trial(request: &Request, legacy: &mut Legacy) -> Reply {
         notes: std::mem::take(&mut stage.notes),
     };
     let succeeded = reply.ending == Ending::Exited { code: 0 };
-    if succeeded || request.streams == Streams::Caller {
+    if succeeded || request.streams.are_callers() {
         snapshots::take(request, &stage.layers, legacy.keep.as_ref(), &mut reply);
     }
     reply
@@ -124,8 +124,13 @@ fn trial(request: &Request, legacy: &mut Legacy) -> Reply {
 
 /// The build's standard streams.
 enum Ends {
-    Log { input: OwnedFd, output: OwnedFd },
+    Log {
+        input: OwnedFd,
+        output: OwnedFd,
+    },
     Terminal(OwnedFd),
+    /// What is no terminal stays the caller's.
+    Relayed(OwnedFd),
     Caller,
 }
 
@@ -180,7 +185,7 @@ fn streams(request: &Request, legacy: &mut Legacy) -> Result<Ends, StepError> {
                 .take()
                 .ok_or_else(|| StepError::new("open the log", Errno::EBADF))?,
         },
-        Streams::Terminal { rows, columns } => {
+        Streams::Terminal { rows, columns } | Streams::Relayed { rows, columns } => {
             let master = open("/dev/ptmx", flags, Mode::empty()).map_err(step(TERMINAL_STEP))?;
             let terminal = sys::open_terminal(&master).map_err(step(TERMINAL_STEP))?;
             sys::set_terminal_size(&master, rows, columns).map_err(step("size the terminal"))?;
@@ -189,7 +194,11 @@ fn streams(request: &Request, legacy: &mut Legacy) -> Result<Ends, StepError> {
                 .link
                 .say(Word::Terminal, Some(master.as_fd()))
                 .map_err(step("hand over the terminal"))?;
-            Ends::Terminal(terminal)
+            if request.streams.are_callers() {
+                Ends::Relayed(terminal)
+            } else {
+                Ends::Terminal(terminal)
+            }
         }
         Streams::Caller => Ends::Caller,
     })
@@ -246,12 +255,16 @@ fn connect(ends: &Ends) -> Result<(), Errno> {
             dup2_stdout(output)?;
             dup2_stderr(output)
         }
-        Ends::Terminal(terminal) => {
+        Ends::Terminal(terminal) | Ends::Relayed(terminal) => {
+            let errors = matches!(ends, Ends::Terminal(_)) || isatty(stderr()).unwrap_or(false);
             setsid()?;
             sys::take_terminal(terminal)?;
             dup2_stdin(terminal)?;
             dup2_stdout(terminal)?;
-            dup2_stderr(terminal)
+            if errors {
+                dup2_stderr(terminal)?;
+            }
+            Ok(())
         }
     }
 }

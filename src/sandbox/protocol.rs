@@ -110,6 +110,20 @@ pub(super) enum Streams {
     },
     /// The caller's own.
     Caller,
+    /// The caller's, by way of a terminal of this size.
+    Relayed {
+        /// Rows.
+        rows: u16,
+        /// Columns.
+        columns: u16,
+    },
+}
+
+impl Streams {
+    /// Whether somebody sits at the other end.
+    pub(super) fn are_callers(self) -> bool {
+        matches!(self, Self::Caller | Self::Relayed { .. })
+    }
 }
 
 /// The namespaces of a trial, see namespaces(7).

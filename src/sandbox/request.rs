@@ -212,7 +212,7 @@ impl Sandbox {
             given,
             &layout.directory,
         );
-        let interactive = streams == Streams::Caller;
+        let interactive = streams.are_callers();
         let sources = self.sources(&environment, &layout.directory, ids)?;
         Ok(Request {
             sources,
@@ -291,6 +291,8 @@ impl Sandbox {
                 rows: 24,
                 columns: terminal.columns.unwrap_or(80),
             },
+            // What lies below has no terminals to give.
+            Streams::Relayed { .. } if !self.has(Need::Terminals) => Streams::Caller,
             streams => streams,
         }
     }

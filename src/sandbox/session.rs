@@ -26,6 +26,7 @@ use super::locales::Locales;
 use super::op::{Limits, SetupOp};
 use super::owned::Owned;
 use super::protocol::{Ending, Reply, Request, Streams, files};
+use super::relay::{self, Raw};
 use super::scratch::{Remover, Scratch, is_full};
 use super::source::{Copies, SourceFingerprint};
 use super::trial::{TrialReport, TrialSpec};
@@ -147,7 +148,7 @@ impl Sandbox {
     /// Runs one command with the caller's own streams, for a person to look around; returns its
     /// exit code, 128 and the signal's number where one killed it, nothing after the time-out.
     pub fn exec(&self, spec: &TrialSpec) -> Result<Option<u8>, Error> {
-        let (reply, _) = self.attempt_with(spec, Streams::Caller)?;
+        let (reply, _) = self.attempt_with(spec, relay::streams())?;
         if let Some(error) = reply.snapshot_error {
             return Err(Error::Outputs(error));
         }
@@ -309,7 +310,10 @@ impl Sandbox {
             return Err(Error::Stopped(stop));
         }
         let mut child = self.spawn(dir, request.streams)?;
-        let status = self.wait(&mut child, dir, request.streams == Streams::Caller)?;
+        let raw = Raw::of(request.streams);
+        let status = self.wait(&mut child, dir, request.streams.are_callers());
+        drop(raw);
+        let status = status?;
         self.read_reply(dir).ok_or_else(|| {
             let said = fs::read_to_string(dir.join(files::STDERR)).unwrap_or_default();
             Error::died(status, said.trim())
@@ -367,12 +371,13 @@ impl Sandbox {
             .arg(dir)
             .arg(std::process::id().to_string())
             .current_dir("/");
-        if streams != Streams::Caller {
+        // It needs none, and the trial's first process has what it has.
+        command.env_clear();
+        if !streams.are_callers() {
             let path = dir.join(files::STDERR);
             let stderr = File::create(&path).map_err(Error::file("create", &path))?;
             // A terminal's interrupt goes to the front end, which ends the trial.
             command
-                .env_clear()
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(stderr)

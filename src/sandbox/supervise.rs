@@ -21,8 +21,10 @@ use nix::unistd::{Pid, getppid, pipe2};
 use super::error::{StepError, errno_of};
 use super::init::{self, Legacy, give_stream};
 use super::link::{Link, Word};
+use super::log::{Log, append_to};
 use super::namespaces::{namespace_of, namespaces_refused, write_maps};
 use super::protocol::{Ending, Reply, Request, Streams, files};
+use super::relay::Relay;
 use super::scratch::{is_full, remove_tree};
 use super::supervisor;
 use super::sys::{self, Fork};
@@ -34,8 +36,8 @@ pub(super) const ROLE: &str = "__supervise";
 /// Milliseconds after which a terminal that nobody had open is looked at again.
 const REST: u8 = 50;
 
-/// More than this of a build's output is not kept.
-const LOG_LIMIT: u64 = 256 << 20;
+/// So many pieces of a build's output are moved before anything else is looked at.
+const PIECES: usize = 16;
 
 /// Lives the life of a supervisor: reads the request in `dir`, leaves the reply there. `parent` is
 /// the front end that it dies with; a trial that is run again by hand has none.
@@ -112,8 +114,9 @@ struct Supervisor {
     /// A terminal that nobody has open at the moment. To close it would hang up on the build, which
     /// may only be closing its streams before it exits, as rm(1) does.
     resting: Option<OwnedFd>,
-    log: File,
-    logged: u64,
+    log: Log,
+    /// Between the caller's terminal and that of the build, which the caller is at.
+    relay: Option<Relay>,
     /// What the first process says; it shares the file.
     inside: File,
     began: Instant,
@@ -138,13 +141,16 @@ fn file_step(step: &'static str) -> impl FnOnce(std::io::Error) -> StepError {
 impl Supervisor {
     fn start(request: &Request, front_end: Option<OwnedFd>) -> Result<Self, StepError> {
         let signals = hold_signals()?;
+        let relayed = matches!(request.streams, Streams::Relayed { .. });
+        let relay = relayed.then(Relay::new).transpose();
+        let relay = relay.map_err(step("follow the size of the terminal"))?;
         if !request.namespaces.mount_and_pid {
             nix::sys::prctl::set_child_subreaper(true).map_err(step("adopt orphans"))?;
         }
         let owner_maps = request.owner_maps.iter().map(namespace_of);
         let owner_maps = owner_maps.collect::<Result<Vec<_>, _>>()?;
         let (link, far_link) = Link::pair().map_err(step("socket pair"))?;
-        let log = open_log(&request.log)?;
+        let log = Log::open(&request.log)?;
         let events = open_events(request)?;
         // In memory, for the build may have filled the disk.
         let reply =
@@ -154,7 +160,7 @@ impl Supervisor {
         let keep = request.keep.as_ref().map(open_directory).transpose()?;
         match sys::fork_into(request.namespaces.flags()).map_err(namespaces_refused)? {
             Fork::Child => {
-                drop((link, output, log, front_end, signals));
+                drop((link, output, log, front_end, signals, relay));
                 init::run(
                     request,
                     Legacy {
@@ -183,7 +189,7 @@ impl Supervisor {
                     output,
                     resting: None,
                     log,
-                    logged: 0,
+                    relay,
                     inside: reply,
                     began,
                     deadline: timeout.and_then(|timeout| began.checked_add(timeout)),
@@ -227,6 +233,7 @@ impl Supervisor {
             if ready.output || self.resting.is_some() {
                 self.pump();
             }
+            self.hand_on(&ready);
             if ready.link {
                 self.listen();
             }
@@ -246,7 +253,7 @@ impl Supervisor {
         if self.alone {
             init::end_children();
         }
-        self.pump();
+        while self.pump() {}
         let report = self.answering.take().map(supervisor::Running::finish);
         if let Some(error) = self.mute.take() {
             return Err(error);
@@ -319,18 +326,27 @@ impl Supervisor {
             Some(_) => wait.min(PollTimeout::from(REST)),
             None => wait,
         };
-        let watched: [Option<BorrowedFd<'_>>; 5] = [
+        let relay = self.relay.as_ref();
+        let keys = relay.and_then(Relay::keys);
+        let watched: [Option<BorrowedFd<'_>>; 7] = [
             self.front_end.as_ref().map(AsFd::as_fd),
             Some(self.signals.as_fd()),
             self.output.as_ref().map(AsFd::as_fd),
             Some(self.link.as_fd()).filter(|_| !self.link_closed),
             Some(self.init_fd.as_fd()),
+            keys,
+            relay.map(Relay::resized),
         ];
         let mut fds: Vec<PollFd<'_>> = watched
             .iter()
             .flatten()
             .map(|fd| PollFd::new(*fd, PollFlags::POLLIN))
             .collect();
+        // Others than the terminal never hold what is written to them.
+        if relay.is_some_and(Relay::waits) {
+            let output = self.output.iter();
+            fds.extend(output.map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLOUT)));
+        }
         match poll(&mut fds, wait) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(StepError::new("poll", errno)),
@@ -342,44 +358,62 @@ impl Supervisor {
             output: next(self.output.is_some()),
             link: next(!self.link_closed),
             init: next(true),
+            keys: next(keys.is_some()),
+            resized: next(relay.is_some()),
         })
     }
 
-    /// Moves what the build has said into the log.
-    fn pump(&mut self) {
+    /// Moves what the build has said into the log. Whether there may be more: who never stops talking
+    /// must not keep us from all else.
+    fn pump(&mut self) -> bool {
         let Some(output) = self.output.take().or_else(|| self.resting.take()) else {
-            return;
+            return false;
         };
         let mut output = File::from(output);
         let mut buffer = vec![0; 1 << 16];
-        loop {
+        for _ in 0..PIECES {
             match output.read(&mut buffer) {
                 // All writers are gone.
-                Ok(0) => return,
+                Ok(0) => return false,
                 Ok(count) => self.write_log(buffer.get(..count).unwrap_or_default()),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.output = Some(output.into());
+                    return false;
+                }
                 // EIO is what a terminal says then.
                 Err(_) => {
                     self.resting = Some(output.into());
-                    return;
+                    return false;
                 }
             }
         }
         self.output = Some(output.into());
+        true
+    }
+
+    /// From the caller's terminal to the build's.
+    fn hand_on(&mut self, ready: &Ready) {
+        let Some(relay) = &mut self.relay else {
+            return;
+        };
+        if ready.keys {
+            relay.take();
+        }
+        if let Some(terminal) = self.output.as_ref().or(self.resting.as_ref()) {
+            if ready.resized {
+                relay.resize(terminal);
+            }
+            if relay.waits() {
+                relay.send(terminal);
+            }
+        }
     }
 
     fn write_log(&mut self, bytes: &[u8]) {
-        let before = self.logged;
-        self.logged = before.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        if before < LOG_LIMIT {
-            // A full disk must not end the build: its log is then cut short.
-            let _ = self.log.write_all(bytes);
-            if self.logged >= LOG_LIMIT {
-                let _ = self
-                    .log
-                    .write_all(b"\n[the log is cut here: it is too long]\n");
-            }
+        match self.relay {
+            Some(_) => Relay::show(bytes),
+            None => self.log.write(bytes),
         }
     }
 
@@ -426,21 +460,15 @@ struct Ready {
     output: bool,
     link: bool,
     init: bool,
-}
-
-fn open_log(path: &Path) -> Result<File, StepError> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .map_err(file_step("open the log"))
+    keys: bool,
+    resized: bool,
 }
 
 fn open_events(request: &Request) -> Result<Option<File>, StepError> {
     let Some(_) = &request.focus else {
         return Ok(None);
     };
-    open_log(&request.log.with_file_name(files::EVENTS)).map(Some)
+    append_to(&request.log.with_file_name(files::EVENTS)).map(Some)
 }
 
 fn open_directory(keep: &Keep) -> Result<OwnedFd, StepError> {
