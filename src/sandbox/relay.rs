@@ -57,17 +57,20 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// Call it before any other thread exists.
-    pub(super) fn new() -> Result<Self, Errno> {
+    /// `None` where there is nothing to hand on. Call it before any other thread exists.
+    pub(super) fn of(streams: Streams) -> Result<Option<Self>, Errno> {
+        let Streams::Relayed { .. } = streams else {
+            return Ok(None);
+        };
         let set = SigSet::from(Signal::SIGWINCH);
         set.thread_block()?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let keys = stdin().as_fd().try_clone_to_owned();
-        Ok(Self {
+        Ok(Some(Self {
             keys: keys.ok().map(File::from),
             pending: Vec::new(),
             resized: SignalFd::with_flags(&set, flags)?,
-        })
+        }))
     }
 
     /// The caller's keys; not while the last ones wait.

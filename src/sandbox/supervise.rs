@@ -141,9 +141,7 @@ fn file_step(step: &'static str) -> impl FnOnce(std::io::Error) -> StepError {
 impl Supervisor {
     fn start(request: &Request, front_end: Option<OwnedFd>) -> Result<Self, StepError> {
         let signals = hold_signals()?;
-        let relayed = matches!(request.streams, Streams::Relayed { .. });
-        let relay = relayed.then(Relay::new).transpose();
-        let relay = relay.map_err(step("follow the size of the terminal"))?;
+        let relay = Relay::of(request.streams).map_err(step("follow the size of the terminal"))?;
         if !request.namespaces.mount_and_pid {
             nix::sys::prctl::set_child_subreaper(true).map_err(step("adopt orphans"))?;
         }
