@@ -124,6 +124,8 @@ fn a_session_killed_at_fifty_points_loses_no_trial_that_had_ended() {
     let mut kills = 0;
     while kills < 50 {
         let place = Place::new();
+        let scratch = place.state.path().join("scratch");
+        fs::create_dir(&scratch).unwrap();
         let json = place.state.path().join("found.json");
         let path = json.to_str().unwrap();
         let messages = place.state.path().join("messages");
@@ -141,6 +143,7 @@ fn a_session_killed_at_fifty_points_loses_no_trial_that_had_ended() {
             );
             let mut child = place
                 .reprobe(&words)
+                .env("TMPDIR", &scratch)
                 .stdout(Stdio::null())
                 .stderr(fs::File::create(&messages).unwrap())
                 .spawn()
@@ -161,9 +164,9 @@ fn a_session_killed_at_fifty_points_loses_no_trial_that_had_ended() {
                 assert_eq!(status.code(), Some(1), "{words:?}: {said}");
                 break;
             }
-            child.kill().unwrap();
-            child.wait().unwrap();
+            ended_by(child, SIGNALS[kills % SIGNALS.len()]);
             kills += 1;
+            nothing_runs_in(&scratch);
             let latest = (1..).take_while(|number| place.session(*number).exists());
             if let Some(now) = place.recorded(latest.last().unwrap_or_default()) {
                 for (id, trial) in &known {
@@ -179,6 +182,48 @@ fn a_session_killed_at_fifty_points_loses_no_trial_that_had_ended() {
         let found = culprits(&json);
         assert_eq!(found["mask"], serde_json::json!([["umask"]]));
         assert_eq!(found["who"], serde_json::json!([["user"]]));
+        let left = reprobe::snapshot::walk::sorted_entries(&scratch).unwrap();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+/// Ways to end a session, the hardest more often.
+const SIGNALS: [Signal; 5] = [
+    Signal::SIGKILL,
+    Signal::SIGTERM,
+    Signal::SIGKILL,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+];
+
+fn ended_by(mut child: Child, signal: Signal) {
+    kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+    let code = child.wait().unwrap().code();
+    let killed = code.unwrap_or(128 + Signal::SIGKILL as i32);
+    // It may have been at its very end.
+    assert!(
+        killed == 128 + signal as i32 || killed == 1,
+        "{signal}: {killed}"
+    );
+}
+
+/// No process works in a directory any more, soon after the one that started them has been killed.
+fn nothing_runs_in(scratch: &Path) {
+    let runs = |process: &reprobe::snapshot::walk::Entry| {
+        let words = fs::read(process.path.join("cmdline")).unwrap_or_default();
+        let within = fs::read_link(process.path.join("cwd")).unwrap_or_default();
+        String::from_utf8_lossy(&words).contains(scratch.to_str().unwrap())
+            || within.starts_with(scratch)
+    };
+    let began = Instant::now();
+    loop {
+        let processes = reprobe::snapshot::walk::sorted_entries(Path::new("/proc")).unwrap();
+        let left: Vec<_> = processes.into_iter().filter(runs).collect();
+        if left.is_empty() {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "{left:?}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -11,6 +11,7 @@ use super::stream::Hash;
 pub(super) struct Inflate {
     state: Decompress,
     ended: bool,
+    broken: bool,
 }
 
 impl Inflate {
@@ -18,6 +19,7 @@ impl Inflate {
         Self {
             state: Decompress::new(false),
             ended: false,
+            broken: false,
         }
     }
 
@@ -35,25 +37,27 @@ impl Inflate {
         out: &mut [u8],
     ) -> io::Result<usize> {
         while !self.ended && !out.is_empty() {
+            if self.broken {
+                return Err(invalid("corrupt deflate stream"));
+            }
             let input = source.fill_buf()?;
             let exhausted = input.is_empty();
             let (before_in, before_out) = (self.state.total_in(), self.state.total_out());
-            let status = self
-                .state
-                .decompress(input, out, FlushDecompress::None)
-                .map_err(|_| invalid("corrupt deflate stream"))?;
+            let status = self.state.decompress(input, out, FlushDecompress::None);
             let taken = usize::try_from(self.state.total_in() - before_in).unwrap_or_default();
             let made = usize::try_from(self.state.total_out() - before_out).unwrap_or_default();
             hash.update(input.get(..taken).unwrap_or(input));
             source.consume(taken);
-            self.ended = status == Status::StreamEnd;
+            self.ended = matches!(status, Ok(Status::StreamEnd));
+            // What came before the fault is told all the same, in whatever pieces the input comes.
+            self.broken = status.is_err();
             if made > 0 || self.ended {
                 return Ok(made);
             }
             if exhausted {
                 return Err(invalid("truncated deflate stream"));
             }
-            if taken == 0 {
+            if taken == 0 && !self.broken {
                 return Err(invalid("corrupt deflate stream"));
             }
         }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg, OFlag, open, openat};
 use nix::sys::stat::{Mode, fstat};
@@ -18,6 +19,8 @@ use super::error::Error;
 use super::host::sorted_names;
 
 const PREFIX: &str = "reprobe-";
+/// Characters behind it, as tempfile makes them.
+const RANDOM: usize = 6;
 const LOCK: &str = "lock";
 /// The lock on its way to its name.
 const FRESH: &str = "lock.new";
@@ -40,6 +43,7 @@ impl Scratch {
         remove_stale(&parent);
         let dir = tempfile::Builder::new()
             .prefix(PREFIX)
+            .rand_bytes(RANDOM)
             .tempdir_in(&parent)
             .map_err(Error::file("make scratch directory in", &parent))?
             .keep();
@@ -77,7 +81,7 @@ fn lock(file: File) -> io::Result<Flock<File>> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno.into())
 }
 
-/// A directory without a lock file may be about to get one; it is left alone.
+/// A directory without a lock may be about to get one: it is left alone until it is old.
 fn remove_stale(parent: &Path) {
     for name in sorted_names(parent).unwrap_or_default() {
         let dir = parent.join(&name);
@@ -85,16 +89,37 @@ fn remove_stale(parent: &Path) {
         if !ours {
             continue;
         }
-        if let Ok(_lock) = open_lock(&dir).and_then(lock) {
-            let _ = remove_scratch(&dir);
+        match open_lock(&dir, LOCK) {
+            Ok(file) => {
+                if let Ok(_lock) = lock(file) {
+                    let _ = remove_scratch(&dir);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && is_old(&dir) => {
+                if let Ok(_lock) = open_lock(&dir, FRESH).and_then(lock) {
+                    let _ = remove_scratch(&dir);
+                }
+                // Killed before the first file, or behind the last.
+                if name.len() == PREFIX.len() + RANDOM {
+                    let _ = fs::remove_dir(&dir);
+                }
+            }
+            Err(_) => {}
         }
     }
+}
+
+/// Whether nothing has been made in a directory for longer than a lock takes to get its name.
+fn is_old(dir: &Path) -> bool {
+    let made = dir.symlink_metadata().and_then(|found| found.modified());
+    let age = made.ok().and_then(|made| made.elapsed().ok());
+    age.is_some_and(|age| age > Duration::from_mins(1))
 }
 
 /// Opens the lock of a session's directory. In a shared directory anybody can give anything such a
 /// name: only a real directory that belongs to us, and in which nobody else writes, is one. Then what
 /// is in it is ours as well.
-fn open_lock(dir: &Path) -> io::Result<File> {
+fn open_lock(dir: &Path, name: &str) -> io::Result<File> {
     let no_link = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let dir = open(dir, OFlag::O_DIRECTORY | no_link, Mode::empty())?;
     let status = fstat(&dir)?;
@@ -106,7 +131,7 @@ fn open_lock(dir: &Path) -> io::Result<File> {
     }
     // Never made here: a session that is just ending would find its directory not empty.
     let how = OFlag::O_WRONLY | OFlag::O_NONBLOCK | no_link;
-    Ok(openat(&dir, LOCK, how, Mode::empty())?.into())
+    Ok(openat(&dir, name, how, Mode::empty())?.into())
 }
 
 /// Removes a session's directory, its lock last: whoever is killed over it leaves the rest to the
@@ -265,6 +290,36 @@ mod tests {
         let dir = living.dir().to_owned();
         drop(living);
         assert!(!dir.exists());
+    }
+
+    #[test]
+    fn what_was_killed_before_it_had_a_lock_goes_when_it_is_old() {
+        let parent = tempfile::tempdir().unwrap();
+        let made = |name: &str, file: Option<&str>, old: bool| {
+            let dir = parent.path().join(name);
+            fs::create_dir(&dir).unwrap();
+            if let Some(file) = file {
+                fs::write(dir.join(file), "").unwrap();
+            }
+            if old {
+                let then = std::time::UNIX_EPOCH + Duration::from_hours(1);
+                File::open(&dir).unwrap().set_modified(then).unwrap();
+            }
+            dir
+        };
+        let gone = [
+            made("reprobe-aaaaaa", Some(FRESH), true),
+            made("reprobe-bbbbbb", None, true),
+        ];
+        let kept = [
+            made("reprobe-cccccc", Some(FRESH), false),
+            made("reprobe-dddddd", None, false),
+            made("reprobe-eeeeee", Some("mine"), true),
+            made("reprobe-own", None, true),
+        ];
+        drop(Scratch::new(parent.path()).unwrap());
+        assert!(gone.iter().all(|dir| !dir.exists()));
+        assert!(kept.iter().all(|dir| dir.exists()));
     }
 
     #[test]
