@@ -9,6 +9,7 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -468,6 +469,34 @@ fn an_ordinary_users_sources_of_others_are_alike_whatever_varies() {
     assert_eq!(culprits, r#"[["source-owner"]]"#, "{}", findings["why"]);
     let notes = findings["notes"].to_string();
     assert!(notes.contains("the tree holds files of others"), "{notes}");
+}
+
+#[test]
+fn other_modes_of_sources_of_others_change_nothing_for_all_others() {
+    let tree = tree();
+    fs::set_permissions(tree.path().join("a.txt"), PermissionsExt::from_mode(0o644)).unwrap();
+    for (level, mode) in [("group-writable", "664"), ("private", "604")] {
+        let vary = format!("user,source-owner,source-mode={level}");
+        let words = ["exec", "--vary", &vary, "--", "stat -c %a a.txt; cat a.txt"];
+        run(tree.path(), &words).expect(0, &format!("{mode} a"));
+    }
+}
+
+#[test]
+fn a_build_that_fails_for_sources_of_others_is_named_and_that_is_not_cleared() {
+    let tree = tree();
+    let build = "[ -O a.txt ] || exit 1; echo x > o";
+    let said = run(tree.path(), &["check", "-o", "o", "--", build]);
+    let said = said.expect(0, "THE BUILD FAILS under source-owner (other)");
+    assert!(said.out.contains("REPRODUCIBLE under"), "{}", said.out);
+}
+
+#[test]
+fn a_tree_with_links_of_its_own_is_told_how_they_are_here() {
+    let tree = tree();
+    fs::hard_link(tree.path().join("a.txt"), tree.path().join("b.txt")).unwrap();
+    let words = ["check", "--only", "umask", "-o", "o", "--", "cp b.txt o"];
+    run(tree.path(), &words).expect(0, "hard links of each other");
 }
 
 /// In an ordinary user's overlay the two names of a linked source have two inodes, and the first

@@ -888,9 +888,11 @@ fn second_levels_are_searched_beside_what_the_first_ones_do() {
         let plain = check(&clean, &alike(14, seed), seed);
         let one_more = check(&clean, &with_levels(14, seed), seed);
         exact(&clean, &one_more);
-        assert_eq!(one_more.records.len(), plain.records.len() + 1);
-        let row = &one_more.records.last_key_value().unwrap().1.0.row;
-        assert_eq!(row.0[other], 0, "what is known to act hides nothing");
+        // One without what is known to act, which hides nothing then, and one with all.
+        assert_eq!(one_more.records.len(), plain.records.len() + 2);
+        let rows = one_more.records.values().rev().take(2);
+        let levels: Vec<u8> = rows.map(|record| record.0.row.0[other]).collect();
+        assert_eq!(levels, [1, 0]);
         assert_eq!(one_more.verdict.cleared[at], [1, 2]);
     }
 }
@@ -917,6 +919,33 @@ fn a_culprits_second_level_is_tried_on_what_its_first_one_left_alone() {
             assert_eq!(done.verdict.cleared[at], cleared);
             let plain = check(&truth, &alike(14, seed), seed);
             assert_eq!(done.records.len(), plain.records.len() + 2);
+        }
+    }
+}
+
+#[test]
+fn what_acts_at_other_levels_beside_a_known_culprit_is_found_and_is_minimal() {
+    for seed in 0..20 {
+        let at = 2 * (seed as usize % 7);
+        let other = (at + 1 + 2 * (seed as usize % 3)) % 14;
+        let culprit = Hidden::Levels(vec![vec![(other, 1)]]);
+        let together = Hidden::Levels(vec![vec![(at, 2), (other, 1)]]);
+        let alone = Hidden::Levels(vec![vec![(at, 1), (other, 1)], vec![(at, 2)]]);
+        let mut pair = vec![at, other];
+        pair.sort_unstable();
+        for (elements, sets) in [
+            (vec![culprit.clone(), together], vec![vec![other], pair]),
+            (vec![culprit, alone.clone()], vec![vec![other], vec![at]]),
+            (vec![alone], vec![vec![at]]),
+        ] {
+            let done = check(&builds(elements), &with_levels(14, seed), seed);
+            for (element, set) in done.verdict.elements.iter().zip(sets) {
+                let ElementVerdict::Certified { culprits } = element else {
+                    panic!("seed {seed}: {element:?}");
+                };
+                let found: Vec<_> = culprits.iter().map(|culprit| &culprit.set).collect();
+                assert_eq!(found, [&set], "seed {seed}");
+            }
         }
     }
 }

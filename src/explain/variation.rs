@@ -2,7 +2,7 @@
 
 use super::{Case, verdict};
 use crate::model::{
-    Level, TrialId, TrialRecord, TrialResult, Variation, VariationRecord, VariationStatus,
+    Level, Slot, TrialId, TrialRecord, TrialResult, Variation, VariationRecord, VariationStatus,
 };
 use crate::plan::Plan;
 use crate::search::{Breaker, ElementVerdict, FactorVerdict, Note};
@@ -54,6 +54,9 @@ fn record(
             let reason = "no effect was seen; one on what is unstable would not show";
             (VariationStatus::Unsettled, Some(reason.to_owned()))
         }
+        FactorVerdict::Cleared if broken_owner(case, factor, variation).is_some() => {
+            (VariationStatus::BreaksBuild, None)
+        }
         FactorVerdict::Cleared => (VariationStatus::Cleared, None),
         FactorVerdict::Unsettled => {
             let reason = "may have a part in a difference that could not be settled";
@@ -76,7 +79,10 @@ fn record(
         varies: variation.varies,
         status,
         control: variation.control.name.clone(),
-        varied: tried_levels(case, variation),
+        varied: match broken_owner(case, factor, variation) {
+            Some(level) if status == VariationStatus::BreaksBuild => vec![level.name.clone()],
+            _ => tried_levels(case, variation),
+        },
         cleared_at: cleared_levels(case, factor, variation, status),
         not_tried: not_tried(case, factor, variation, status),
         reason: if reason.is_empty() {
@@ -85,6 +91,19 @@ fn record(
             Some(reason)
         },
     }
+}
+
+/// The level that breaks the build, of a variation whose others do not stand in for it: that the
+/// sources belong to who builds says nothing of sources that belong to somebody else.
+fn broken_owner<'v>(case: &Case<'_>, factor: usize, variation: &'v Variation) -> Option<&'v Level> {
+    let level = variation.level(1)?;
+    let mut settings = level.settings.iter();
+    if !settings.any(|setting| setting.slot() == Slot::SourceOwner) {
+        return None;
+    }
+    let mut breakers = case.search.breakers.iter();
+    let breaks = breakers.any(|breaker| breaker.set == [factor] && breaker.levels == [1]);
+    breaks.then_some(level)
 }
 
 /// Whether the search ended before it was done: what had no effect so far may only not have been

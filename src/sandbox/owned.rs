@@ -1,6 +1,7 @@
 //! Whose the files of a source tree are: what a user other than the caller must be given, so that
 //! he can write whatever the caller could.
 
+use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -20,6 +21,8 @@ pub(super) struct Owned {
     pub(super) alike: bool,
     /// The caller may read all of it.
     pub(super) readable: bool,
+    /// Some of its names are hard links of each other.
+    pub(super) linked: bool,
 }
 
 impl Owned {
@@ -29,21 +32,25 @@ impl Owned {
             top: ids(&look(tree)?),
             alike: true,
             readable: true,
+            linked: false,
         };
-        owned.take_in(tree)?;
+        owned.take_in(tree, &mut BTreeSet::new())?;
         Ok(owned)
     }
 
-    fn take_in(&mut self, path: &Path) -> Result<(), Error> {
+    /// `seen` are devices and inodes with several links.
+    fn take_in(&mut self, path: &Path, seen: &mut BTreeSet<(u64, u64)>) -> Result<(), Error> {
         let metadata = look(path)?;
         self.alike &= ids(&metadata) == self.top;
         if metadata.is_dir() {
             let names = names_if_allowed(path).map_err(Error::file("read directory", path))?;
             self.readable &= names.is_some();
             for name in names.unwrap_or_default() {
-                self.take_in(&path.join(name))?;
+                self.take_in(&path.join(name), seen)?;
             }
         } else if !metadata.is_symlink() {
+            let id = (metadata.dev(), metadata.ino());
+            self.linked |= metadata.nlink() > 1 && !seen.insert(id);
             self.readable &= access(path, AccessFlags::R_OK).is_ok();
         }
         Ok(())
@@ -78,7 +85,12 @@ mod tests {
         std::fs::create_dir(&below).unwrap();
         std::fs::write(&file, "").unwrap();
         let owned = Owned::of(dir.path()).unwrap();
-        assert!(owned.alike && !owned.others(owned.top));
+        assert!(owned.alike && !owned.others(owned.top) && !owned.linked);
+        let elsewhere = tempfile::tempdir_in(dir.path().parent().unwrap()).unwrap();
+        std::fs::hard_link(&file, elsewhere.path().join("f")).unwrap();
+        assert!(!Owned::of(dir.path()).unwrap().linked);
+        std::fs::hard_link(&file, below.join("g")).unwrap();
+        assert!(Owned::of(dir.path()).unwrap().linked);
         if nix::unistd::geteuid().is_root() {
             std::os::unix::fs::lchown(&file, Some(1000), None).unwrap();
             let owned = Owned::of(dir.path()).unwrap();

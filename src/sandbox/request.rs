@@ -45,6 +45,12 @@ impl Sandbox {
         Ok(*self.owned.get_or_init(|| owned))
     }
 
+    /// Whether names of the source tree are hard links of each other. A build that writes to one
+    /// changes it alone: overlays keep links only with an index, which ordinary users cannot have.
+    pub fn source_has_links(&self) -> bool {
+        self.owned().is_ok_and(|owned| owned.linked)
+    }
+
     /// Whether the builds of an ordinary user see a copy of the source, all of which is his own. He
     /// cannot give files away: beside the tree as it is, whose files of others he may not write, a
     /// copy with other times or modes would change their owners as well.
@@ -68,20 +74,21 @@ impl Sandbox {
         }
         let variant = Variant {
             mtime: environment.source_mtime,
-            mode: self.source_mode(environment)?,
+            mode: environment.source_mode,
+            keeps_others: self.keeps_others(environment)?,
             owner: (other && !mapped).then(|| identity::ids(&self.host, &environment.user)),
         };
         let copy = self.copies.get(&self.options.source, variant)?;
         Ok((copy, mapped))
     }
 
-    /// The modes that the sources get. Who builds is let write them whoever owns them; programs that
-    /// judge by modes and owners (Perl's `-x`) must come to the same, so that he keeps what the bits for
-    /// all others let him do.
-    fn source_mode(&self, environment: &Environment) -> Result<SourceMode, Error> {
-        let SourceMode::Checkout { umask } = environment.source_mode else {
-            return Ok(environment.source_mode);
-        };
+    /// Whether the sources keep the bits for all others when their modes are varied. Who builds is let
+    /// write them whoever owns them; programs that judge by modes and owners (Perl's `-x`) must come to
+    /// the same as without the variation.
+    fn keeps_others(&self, environment: &Environment) -> Result<bool, Error> {
+        if environment.source_mode == SourceMode::AsGiven {
+            return Ok(false);
+        }
         let builder = identity::ids(&self.host, &environment.user).uid;
         let caller = identity::ids(&self.host, &UserIdentity::Caller).uid;
         let owner = match &environment.source_owner {
@@ -95,12 +102,7 @@ impl Sandbox {
                 other => other,
             },
         };
-        let umask = if builder == 0 || builder == owner {
-            umask
-        } else {
-            umask & !0o007
-        };
-        Ok(SourceMode::Checkout { umask })
+        Ok(builder != 0 && builder != owner)
     }
 
     /// The steps of a trial in namespaces.
@@ -170,6 +172,7 @@ impl Sandbox {
         let variant = Variant {
             mtime: environment.source_mtime,
             mode: environment.source_mode,
+            keeps_others: false,
             owner: None,
         };
         source::copy(&self.options.source, &places.directory, variant)?;

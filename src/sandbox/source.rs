@@ -97,6 +97,8 @@ fn stamp(path: &Path, entries: &mut BTreeMap<PathBuf, [i64; 6]>) -> Result<(), E
 pub(super) struct Variant {
     pub(super) mtime: SourceMtime,
     pub(super) mode: SourceMode,
+    /// Whether the bits for all others stay as they are.
+    pub(super) keeps_others: bool,
     /// Who owns all of it; `None` keeps the owners.
     pub(super) owner: Option<Ids>,
 }
@@ -256,7 +258,12 @@ impl Copier {
         match self.variant.mode {
             SourceMode::Checkout { umask } if regular => {
                 let runs = metadata.is_dir() || given & 0o100 != 0;
-                (if runs { 0o777 } else { 0o666 }) & !umask
+                let mode = (if runs { 0o777 } else { 0o666 }) & !umask;
+                if self.variant.keeps_others {
+                    mode & !0o007 | given & 0o007
+                } else {
+                    mode
+                }
             }
             _ => given,
         }
@@ -396,6 +403,7 @@ mod tests {
         let variant = Variant {
             mtime: SourceMtime::Shifted { seconds: -1000 },
             mode: SourceMode::Checkout { umask: 0o027 },
+            keeps_others: false,
             owner: None,
         };
         let copy = copies.get(&source, variant).unwrap();
@@ -434,6 +442,7 @@ mod tests {
         let variant = Variant {
             mtime: SourceMtime::AsGiven,
             mode: SourceMode::Checkout { umask: 0o022 },
+            keeps_others: false,
             owner: None,
         };
         copy(&from, &to, variant).unwrap();

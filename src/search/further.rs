@@ -1,7 +1,7 @@
 //! Levels beside the ordinary ones. Once the search is done with those, one more row lets every
 //! variation that has another level stand at it, but for those that are known to act: what they do
-//! would hide the rest. Those have one more row to themselves, for the elements that they left alone
-//! so far. Where such a row breaks the build, it is halved until the breaker is out; what
+//! would hide the rest. Where some are known, one more row varies them as well, for the elements that
+//! they left alone so far, and for those that several did together: one may do it alone here. Where such a row breaks the build, it is halved until the breaker is out; what
 //! was in no row that built was not tried. A level that goes with nothing else has a row of its own.
 
 use std::collections::BTreeSet;
@@ -45,6 +45,7 @@ pub(super) struct Further {
 }
 
 /// Everything varied, with the factors that stand at a level which no earlier row had.
+#[derive(Clone)]
 struct Choice {
     scheme: Scheme,
     own: Set,
@@ -71,16 +72,21 @@ pub(super) fn open(state: &mut State<'_>) {
             return;
         }
         let known = culprits(state);
-        let parts = if choice.apart {
-            vec![choice]
+        let first = if choice.apart {
+            choice.clone()
         } else {
-            vec![choice.without(&known), choice.only(&known)]
+            choice.without(&known)
         };
-        for part in parts.iter().filter(|part| !part.own.is_empty()) {
-            if state.is_open() {
-                return;
+        let mut whole = choice;
+        if !first.own.is_empty() {
+            let (view, further) = look(state, &first);
+            if let Some(breaker) = &further.breaker {
+                whole = whole.with_ordinary(&breaker.set, &state.isolation.scheme);
             }
-            let (view, further) = look(state, part);
+            state.push(view, further);
+        }
+        if !whole.apart && !known.is_empty() && !whole.own.is_empty() && !state.is_open() {
+            let (view, further) = look(state, &whole);
             state.push(view, further);
         }
     }
@@ -168,15 +174,18 @@ impl Choice {
         }
     }
 
-    /// With these factors alone, where they stand at a level of their own: one that is known to act
-    /// on one element may act on another at this level.
-    fn only(&self, factors: &Set) -> Self {
-        let own = self.own.intersection(factors);
-        Self {
-            scheme: within(&self.scheme, &own),
-            own,
-            apart: self.apart,
+    /// With these factors at their ordinary levels.
+    fn with_ordinary(&self, factors: &[usize], ordinary: &Scheme) -> Self {
+        let mut choice = self.clone();
+        for factor in factors {
+            if let (Some(slot), Some(level)) =
+                (choice.scheme.0.get_mut(*factor), ordinary.0.get(*factor))
+            {
+                *slot = *level;
+            }
+            choice.own = choice.own.without(*factor);
         }
+        choice
     }
 }
 
@@ -230,13 +239,16 @@ fn look(state: &State<'_>, choice: &Choice) -> (View, Further) {
 }
 
 /// The elements of earlier views of which nothing is asked here: those that are not understood, and
-/// those of which a factor is known to act that would act here again.
+/// those on which one factor is known to act that would act here again.
 fn settled(state: &State<'_>, top: &Set) -> BTreeSet<usize> {
     let mut settled = BTreeSet::new();
     for (index, view) in state.views.iter().enumerate() {
         for (number, progress) in state.progress(index) {
             let known = match progress {
-                Progress::Certified(proofs) => proofs.iter().any(|proof| proof.term.meets(top)),
+                // Less than what several do together may do here.
+                Progress::Certified(proofs) => proofs
+                    .iter()
+                    .any(|proof| proof.term.len() == 1 && proof.term.meets(top)),
                 _ => true,
             };
             let class = view.classes.get(*number).filter(|_| known);

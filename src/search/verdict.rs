@@ -143,6 +143,12 @@ impl State<'_> {
         }
         match known {
             Some(culprits) => {
+                // What several do together at one level, fewer may do at another.
+                let covers = |less: &Certified, more: &Certified| {
+                    less.set.iter().all(|factor| more.set.contains(factor))
+                };
+                new.retain(|new| !culprits.iter().any(|known| covers(known, new)));
+                culprits.retain(|known| !new.iter().any(|new| covers(new, known)));
                 culprits.extend(new);
                 culprits.sort_by(|a, b| a.set.cmp(&b.set));
             }

@@ -32,6 +32,8 @@ const SHORTEST_LIMIT: Duration = Duration::from_mins(1);
 const LONG_UNREAD: Duration = Duration::from_mins(5);
 /// What is said where an ordinary user builds what is not all his.
 const FOREIGN: &str = "the tree holds files of others, or of another group; builds of an ordinary user see a copy, all of which is his own (root's builds see the owners as they are)";
+/// What is said of a tree in which two names are one file.
+const LINKED: &str = "names in the tree are hard links of each other: a build that writes to one of them changes the others as well outside, and here that one alone; what it makes of them may differ from a build outside";
 
 /// What is known before the first build, which is prepared here.
 fn first_notes(options: &Options, sandbox: &Sandbox) -> Result<Vec<String>, Error> {
@@ -42,6 +44,8 @@ fn first_notes(options: &Options, sandbox: &Sandbox) -> Result<Vec<String>, Erro
     }
     let foreign = sandbox.makes_own().then(|| FOREIGN.to_owned());
     notes.extend(foreign);
+    let linked = sandbox.source_has_links().then(|| LINKED.to_owned());
+    notes.extend(linked);
     Ok(notes)
 }
 
