@@ -351,7 +351,21 @@ fn npm(directory: &Path) -> Result<Recipe, Error> {
              needs must be there (--prepare 'npm ci')",
         ));
     }
-    Ok(Recipe::of(&["npm", "pack", "--ignore-scripts"], &["*.tgz"]))
+    let recipe = Recipe::of(&["npm", "pack", "--ignore-scripts"], &["*.tgz"]);
+    let runs = |name: &&str| {
+        let script = manifest.get("scripts").and_then(|all| all.get(*name));
+        script.is_some_and(serde_json::Value::is_string)
+    };
+    let left_out: Vec<&str> = ["prepack", "prepare"].into_iter().filter(runs).collect();
+    if left_out.is_empty() {
+        return Ok(recipe);
+    }
+    Ok(recipe.noting(format!(
+        "package.json has scripts that `npm pack` runs first ({}), and they are left out here: what they \
+         build is packed as it is, or missing; where all that they need is installed, give the build \
+         yourself (reprobe check -o '*.tgz' -- npm pack)",
+        left_out.join(", ")
+    )))
 }
 
 /// The part of `cargo metadata` (format version 1) that says what a build leaves.
@@ -534,6 +548,10 @@ mod tests {
         let npm = recognised(&[("package.json", "{}")]).unwrap();
         assert_eq!((npm.name.as_str(), npm.outputs.len()), ("npm", 1));
         assert_eq!(npm.command.join(" "), "npm pack --ignore-scripts");
+        assert!(npm.notes.is_empty());
+        let scripts = r#"{"scripts": {"prepare": "tshy", "test": "tap"}}"#;
+        let npm = recognised(&[("package.json", scripts)]).unwrap();
+        assert!(npm.notes[0].contains("(prepare)"), "{:?}", npm.notes);
         let go = recognised(&[("go.mod", "")]).unwrap();
         assert_eq!(go.command.join(" "), "go build -o reprobe-out/ ./...");
         let make = recognised(&[("Makefile", "dist: all\n\ttar\n")]).unwrap();

@@ -94,13 +94,19 @@ fn identical(case: &Case<'_>, judged: &[&Artifact], tested: &Tested) -> String {
     let are = if judged.len() == 1 { "is" } else { "are" };
     let whole = judged.iter().all(|a| a.verdict == ArtifactVerdict::Same);
     let but = if whole { "" } else { ", but for the checkout," };
+    let trials = case.trials.len();
+    let known = usize::try_from(controls.saturating_add(all)).unwrap_or(trials);
+    let rest = match trials.saturating_sub(known) {
+        0 => String::new(),
+        rest => format!(", {rest} at other levels or with less"),
+    };
     let why = format!(
-        "{outputs} {are} identical{but} in {} ({controls} unvaried, {all} with everything varied)",
-        plural(case.trials.len(), "trial")
+        "{outputs} {are} identical{but} in {} ({controls} unvaried, {all} with everything varied{rest})",
+        plural(trials, "trial")
     );
     let why = match unnoticed(case.trials.len()) {
         Some(percent) => format!(
-            "{why}; what differs by chance in {percent} % of all builds or more would have shown"
+            "{why}; what differs by chance in {percent} % of all builds would almost surely have shown"
         ),
         None => why,
     };
@@ -174,7 +180,8 @@ fn aside(variations: &[VariationRecord], checkout: Checkout) -> BTreeSet<&str> {
 /// trials in less than one session of a hundred; nothing for sessions too short to say much.
 fn unnoticed(trials: usize) -> Option<u32> {
     let repeats = i32::try_from(trials).ok()?.checked_sub(1)?;
-    if repeats < 3 {
+    // With fewer, it would have to differ in half of them.
+    if repeats < 7 {
         return None;
     }
     // All repeats are like the first trial with (1 - p)^repeats.

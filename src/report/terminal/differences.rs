@@ -41,7 +41,7 @@ pub(super) fn write(page: &mut Page, findings: &Findings, artifacts: &Artifacts<
     unexplained(page, findings, &aside);
 }
 
-/// One section for every distinct set of alternatives.
+/// One section for every distinct set of alternatives, at the same levels.
 fn culprits(
     page: &mut Page,
     findings: &Findings,
@@ -49,10 +49,14 @@ fn culprits(
     members: &[&Finding],
     (heading, look): (&str, Look),
 ) {
-    let mut sections: BTreeMap<Vec<Vec<String>>, Vec<&Finding>> = BTreeMap::new();
+    let mut sections: BTreeMap<(Vec<Vec<String>>, Vec<_>), Vec<&Finding>> = BTreeMap::new();
     for finding in members {
         if finding.state == FindingState::Certified {
-            sections.entry(sets(finding)).or_default().push(finding);
+            let levels = finding.culprits.iter().map(|culprit| &culprit.levels);
+            let mut levels: Vec<&BTreeMap<String, String>> = levels.collect();
+            levels.sort();
+            let section = sections.entry((sets(finding), levels));
+            section.or_default().push(finding);
         }
     }
     if sections.is_empty() {
@@ -60,7 +64,7 @@ fn culprits(
     }
     page.heading(heading);
     let mut causes = Causes::default();
-    for (index, (sets, members)) in sections.iter().enumerate() {
+    for (index, ((sets, _), members)) in sections.iter().enumerate() {
         if index > 0 {
             page.gap();
         }
@@ -74,7 +78,8 @@ fn culprits(
                 1 => "proof:".to_owned(),
                 _ => format!("proof of {}:", names.join(" AND ")),
             };
-            let text = Text::new(Look::Dim, &label).and(Look::Dim, &proof(findings, &steps));
+            let proof = proof(findings, &names, &steps);
+            let text = Text::new(Look::Dim, &label).and(Look::Dim, &proof);
             page.paragraph(4, 2, &text);
         }
         for (part, number) in parts(members) {
@@ -82,7 +87,7 @@ fn culprits(
                 (number, all) if number == all => String::new(),
                 (number, all) => format!("for {number} of these {all} elements "),
             };
-            let proof = proof(findings, &part.certificate);
+            let proof = proof(findings, &[], &part.certificate);
             let text = Text::new(Look::Dim, "part:")
                 .and(Look::Plain, &part.name)
                 .and(Look::Dim, &format!("suffices {of}({proof})"));
@@ -161,12 +166,26 @@ fn proofs(members: &[&Finding]) -> BTreeMap<Vec<String>, Vec<CertificateStep>> {
 }
 
 /// `differs in trial 5 (umask); same in trials 0 (nothing varied) and 6 (everything but umask)`.
-fn proof(findings: &Findings, steps: &[CertificateStep]) -> String {
+/// A trial in which the variations of a set stood at levels that change nothing says at which.
+fn proof(findings: &Findings, names: &[String], steps: &[CertificateStep]) -> String {
+    let described = |step: &CertificateStep| {
+        let varied = varied_in(findings, step.trial);
+        let mut records = findings.trials.iter();
+        let record = records.find(|record| record.id == step.trial);
+        let level = |name: &String| Some(format!("{name}={}", record?.varied.get(name)?));
+        let levels: Option<Vec<String>> = names.iter().map(level).collect();
+        match levels {
+            Some(levels) if step.expect == Expect::Same && !levels.is_empty() => {
+                format!("{} ({varied}, with {})", step.trial.0, levels.join(" and "))
+            }
+            _ => format!("{} ({varied})", step.trial.0),
+        }
+    };
     let part = |expect: Expect, word: &str| {
         let trials: Vec<String> = steps
             .iter()
             .filter(|step| step.expect == expect)
-            .map(|step| format!("{} ({})", step.trial.0, varied_in(findings, step.trial)))
+            .map(described)
             .collect();
         let noun = if trials.len() == 1 { "trial" } else { "trials" };
         (!trials.is_empty()).then(|| format!("{word} in {noun} {}", trials.join(", ")))

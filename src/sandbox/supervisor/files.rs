@@ -205,7 +205,8 @@ fn show_times(sight: Sight<'_>, mut status: Status, now: i64) -> Status {
     } else {
         shown(sight, status.stx_atime, now)
     };
-    let is_directory = u32::from(status.stx_mode) & libc::S_IFMT == libc::S_IFDIR;
+    // Sockets and block devices have that bit as well.
+    let is_directory = u32::from(status.stx_mode) & libc::S_IFDIR != 0;
     status.stx_ctime = if is_directory {
         status.stx_mtime
     } else {

@@ -250,10 +250,10 @@ reprobe_hook_call:
     test ecx, edx
     jz 2f
     // As the content's.
-    mov rcx, [rsi]
-    mov [rdi], rcx
-    mov rcx, [rsi + 8]
-    mov [rdi + 8], rcx
+    push [rsi]
+    pop [rdi]
+    push [rsi + 8]
+    pop [rdi + 8]
 2:
     mov r11, r8
     call reprobe_hook_shown
@@ -269,20 +269,19 @@ reprobe_hook_call:
     jnz 4f
     jmp 3f
 2:
-    // A directory has been touched when its content was: see `files.rs`.
-    mov rdx, [rsp]
-    mov ecx, [rdx + 24]
-    cmp ebx, {statx}
-    jne 21f
-    mov ecx, [rdx + 28]
+    // A directory has been touched when its content was: see `files.rs`. The kind stands so far before
+    // the time of change.
+    test r10, r10
+    lea rdx, [r8 - 79]
+    jz 21f
+    add rdx, 12
 21:
-    and ecx, 0xf000
-    cmp ecx, 0x4000
-    jne 21f
-    mov rcx, [rsi]
-    mov [r8], rcx
-    mov rcx, [rsi + 8]
-    mov [r8 + 8], rcx
+    test byte ptr [rdx], 0x40
+    jz 21f
+    push [rsi]
+    pop [r8]
+    push [rsi + 8]
+    pop [r8 + 8]
 21:
     mov r11, r10
     test r11, r11
@@ -300,8 +299,8 @@ reprobe_hook_call:
     // r11: the device as struct stat has it; rdi: the inode.
     mov r11d, [rdx]
     mov rdi, [rdx + 8]
-    cmp ebx, {statx}
-    jne 2f
+    test r10, r10
+    jz 2f
     mov rdi, [rdx + 32]
     mov ecx, [rdx + 140]
     movzx r11d, cl
@@ -338,8 +337,8 @@ reprobe_hook_call:
 2:
     mov r11, [rcx + 24]
     mov rcx, [rcx + 16]
-    cmp ebx, {statx}
-    je 3f
+    test r10, r10
+    jnz 3f
     mov [rdx + 8], rcx
     mov rcx, r11
     shr rcx, 32
@@ -402,16 +401,8 @@ reprobe_hook_call:
     pop rdx
     pop rcx
 6:
-    pop r10
-    pop r9
-    pop r8
-    pop rdx
-    pop rsi
-    pop rdi
-    mov eax, ebx
-    syscall
-    pop rbx
-    ret
+    stc
+    // Carry: the kernel is to be asked.
 7:
     pop r10
     pop r9
@@ -419,6 +410,10 @@ reprobe_hook_call:
     pop rdx
     pop rsi
     pop rdi
+    jnc 2f
+    mov eax, ebx
+    syscall
+2:
     pop rbx
     ret
     // There are no pages yet.
