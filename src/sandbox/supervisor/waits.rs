@@ -218,9 +218,12 @@ fn ends_step(
         has_jobs,
         only_napped,
     };
-    let piped = || match has_jobs {
-        true => background::in_pipeline(tracees, own),
-        false => BTreeSet::new(),
+    let piped = || {
+        if has_jobs {
+            background::in_pipeline(tracees, own)
+        } else {
+            BTreeSet::new()
+        }
     };
     programs.ends_step(tracees, end, piped)
 }
