@@ -133,6 +133,13 @@ fn optional(command: &str) -> bool {
 
 /// What a trial said.
 fn trial(command: &[String]) -> String {
+    // The shell of the build is another one: the end of each of its commands is a step.
+    let shell = ["sh", "-c", "\"$@\"; exit", "sh"].map(str::to_owned);
+    supervised(&[&shell, command].concat(), Path::new("."))
+}
+
+/// What a build said whose first process is this one.
+fn supervised(command: &[String], directory: &Path) -> String {
     let config = Config {
         clock: Clock::Stepped {
             start: 2_000_000_000,
@@ -143,10 +150,9 @@ fn trial(command: &[String]) -> String {
     let output = Command::new(&*SUPERVISE)
         .arg(serde_json::to_string(&config).unwrap())
         .arg("/dev/null")
-        // The shell of the build is another one: the end of each of its commands is a step.
-        .args(["sh", "-c", "\"$@\"; exit", "sh"])
         .args(command)
         .env("TMPDIR", ROOM.path())
+        .current_dir(directory)
         .output()
         .unwrap();
     assert!(
@@ -263,7 +269,20 @@ fn of_long_sleeps_beside_work_the_first_of_a_row_counts_and_one_after_something_
 
 /// Milliseconds by which a script moved the clock, the ends of its commands included.
 fn moved(script: &str) -> i64 {
-    let said = trial(&["sh", "-c", &format!("{script}\ndate +%s.%N")].map(str::to_owned));
+    milliseconds(&trial(&dated(script)))
+}
+
+/// The same where the script's shell is that of the build, in a new directory.
+fn moved_by_shell(script: &str) -> i64 {
+    let directory = TempDir::new().unwrap();
+    milliseconds(&supervised(&dated(script), directory.path()))
+}
+
+fn dated(script: &str) -> [String; 3] {
+    ["sh", "-c", &format!("{script}\ndate +%s.%N; wait")].map(str::to_owned)
+}
+
+fn milliseconds(said: &str) -> i64 {
     let last = said.lines().last().unwrap_or_default();
     let nanoseconds: i64 = last.replace('.', "").parse().unwrap();
     (nanoseconds - 2_000_000_000_000_000_000) / 1_000_000
@@ -312,4 +331,82 @@ fn who_looks_at_the_clock_between_sleeps_beside_work_comes_to_an_end() {
          kill $spin; date +%s";
     let said = trial(&["sh", "-c", script].map(str::to_owned));
     assert_eq!(said.trim(), "2000000001");
+}
+
+/// How the shell of a build polls for its job, and by how much that moves the clock: where `WORK` ends
+/// at once or later, and the job with it or after it.
+const POLLS: [(&str, i64); 7] = [
+    (
+        "(WORK; echo done >log; TAIL) & until cat log 2>/dev/null | grep -q done; do sleep 0.05; done",
+        1,
+    ),
+    (
+        "(WORK; touch fin; TAIL) & while ! [ $(ls | grep -c fin) = 1 ]; do sleep 0.01; done",
+        1,
+    ),
+    (
+        "(WORK; touch fin; TAIL) & while ! ls | grep -q fin; do sleep 0.05; done",
+        1,
+    ),
+    (
+        "sh -c 'echo $$ >pid; WORK' & sleep 0.2; p=$(cat pid); while kill -0 $p 2>/dev/null; do sleep 0.01; done",
+        1,
+    ),
+    (
+        "(WORK; echo 1 >pid; TAIL) & while [ ! -s pid ]; do sleep 0.01; done",
+        0,
+    ),
+    (
+        "(WORK; : >fin; TAIL) & while [ -z \"$(ls fin 2>/dev/null)\" ]; do sleep 0.01; done",
+        1,
+    ),
+    (
+        "(WORK; touch fin; TAIL) & until ls fin >/dev/null 2>&1; do sleep 0.01; done",
+        1,
+    ),
+];
+
+#[test]
+fn the_shell_of_a_build_that_polls_for_its_job_moves_the_clock_alike_whenever_that_ends() {
+    let _guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let work = "n=0; while [ $n -lt 60000 ]; do n=$((n+1)); done";
+    let works = ["sleep 0.4", work, &[work; 5].join("; ")];
+    let mut others = Vec::new();
+    for loops in [0, LOAD] {
+        let _load = Load::new(loops);
+        for (poll, expected) in POLLS {
+            for (work, tail) in works
+                .iter()
+                .flat_map(|work| [(work, ":"), (work, "sleep 0.2")])
+            {
+                let found = moved_by_shell(&poll.replace("WORK", work).replace("TAIL", tail));
+                if found != expected {
+                    others.push((loops, poll, *work, tail, found));
+                }
+            }
+        }
+    }
+    assert!(others.is_empty(), "{others:#?}");
+}
+
+#[test]
+fn beside_a_job_of_the_builds_shell_each_step_moves_the_clock_when_it_is_run_first() {
+    let _guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    assert_eq!(
+        moved_by_shell("uname; uname; (uname; uname); x=$(uname)"),
+        4
+    );
+    assert_eq!(moved_by_shell("(:) & (:) & wait"), 1);
+    assert_eq!(
+        moved_by_shell("uname | cat | wc -l; uname | cat | wc -l"),
+        2
+    );
+    let beside = |steps: &str| moved_by_shell(&format!("sleep 9 & job=$!; {steps}; kill $job"));
+    assert_eq!(beside("uname; ls; uname -s"), 3);
+    assert_eq!(beside("uname | cat; ls | cat; ls | wc -l; (uname; ls)"), 4);
+    assert_eq!(
+        beside("uname | cat; (uname; ls); uname | cat; (uname; ls)"),
+        2
+    );
+    assert_eq!(beside("touch a; touch b; [ b -nt a ] || exit"), 2);
 }

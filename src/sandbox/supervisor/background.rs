@@ -101,12 +101,27 @@ fn computed(tracees: &Tracees, process: u32) -> Duration {
 
 /// Whether other children of the parent run that share no pipe with this one.
 fn has_others(tracees: &Tracees, process: u32, parent: u32) -> bool {
-    let others: Vec<u32> = children(tracees, parent)
-        .into_iter()
-        .filter(|child| *child != process)
-        .collect();
+    let others = others(tracees, process, parent);
+    !others.is_empty() && piped(tracees, process, parent, others).is_empty()
+}
+
+/// The other children of a process's parent that share a pipe with it.
+pub(super) fn in_pipeline(tracees: &Tracees, process: u32) -> BTreeSet<u32> {
+    let parent = tracees.status(process).ok().and_then(|known| known.parent);
+    let found = |parent| piped(tracees, process, parent, others(tracees, process, parent));
+    parent.map(found).unwrap_or_default()
+}
+
+fn others(tracees: &Tracees, process: u32, parent: u32) -> BTreeSet<u32> {
+    let mut others = children(tracees, parent);
+    others.remove(&process);
+    others
+}
+
+/// Of these children of the parent, those that share a pipe with this one.
+fn piped(tracees: &Tracees, process: u32, parent: u32, mut others: BTreeSet<u32>) -> BTreeSet<u32> {
     if others.is_empty() {
-        return false;
+        return others;
     }
     // A pipe that the parent holds as well is none between its children.
     let common = pipes(tracees, parent);
@@ -117,12 +132,12 @@ fn has_others(tracees: &Tracees, process: u32, parent: u32) -> bool {
         readlinkat(tracees.proc(), format!("{process}/fd/{number}").as_str()).is_ok()
     };
     let has_closed = !is_open(process, 1);
-    let is_piped = |other: &u32| {
+    others.retain(|other| {
         let shared = &pipes(tracees, *other) - &common;
         let ends = || !is_open(*other, 0) || !is_open(*other, 1);
         !shared.is_disjoint(&own) || has_closed && !shared.is_empty() || ends()
-    };
-    !others.iter().any(is_piped)
+    });
+    others
 }
 
 /// The children of a process's first thread that have not ended.

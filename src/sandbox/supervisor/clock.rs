@@ -314,7 +314,7 @@ impl Clockwork {
         let Some(start) = start.filter(|_| self.is_held()) else {
             return;
         };
-        self.naps.starts(tid, &start);
+        self.naps.starts(&start);
         let written = || polling::written(tracees, start.leader);
         if self.polling.begins(tid, start, self.now(tracees), written) {
             self.waited(tracees);

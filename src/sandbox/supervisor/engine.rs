@@ -291,10 +291,7 @@ impl Supervisor {
         match event.trap.call {
             Call::Getdents64 => directory::answer(self, event, Records::Modern),
             Call::Getdents => directory::answer(self, event, Records::Legacy(event.abi.word)),
-            Call::Begin => {
-                waits::begin(self, event);
-                programs::begin(self, event)
-            }
+            Call::Begin => programs::begin(self, event),
             Call::ClockGettime(_) | Call::Gettimeofday | Call::Time => reads::answer(self, event),
             Call::ClockNanosleep(_) if waits::is_deadline(event) => deadlines::answer(self, event),
             Call::Nanosleep(_)

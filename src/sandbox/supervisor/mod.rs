@@ -39,6 +39,7 @@ mod reads;
 mod sites;
 mod sources;
 mod spinning;
+mod steps;
 mod timeline;
 mod times;
 mod tracee;

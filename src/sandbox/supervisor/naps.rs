@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::background::{self, Background};
 use super::crowd::{Crowd, Look, Waiting};
 use super::order::keyed_hash;
+use super::polling;
 use super::processes::Start;
 use super::timeline::SECOND;
 use super::tracee::{Tracees, lock};
@@ -64,10 +65,8 @@ struct Table {
     waiters: BTreeMap<Name, Waiter>,
     /// Commands that processes have started.
     commands: BTreeMap<u32, BTreeSet<u64>>,
-    /// What processes run, by their first thread.
-    running: BTreeMap<u32, u64>,
-    /// Commands that ended while others of the build's shell ran.
-    beside: BTreeSet<u64>,
+    /// Processes whose latest sleep moved nothing.
+    idle: BTreeSet<u32>,
 }
 
 /// Who sleeps beside what.
@@ -121,6 +120,14 @@ impl Naps {
             table.waiters.clear();
         }
         table.waiters.insert(name, waiter);
+        if table.idle.len() >= REMEMBERED {
+            table.idle.clear();
+        }
+        if effect == Effect::Nothing {
+            table.idle.insert(process);
+        } else {
+            table.idle.remove(&process);
+        }
         effect
     }
 
@@ -194,25 +201,19 @@ impl Naps {
         self.background.ends(tracees, tid, takes_long);
     }
 
-    /// What a process runs that is about to end.
-    pub(super) fn command(&self, tid: u32) -> Option<u64> {
-        lock(&self.table).running.remove(&tid)
+    /// Whether a process, or one that it comes from, has or had work in the background.
+    pub(super) fn is_behind(&self, tracees: &Tracees, process: u32) -> bool {
+        self.background.is_behind(tracees, process)
     }
 
-    /// Whether a process that is about to end asks how far work in the background has come: the same
-    /// was run beside that before. How often depends on the load of the machine.
-    pub(super) fn polls(&self, tracees: &Tracees, tid: u32, command: u64) -> bool {
-        let was_beside = lock(&self.table).beside.contains(&command);
-        was_beside && self.background.is_behind(tracees, tid)
-    }
-
-    /// A command ended while others of the build's shell ran.
-    pub(super) fn ended_beside(&self, command: u64) {
-        lock(&self.table).beside.insert(command);
+    /// Whether a process that is about to end did nothing but sleep, which moved nothing.
+    pub(super) fn only_napped(&self, tracees: &Tracees, process: u32) -> bool {
+        let was_idle = lock(&self.table).idle.remove(&process);
+        was_idle && polling::writes_nothing(tracees, process)
     }
 
     /// A program begins: whether its parent has started the same before decides what is a row.
-    pub(super) fn starts(&self, tid: u32, start: &Start) {
+    pub(super) fn starts(&self, start: &Start) {
         let mut table = lock(&self.table);
         if table.commands.len() >= REMEMBERED {
             table.commands.clear();
@@ -225,7 +226,6 @@ impl Naps {
                 }
             }
         }
-        table.running.insert(tid, start.command);
     }
 }
 
@@ -306,13 +306,13 @@ mod tests {
             let waiter = table.waiters.entry(name).or_default();
             waiter.beside_work(1, SECOND, (now, 0))
         };
-        naps.starts(7, &start(1));
+        naps.starts(&start(1));
         assert_eq!(sleep(0), Effect::Counts);
-        naps.starts(7, &start(1));
+        naps.starts(&start(1));
         assert_eq!(sleep(2 * SECOND), Effect::Nothing);
-        naps.starts(7, &start(2));
+        naps.starts(&start(2));
         assert_eq!(sleep(4 * SECOND), Effect::Counts);
-        naps.starts(7, &start(2));
+        naps.starts(&start(2));
         assert_eq!(sleep(6 * SECOND), Effect::Nothing);
     }
 

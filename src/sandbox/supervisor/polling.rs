@@ -115,6 +115,13 @@ pub(super) fn written(tracees: &Tracees, tid: u32) -> Option<Vec<u8>> {
     Some(own.flatten().copied().collect())
 }
 
+/// Whether a thread has written nothing so far.
+pub(super) fn writes_nothing(tracees: &Tracees, tid: u32) -> bool {
+    let text = written(tracees, tid).unwrap_or_default();
+    let mut lines = text.trim_ascii_end().split(|byte| *byte == b'\n');
+    lines.all(|line| line.ends_with(b": 0"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,9 @@ use nix::fcntl::OFlag;
 use super::blocked;
 use super::clock::Clockwork;
 use super::engine::{Answer, Event, Supervisor};
+use super::processes::Start;
 use super::randomness;
+use super::steps::{End, Steps};
 use super::tracee::{Memory, Tracees, lock, read_from_start};
 use super::vdso::{self, Image, Mode};
 use crate::sandbox::sys::hook::hook;
@@ -23,6 +25,8 @@ const AT_SYSINFO_EHDR: u64 = 33;
 const AT_SECURE: u64 = 23;
 /// `AT_RANDOM`: the address of sixteen random bytes.
 const AT_RANDOM: u64 = 25;
+/// How far parents are followed.
+const DEPTH: usize = 32;
 
 /// The images of a trial, and its root.
 #[derive(Debug)]
@@ -65,10 +69,7 @@ struct Root {
     children: Option<OwnedFd>,
     /// It has become another program since: no longer the shell of the build.
     replaced: bool,
-    /// Of its children, those that are about to end.
-    leaving: BTreeSet<u32>,
-    /// Those that still ran when others ended: if the last of them is killed, nobody says so.
-    left: BTreeSet<u32>,
+    steps: Steps,
 }
 
 impl Root {
@@ -79,26 +80,6 @@ impl Root {
         let text = String::from_utf8_lossy(&text);
         let children = text.split_ascii_whitespace();
         children.filter_map(|word| word.parse().ok()).collect()
-    }
-
-    /// Whether all have ended that still ran when a command ended, and the last one without a word
-    /// (`SIGPIPE` in a pipeline). One of these themselves tells nothing of it.
-    fn follows_killed(&mut self, tracees: &Tracees, commands: &[u32], command: u32) -> bool {
-        if self.left.is_empty() || self.left.contains(&command) {
-            return false;
-        }
-        let running = self.running(tracees, commands);
-        let ended = !running.iter().any(|other| self.left.contains(other));
-        if ended {
-            self.left.clear();
-        }
-        ended
-    }
-
-    /// Of these, those that have not ended, nor are about to.
-    fn running(&self, tracees: &Tracees, commands: &[u32]) -> Vec<u32> {
-        let runs = |command: &u32| !self.leaving.contains(command) && !tracees.is_zombie(*command);
-        commands.iter().copied().filter(runs).collect()
     }
 }
 
@@ -160,42 +141,34 @@ impl Programs {
         line.is_none_or(|line| blocked::waits_for_others(&String::from_utf8_lossy(&line)))
     }
 
-    /// A command of the shell is about to end; how many steps of the build have ended with it. Of several
-    /// commands that end at one time, exactly one ends the step. One that only polls ends none, but that
-    /// of others which ended while it ran.
-    pub(super) fn leaves(&self, tracees: &Tracees, command: u32, polls: bool) -> u32 {
+    /// A program begins that comes from the shell of the build, or from a subshell.
+    fn begins_in_shell(&self, tracees: &Tracees, tid: u32, start: &Start) {
+        let mut root = lock(&self.root);
+        let Some(root) = root.as_mut().filter(|root| root.tid == start.leader) else {
+            return;
+        };
+        let parent = |of: &u32| tracees.status(*of).ok()?.parent;
+        let mut above = std::iter::successors(Some(tid), parent).take(DEPTH);
+        if let Some(command) = above.find(|at| parent(at) == Some(root.tid)) {
+            root.steps.begins(command, start.command);
+        }
+    }
+
+    /// A command of the shell is about to end; whether a step of the build ends with it. `piped` says with
+    /// which others it shares a pipe.
+    pub(super) fn ends_step(
+        &self,
+        tracees: &Tracees,
+        end: End,
+        piped: impl FnOnce() -> BTreeSet<u32>,
+    ) -> bool {
         let mut root = lock(&self.root);
         let Some(root) = root.as_mut() else {
-            return 0;
-        };
-        let commands = root.commands();
-        let before = root.follows_killed(tracees, &commands, command);
-        root.leaving.retain(|known| commands.contains(known));
-        root.leaving.insert(command);
-        let others = root.running(tracees, &commands);
-        let ends_step = others.is_empty() && (!polls || !root.left.is_empty());
-        if others.is_empty() {
-            root.left.clear();
-        } else {
-            root.left.extend(&others);
-        }
-        u32::from(before) + u32::from(ends_step)
-    }
-
-    /// Whether commands of the shell ran on when the last one ended.
-    pub(super) fn others_run(&self) -> bool {
-        let root = lock(&self.root);
-        root.as_ref().is_some_and(|root| !root.left.is_empty())
-    }
-
-    /// A program begins; whether a step of the build that nobody ended is over.
-    pub(super) fn follows_killed(&self, tracees: &Tracees, command: u32) -> bool {
-        let mut root = lock(&self.root);
-        let Some(root) = root.as_mut().filter(|root| !root.left.is_empty()) else {
             return false;
         };
-        let commands = root.commands();
-        commands.contains(&command) && root.follows_killed(tracees, &commands, command)
+        let started = root.commands();
+        let runs = |command| !tracees.is_zombie(command);
+        root.steps.ends(end, &started, runs, piped)
     }
 
     /// Whether the thread has begun a program, and so is the first of its process.
@@ -246,8 +219,7 @@ impl Programs {
             tid,
             children: tracees.open_proc(&children, OFlag::O_RDONLY).ok(),
             replaced: false,
-            leaving: BTreeSet::new(),
-            left: BTreeSet::new(),
+            steps: Steps::default(),
         });
         true
     }
@@ -326,6 +298,9 @@ pub(super) fn begin(supervisor: &Supervisor, event: &Event) -> Answer {
         .then(|| supervisor.processes.begin(tracees, event.tid, root))
         .flatten();
     if let Some(clock) = &supervisor.clock {
+        if let Some(start) = start.filter(|_| clock.is_held()) {
+            programs.begins_in_shell(tracees, event.tid, &start);
+        }
         clock.begin(tracees, event.tid, start);
     }
     lock(&programs.begun).insert(event.tid, Begun::default());

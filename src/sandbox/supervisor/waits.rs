@@ -3,15 +3,18 @@
 //! at the clock after them: so do runtimes sleep (Java, Go, musl's conditions, event loops), but
 //! also wait in the background, and only who looks at a time can tell.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
 use super::arch::REAL_CLOCKS;
+use super::background;
 use super::calls::Call;
 use super::clock::Clockwork;
 use super::engine::{Answer, Event, Supervisor};
 use super::programs::Programs;
+use super::steps::End;
 use super::timeline::{Length, MILLISECOND, SECOND};
 use super::times::{Width, read_pair, read_time};
 use super::tracee::Memory;
@@ -153,41 +156,24 @@ pub(super) fn is_deadline(event: &Event) -> bool {
     event.args[1] & ABSOLUTE != 0 && REAL_CLOCKS.contains(&real)
 }
 
-/// A process ends: if it was the last command that the build's shell ran, the clock moves.
+/// A process ends: if a step of the build's shell ends with it, the clock moves.
 pub(super) fn exit(supervisor: &Supervisor, event: &Event) -> Answer {
     let Some(programs) = &supervisor.programs else {
         return Answer::Continue;
     };
     if let Some(clockwork) = &supervisor.clock {
         clockwork.ends(&supervisor.tracees, event.tid, || supervisor.takes_long());
-        let naps = clockwork.naps();
-        let command = naps.and_then(|naps| Some((naps, naps.command(event.tid)?)));
-        let polls = command
-            .is_some_and(|(naps, command)| naps.polls(&supervisor.tracees, event.tid, command));
-        if let ended @ 1.. = ended_steps(supervisor, programs, event.tid, polls) {
-            end_of_steps(supervisor, clockwork, ended);
-        }
-        if let Some((naps, command)) = command.filter(|_| programs.others_run()) {
-            naps.ended_beside(command);
+        if ends_step(supervisor, programs, clockwork, event.tid) {
+            end_of_step(supervisor, clockwork);
         }
     }
     programs.forget(event.tid);
     Answer::Continue
 }
 
-/// A program begins: if all commands that ran before have ended, and the last one was killed, the clock
-/// moves now.
-pub(super) fn begin(supervisor: &Supervisor, event: &Event) {
-    if let (Some(programs), Some(clockwork)) = (&supervisor.programs, &supervisor.clock)
-        && programs.follows_killed(&supervisor.tracees, event.tid)
-    {
-        end_of_steps(supervisor, clockwork, 1);
-    }
-}
-
 /// Holds the end of the step until files get a later stamp than any that it wrote. Those stamps may
 /// be finer than the kernel's tick (multigrain, 6.13), and the tick may come late.
-fn end_of_steps(supervisor: &Supervisor, clockwork: &Clockwork, steps: u32) {
+fn end_of_step(supervisor: &Supervisor, clockwork: &Clockwork) {
     supervisor.takes_long();
     let ended = clock(libc::CLOCK_REALTIME);
     let tick = resolution(libc::CLOCK_REALTIME_COARSE);
@@ -199,29 +185,47 @@ fn end_of_steps(supervisor: &Supervisor, clockwork: &Clockwork, steps: u32) {
         std::thread::sleep(Duration::from_nanos(left.cast_unsigned()));
         now = clock(libc::CLOCK_REALTIME_COARSE);
     }
-    for _ in 0..steps {
-        clockwork.tick(&supervisor.tracees, now);
-    }
+    clockwork.tick(&supervisor.tracees, now);
 }
 
-/// How many steps of the build end with a process: a pipeline ends with the last of its commands. So it
-/// is waited until the shell has started all of them, for the first may end before.
-fn ended_steps(supervisor: &Supervisor, programs: &Programs, tid: u32, polls: bool) -> u32 {
+/// Whether a step of the build ends with a process. It is waited until the shell has started all that
+/// goes together, for the first command of a pipeline may end before.
+fn ends_step(
+    supervisor: &Supervisor,
+    programs: &Programs,
+    clockwork: &Clockwork,
+    tid: u32,
+) -> bool {
     let tracees = &supervisor.tracees;
+    let naps = clockwork.naps();
+    let only_napped = naps.is_some_and(|naps| naps.only_napped(tracees, tid));
     let commands = programs.commands(tid).unwrap_or_default();
     // Its own, or that of the process of which it is not the first thread.
     let own = |command: u32| {
         command == tid || !programs.has_begun(tid) && tracees.has_thread(command, tid)
     };
     let Some(own) = commands.iter().copied().find(|command| own(*command)) else {
-        return 0;
+        return false;
     };
     let since = Instant::now();
     while !programs.shell_waits(tracees) && since.elapsed() < SETTLING {
         supervisor.takes_long();
         std::thread::sleep(LOOK_AGAIN);
     }
-    programs.leaves(tracees, own, polls)
+    let has_jobs = naps.is_some_and(|naps| naps.is_behind(tracees, own));
+    let end = End {
+        process: own,
+        has_jobs,
+        only_napped,
+    };
+    let piped = || {
+        if has_jobs {
+            background::in_pipeline(tracees, own)
+        } else {
+            BTreeSet::new()
+        }
+    };
+    programs.ends_step(tracees, end, piped)
 }
 
 #[cfg(test)]
