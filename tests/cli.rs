@@ -410,7 +410,7 @@ fn in_a_tree_of_several_owners_no_file_hides_behind_the_owner_of_the_directory()
 #[test]
 fn sources_below_a_closed_directory_keep_their_owners_for_another_user() {
     let closed = tempfile::tempdir().unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    let mode = PermissionsExt::from_mode(0o700);
     fs::set_permissions(closed.path(), mode).unwrap();
     let source = closed.path().join("src");
     fs::create_dir(&source).unwrap();

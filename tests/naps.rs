@@ -370,18 +370,17 @@ const POLLS: [(&str, i64); 7] = [
 fn the_shell_of_a_build_that_polls_for_its_job_moves_the_clock_alike_whenever_that_ends() {
     let _guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let work = "n=0; while [ $n -lt 60000 ]; do n=$((n+1)); done";
-    let works = ["sleep 0.4", work, &[work; 5].join("; ")];
+    let long = [work; 5].join("; ");
+    let (idle, late) = ("sleep 0.4", "sleep 0.2");
+    let quiet = [(idle, ":"), (work, ":"), (work, late), (&long, ":")];
     let mut others = Vec::new();
-    for loops in [0, LOAD] {
+    for (loops, jobs) in [(0, &quiet[..]), (LOAD, &[(idle, late), (work, ":")])] {
         let _load = Load::new(loops);
         for (poll, expected) in POLLS {
-            for (work, tail) in works
-                .iter()
-                .flat_map(|work| [(work, ":"), (work, "sleep 0.2")])
-            {
+            for (work, tail) in jobs {
                 let found = moved_by_shell(&poll.replace("WORK", work).replace("TAIL", tail));
                 if found != expected {
-                    others.push((loops, poll, *work, tail, found));
+                    others.push((loops, poll, *work, *tail, found));
                 }
             }
         }

@@ -152,14 +152,7 @@ fn a_session_killed_at_fifty_points_loses_no_trial_that_had_ended() {
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
             let until = Instant::now() + Duration::from_millis(200 + (random >> 33) % 900);
-            let ended = loop {
-                match child.try_wait().unwrap() {
-                    Some(status) => break Some(status),
-                    None if Instant::now() >= until => break None,
-                    None => std::thread::sleep(Duration::from_millis(5)),
-                }
-            };
-            if let Some(status) = ended {
+            if let Some(status) = ended_before(&mut child, until) {
                 let said = fs::read_to_string(&messages).unwrap();
                 assert_eq!(status.code(), Some(1), "{words:?}: {said}");
                 break;
@@ -195,6 +188,16 @@ const SIGNALS: [Signal; 5] = [
     Signal::SIGINT,
     Signal::SIGHUP,
 ];
+
+fn ended_before(child: &mut Child, until: Instant) -> Option<std::process::ExitStatus> {
+    loop {
+        match child.try_wait().unwrap() {
+            Some(status) => return Some(status),
+            None if Instant::now() >= until => return None,
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
 
 fn ended_by(mut child: Child, signal: Signal) {
     kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
