@@ -162,12 +162,12 @@ fn evidence(
 
 /// What else moves an element by another culprit's means: derived, and not to blame.
 fn folded(case: &Case<'_>, number: usize) -> Option<String> {
-    let range = (number, 0)..=(number, usize::MAX);
+    let range = (number, Vec::new())..(number + 1, Vec::new());
     let mut by: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for ((_, factor), folded) in case.folded.range(range) {
+    for ((_, factors), folded) in case.folded.range(range) {
         let into = factor_name(case, folded.into)?;
-        let name = factor_name(case, *factor)?;
-        let said = format!("{name} (trial {})", folded.trial.0);
+        let names: Option<Vec<&str>> = factors.iter().map(|f| factor_name(case, *f)).collect();
+        let said = format!("{} (trial {})", names?.join(" and "), folded.trial.0);
         by.entry(into).or_default().push(said);
     }
     let by = by.into_iter().map(|(into, names)| {

@@ -13,20 +13,21 @@ pub struct Folded {
     pub into: usize,
     /// The trial that shows it.
     pub trial: TrialId,
+    /// Whether it does nothing else there. Otherwise that cannot be told from what the other one does,
+    /// and it is not cleared.
+    pub is_all: bool,
 }
 
-/// By element and variation.
-pub type FoldedCulprits = BTreeMap<(usize, usize), Folded>;
+/// By element and variations.
+pub type FoldedCulprits = BTreeMap<(usize, Vec<usize>), Folded>;
 
-/// Takes the folded culprits out. A variation that was none but such is cleared.
+/// Takes the folded culprits out. A variation that was none but such is cleared, or unsettled where that
+/// cannot be told.
 pub fn fold(verdict: &mut Verdict, folded: &FoldedCulprits) {
     let before = blamed(verdict);
     for (number, element) in verdict.elements.iter_mut().enumerate() {
         if let ElementVerdict::Certified { culprits } = element {
-            culprits.retain(|culprit| match culprit.set.as_slice() {
-                [factor] => !folded.contains_key(&(number, *factor)),
-                _ => true,
-            });
+            culprits.retain(|culprit| !folded.contains_key(&(number, culprit.set.clone())));
         }
     }
     clear(verdict, &before);
@@ -35,10 +36,16 @@ pub fn fold(verdict: &mut Verdict, folded: &FoldedCulprits) {
         _ => &[],
     });
     let named: BTreeSet<usize> = named.flat_map(|culprit| culprit.set.clone()).collect();
-    let factors: BTreeSet<usize> = folded.keys().map(|(_, factor)| *factor).collect();
-    for factor in factors.difference(&named) {
-        if let Some(said @ FactorVerdict::Culprit) = verdict.factors.get_mut(*factor) {
-            *said = FactorVerdict::Cleared;
+    for ((_, factors), folded) in folded {
+        for factor in factors.iter().filter(|factor| !named.contains(factor)) {
+            let said = verdict.factors.get_mut(*factor);
+            match (said, folded.is_all) {
+                (Some(said @ FactorVerdict::Culprit), true) => *said = FactorVerdict::Cleared,
+                (Some(said @ (FactorVerdict::Culprit | FactorVerdict::Cleared)), false) => {
+                    *said = FactorVerdict::Unsettled;
+                }
+                _ => {}
+            }
         }
     }
 }

@@ -153,12 +153,19 @@ fn remarks<'a>(
 /// Through whose means alone it changes elements.
 fn folded(case: &Case<'_>, factor: usize) -> Option<String> {
     let mut folded = case.folded.iter();
-    let (_, first) = folded.find(|((_, own), _)| *own == factor)?;
+    let (_, first) = folded.find(|((_, own), _)| own.contains(&factor))?;
     let into = case.plan.variations.get(first.into)?;
-    Some(format!(
-        "what it changes by the means of `{}` alone is told there",
-        into.name
-    ))
+    Some(if first.is_all {
+        format!(
+            "what it changes by the means of `{}` alone is told there",
+            into.name
+        )
+    } else {
+        format!(
+            "the order that it changes cannot be told from the one that `{}` changes; fix that first",
+            into.name
+        )
+    })
 }
 
 /// The levels that cannot act here, each reason once.

@@ -116,8 +116,12 @@ impl Session<'_> {
     /// What a variation does to these elements is told of another one, as a trial shows.
     pub(super) fn fold(&mut self, elements: &[usize], factor: usize, into: usize, trial: TrialId) {
         for element in elements {
-            let folded = Folded { into, trial };
-            self.folded.insert((*element, factor), folded);
+            let folded = Folded {
+                into,
+                trial,
+                is_all: true,
+            };
+            self.folded.insert((*element, vec![factor]), folded);
         }
     }
 

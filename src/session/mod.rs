@@ -13,6 +13,7 @@ mod keep;
 mod layout;
 mod locate;
 mod made;
+mod orders;
 mod owners;
 mod parts;
 mod pids;

@@ -42,8 +42,12 @@ impl Session<'_> {
                 };
                 let moved = || Some(ids.are_moved_in(&self.bytes_of(number, trial)?));
                 if *factor != pid && moved() == Some(true) {
-                    let folded = Folded { into: pid, trial };
-                    self.folded.insert((number, *factor), folded);
+                    let folded = Folded {
+                        into: pid,
+                        trial,
+                        is_all: true,
+                    };
+                    self.folded.insert((number, vec![*factor]), folded);
                 }
             }
         }
@@ -64,7 +68,7 @@ impl Session<'_> {
         })
     }
 
-    fn bytes_of(&self, number: usize, trial: TrialId) -> Option<Vec<u8>> {
+    pub(super) fn bytes_of(&self, number: usize, trial: TrialId) -> Option<Vec<u8>> {
         let element = self.ledger.elements().get(number)?;
         self.bytes(number, element, trial)
     }
@@ -103,7 +107,7 @@ fn runs(bytes: &[u8]) -> Vec<&[u8]> {
 }
 
 /// The first trial that shows the difference.
-fn shows(culprit: &Certified) -> Option<TrialId> {
+pub(super) fn shows(culprit: &Certified) -> Option<TrialId> {
     let mut steps = culprit.certificate.iter();
     steps
         .find(|(_, expect)| *expect == Expect::Differs)

@@ -97,6 +97,7 @@ impl Session<'_> {
         if self.spoiled.is_none() {
             self.fold_layout()?;
             self.fold_ids();
+            self.fold_orders();
             self.tell_owners_apart()?;
         }
         self.searched = true;

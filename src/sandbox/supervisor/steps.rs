@@ -66,7 +66,10 @@ impl Steps {
         piped.retain(|other| !self.jobs.contains(other) && !self.leaving.contains(other));
         let is_job = !is_last && end.has_jobs && piped.is_empty();
         if self.jobs.remove(&end.process) || is_job {
-            self.beside.insert(kind);
+            // Jobs in which nothing began are not alike for that.
+            if kind != 0 {
+                self.beside.insert(kind);
+            }
             return false;
         }
         let is_again = end.only_napped || self.is_known(kind);
@@ -202,5 +205,18 @@ mod tests {
         let jobs = [shell.starts(3), shell.starts(4)];
         assert!(shell.ends(jobs[1]));
         assert!(!shell.ends(jobs[0]));
+    }
+
+    #[test]
+    fn of_jobs_without_a_program_the_last_one_is_a_step() {
+        let mut shell = Shell::default();
+        assert!(shell.runs(7));
+        let (first, last) = (shell.starts(0), shell.starts(0));
+        assert!(!shell.ends(first));
+        assert!(shell.ends(last));
+        let job = shell.starts(9);
+        assert!(shell.runs(0));
+        assert!(!shell.runs(0), "it is run again beside a job");
+        assert!(!shell.ends(job));
     }
 }

@@ -1,0 +1,4 @@
+my %counts = map { $_ => 1 } 'a' .. 'j';
+my @names = keys %counts;
+@names = sort @names if @ARGV;
+print "@names\n";
