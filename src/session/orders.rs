@@ -46,11 +46,11 @@ impl Session<'_> {
         if moves(draw).is_none() {
             return;
         }
-        let moved = others
+        let sets = others
             .iter()
             .filter_map(|culprit| Some((culprit.set.clone(), moves(culprit)?)));
-        let moved: Vec<_> = moved.collect();
-        for (set, trial) in moved {
+        let sets: Vec<_> = sets.collect();
+        for (set, trial) in sets {
             let folded = Folded {
                 into: draw.set.first().copied().unwrap_or_default(),
                 trial,
