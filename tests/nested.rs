@@ -15,17 +15,19 @@ const SANDBOX: &str = "bwrap --ro-bind / / --bind \"$PWD\" \"$PWD\" --proc /proc
 fn reprobe(tree: &TempDir, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_reprobe"))
         .args(words)
-        .current_dir(tree.path())
+        .current_dir(tree.path().join("tree"))
         .env("NO_COLOR", "1")
-        .env("XDG_STATE_HOME", tree.path().join("../state"))
+        .env("XDG_STATE_HOME", tree.path().join("state"))
         .stdin(Stdio::null())
         .output()
         .unwrap()
 }
 
+/// A source tree, and beside it a place for sessions.
 fn tree() -> TempDir {
     let tree = TempDir::new().unwrap();
-    fs::write(tree.path().join("a"), "a\n").unwrap();
+    fs::create_dir(tree.path().join("tree")).unwrap();
+    fs::write(tree.path().join("tree/a"), "a\n").unwrap();
     tree
 }
 
@@ -37,14 +39,10 @@ fn said(output: &Output) -> String {
         .join(" ")
 }
 
-/// As root it would open the settings of the host's kernel: `docs/security.md`.
-fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
-}
-
 #[test]
 fn a_sandbox_in_the_sandbox_has_a_proc_of_its_own_and_that_is_said() {
-    if is_root() {
+    // As root it would open the settings of the host's kernel: `docs/security.md`.
+    if nix::unistd::geteuid().is_root() {
         return;
     }
     let output = reprobe(&tree(), &["check", "-o", "o", "--", SANDBOX]);

@@ -86,13 +86,12 @@ fn snapshot(lines: &[u8]) -> Snapshot {
     for line in lines.split(|byte| *byte == b'\n').take(64) {
         let text = String::from_utf8_lossy(line);
         let (path, content) = text.split_once(' ').unwrap_or((&text, ""));
-        let output = path.split("!/").next().unwrap_or_default();
-        snapshot.outputs.insert(output.to_owned(), true);
         for (field, value) in [
             (Field::PRESENCE, Value::Text(String::new())),
             (Field::CONTENT, formats::digest(content.as_bytes())),
         ] {
             let element = Element::new(path, field);
+            snapshot.outputs.insert(element.output().to_owned(), true);
             snapshot.elements.insert(
                 element,
                 Observed {

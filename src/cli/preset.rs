@@ -342,21 +342,19 @@ fn npm(directory: &Path) -> Result<Recipe, Error> {
     // What is no JSON is for npm to complain about.
     let manifest: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let private = manifest.get("private").and_then(serde_json::Value::as_bool);
-    let script = manifest
-        .get("scripts")
-        .and_then(|scripts| scripts.get("build"));
-    if private == Some(true) && script.is_some_and(serde_json::Value::is_string) {
+    let has_script = |name: &&str| {
+        let script = manifest.get("scripts").and_then(|all| all.get(*name));
+        script.is_some_and(serde_json::Value::is_string)
+    };
+    if private == Some(true) && has_script(&"build") {
         return Ok(Recipe::of(&["npm", "run", "build"], &[]).noting(
             "package.json is private, so its script `build` is run and nothing is packed; what it \
              needs must be there (--prepare 'npm ci')",
         ));
     }
     let recipe = Recipe::of(&["npm", "pack", "--ignore-scripts"], &["*.tgz"]);
-    let runs = |name: &&str| {
-        let script = manifest.get("scripts").and_then(|all| all.get(*name));
-        script.is_some_and(serde_json::Value::is_string)
-    };
-    let left_out: Vec<&str> = ["prepack", "prepare"].into_iter().filter(runs).collect();
+    let scripts = ["prepack", "prepare"].into_iter();
+    let left_out: Vec<&str> = scripts.filter(has_script).collect();
     if left_out.is_empty() {
         return Ok(recipe);
     }

@@ -102,7 +102,7 @@ fn broken_owner<'v>(case: &Case<'_>, factor: usize, variation: &'v Variation) ->
         return None;
     }
     let mut breakers = case.search.breakers.iter();
-    let breaks = breakers.any(|breaker| breaker.set == [factor] && breaker.levels == [1]);
+    let breaks = breakers.any(|breaker| breaker.is_level(factor, 1));
     breaks.then_some(level)
 }
 
@@ -227,7 +227,7 @@ fn not_tried(
     };
     let breaks = |number: u8| {
         let mut breakers = case.search.breakers.iter();
-        breakers.any(|b| b.set == [factor] && b.levels == [number])
+        breakers.any(|b| b.is_level(factor, number))
     };
     let cleared = case.search.cleared.get(factor);
     let is_cleared = |number: u8| cleared.is_some_and(|levels| levels.contains(&number));

@@ -104,7 +104,7 @@ fn identical(case: &Case<'_>, judged: &[&Artifact], tested: &Tested) -> String {
         "{outputs} {are} identical{but} in {} ({controls} unvaried, {all} with everything varied{rest})",
         plural(trials, "trial")
     );
-    let why = match unnoticed(case.trials.len()) {
+    let why = match unnoticed(trials) {
         Some(percent) => format!(
             "{why}; what differs by chance in {percent} % of all builds would almost surely have shown"
         ),

@@ -54,10 +54,10 @@ impl Inflate {
             if made > 0 || self.ended {
                 return Ok(made);
             }
-            if exhausted {
+            if exhausted && !self.broken {
                 return Err(invalid("truncated deflate stream"));
             }
-            if taken == 0 && !self.broken {
+            if self.broken || taken == 0 {
                 return Err(invalid("corrupt deflate stream"));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Finding, Findings, TrialId, Values, VariationStatus};
+use crate::model::{Finding, Findings, TrialId, TrialRecord, Values, VariationStatus};
 
 /// Longest value shown in full, in characters.
 const VALUE_LIMIT: usize = 44;
@@ -184,9 +184,14 @@ fn window(text: &str, shared: usize) -> String {
     format!("{before}{shown}{after}")
 }
 
+/// What is known of a trial.
+pub(super) fn record(findings: &Findings, trial: TrialId) -> Option<&TrialRecord> {
+    findings.trials.iter().find(|record| record.id == trial)
+}
+
 /// What was varied in a trial: `nothing varied`, `umask`, `everything but umask`.
 pub(super) fn varied_in(findings: &Findings, trial: TrialId) -> String {
-    let Some(record) = findings.trials.iter().find(|record| record.id == trial) else {
+    let Some(record) = record(findings, trial) else {
         return "not recorded".to_owned();
     };
     let first_level = |name: &str| {

@@ -128,9 +128,11 @@ enum Ends {
         input: OwnedFd,
         output: OwnedFd,
     },
-    Terminal(OwnedFd),
-    /// What is no terminal stays the caller's.
-    Relayed(OwnedFd),
+    Terminal {
+        terminal: OwnedFd,
+        /// Standard error leads there as well; else it stays the caller's.
+        errors: bool,
+    },
     Caller,
 }
 
@@ -194,11 +196,8 @@ fn streams(request: &Request, legacy: &mut Legacy) -> Result<Ends, StepError> {
                 .link
                 .say(Word::Terminal, Some(master.as_fd()))
                 .map_err(step("hand over the terminal"))?;
-            if request.streams.are_callers() {
-                Ends::Relayed(terminal)
-            } else {
-                Ends::Terminal(terminal)
-            }
+            let errors = !request.streams.are_callers() || isatty(stderr()).unwrap_or(false);
+            Ends::Terminal { terminal, errors }
         }
         Streams::Caller => Ends::Caller,
     })
@@ -255,13 +254,12 @@ fn connect(ends: &Ends) -> Result<(), Errno> {
             dup2_stdout(output)?;
             dup2_stderr(output)
         }
-        Ends::Terminal(terminal) | Ends::Relayed(terminal) => {
-            let errors = matches!(ends, Ends::Terminal(_)) || isatty(stderr()).unwrap_or(false);
+        Ends::Terminal { terminal, errors } => {
             setsid()?;
             sys::take_terminal(terminal)?;
             dup2_stdin(terminal)?;
             dup2_stdout(terminal)?;
-            if errors {
+            if *errors {
                 dup2_stderr(terminal)?;
             }
             Ok(())

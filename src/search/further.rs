@@ -1,8 +1,9 @@
 //! Levels beside the ordinary ones. Once the search is done with those, one more row lets every
 //! variation that has another level stand at it, but for those that are known to act: what they do
 //! would hide the rest. Where some are known, one more row varies them as well, for the elements that
-//! they left alone so far, and for those that several did together: one may do it alone here. Where such a row breaks the build, it is halved until the breaker is out; what
-//! was in no row that built was not tried. A level that goes with nothing else has a row of its own.
+//! they left alone so far, and for those that several did together: one may do it alone here. Where such
+//! a row breaks the build, it is halved until the breaker is out; what was in no row that built was not
+//! tried. A level that goes with nothing else has a row of its own.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +46,6 @@ pub(super) struct Further {
 }
 
 /// Everything varied, with the factors that stand at a level which no earlier row had.
-#[derive(Clone)]
 struct Choice {
     scheme: Scheme,
     own: Set,
@@ -71,12 +71,12 @@ pub(super) fn open(state: &mut State<'_>) {
         if state.is_open() {
             return;
         }
-        let known = culprits(state);
-        let first = if choice.apart {
-            choice.clone()
+        let known = if choice.apart {
+            Set::empty(state.options.factors.len())
         } else {
-            choice.without(&known)
+            culprits(state)
         };
+        let first = choice.without(&known);
         let mut whole = choice;
         if !first.own.is_empty() {
             let (view, further) = look(state, &first);
@@ -85,7 +85,7 @@ pub(super) fn open(state: &mut State<'_>) {
             }
             state.push(view, further);
         }
-        if !whole.apart && !known.is_empty() && !whole.own.is_empty() && !state.is_open() {
+        if !known.is_empty() && !whole.own.is_empty() && !state.is_open() {
             let (view, further) = look(state, &whole);
             state.push(view, further);
         }
@@ -145,7 +145,7 @@ fn further(options: &Options, isolation: &Isolation, factor: usize, row: usize) 
     let levels = options.factors.get(factor).map_or(0, |known| known.levels);
     let broken = |level: &u8| {
         let mut breakers = isolation.breakers.iter();
-        breakers.any(|breaker| breaker.set == [factor] && breaker.levels == [*level])
+        breakers.any(|breaker| breaker.is_level(factor, *level))
     };
     let opened = opening(options, factor, used);
     let mut others = (1..=levels).filter(|level| *level != opened && !broken(level));
@@ -175,17 +175,13 @@ impl Choice {
     }
 
     /// With these factors at their ordinary levels.
-    fn with_ordinary(&self, factors: &[usize], ordinary: &Scheme) -> Self {
-        let mut choice = self.clone();
+    fn with_ordinary(mut self, factors: &[usize], ordinary: &Scheme) -> Self {
         for factor in factors {
-            if let (Some(slot), Some(level)) =
-                (choice.scheme.0.get_mut(*factor), ordinary.0.get(*factor))
-            {
-                *slot = *level;
-            }
-            choice.own = choice.own.without(*factor);
+            let level = ordinary.0.get(*factor).copied().unwrap_or_default();
+            isolate::set_level(&mut self.scheme, *factor, level);
+            self.own = self.own.without(*factor);
         }
-        choice
+        self
     }
 }
 

@@ -127,7 +127,7 @@ fn exclude(isolation: &mut Isolation, set: &Set, view: &View, factors: &[Factor]
     });
 }
 
-fn set_level(scheme: &mut Scheme, factor: usize, level: u8) {
+pub(super) fn set_level(scheme: &mut Scheme, factor: usize, level: u8) {
     if let Some(slot) = scheme.0.get_mut(factor) {
         *slot = level;
     }
@@ -145,7 +145,7 @@ fn next_level(isolation: &Isolation, factor: usize, factors: &[Factor]) -> u8 {
             || isolation
                 .breakers
                 .iter()
-                .any(|breaker| breaker.set == [factor] && breaker.levels == [level])
+                .any(|breaker| breaker.is_level(factor, level))
     };
     let volatile = |level: u8| {
         let index = usize::from(level).saturating_sub(1);

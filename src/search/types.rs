@@ -169,6 +169,15 @@ pub struct Certified {
     pub certificate: Vec<(TrialId, Expect)>,
 }
 
+impl Certified {
+    /// The first trial of the certificate that shows the difference.
+    pub fn shown_by(&self) -> Option<TrialId> {
+        let mut steps = self.certificate.iter();
+        let (trial, _) = steps.find(|(_, expect)| *expect == Expect::Differs)?;
+        Some(*trial)
+    }
+}
+
 /// Why an element could not be settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
@@ -227,6 +236,13 @@ pub enum Control {
     Flaky,
     /// It never built: nothing can be said.
     Fails,
+}
+
+impl Breaker {
+    /// Whether it is this level alone.
+    pub fn is_level(&self, factor: usize, level: u8) -> bool {
+        self.set == [factor] && self.levels == [level]
+    }
 }
 
 /// Something a reader should know.

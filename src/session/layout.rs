@@ -9,7 +9,7 @@ use super::Error;
 use super::locate::Acting;
 use super::run::Session;
 use crate::explain::Folded;
-use crate::model::{Expect, Row, Setting, Slot, TrialId};
+use crate::model::{Row, Setting, Slot, TrialId};
 use crate::sandbox::supervisor::Line;
 use crate::search::{Certified, ElementVerdict};
 
@@ -61,10 +61,8 @@ impl Session<'_> {
                 else {
                     continue;
                 };
-                let mut proof = culprit.certificate.iter();
-                let differs = proof.find(|(_, expect)| *expect == Expect::Differs);
-                if let Some((alone, _)) = differs.filter(|_| self.may_move_memory(*factor)) {
-                    let alone = *alone;
+                let alone = culprit.shown_by();
+                if let Some(alone) = alone.filter(|_| self.may_move_memory(*factor)) {
                     let moved = all.entry((*factor, *level)).or_default();
                     moved.push(Moved { element, alone });
                 }

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use super::pids::shows;
 use super::run::Session;
 use crate::explain::Folded;
 use crate::model::Slot;
@@ -39,7 +38,7 @@ impl Session<'_> {
             return;
         };
         let moves = |culprit: &Certified| {
-            let trial = shows(culprit)?;
+            let trial = culprit.shown_by()?;
             let other = self.bytes_of(number, trial)?;
             (other != control && words(&other) == words(&control)).then_some(trial)
         };

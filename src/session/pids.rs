@@ -3,8 +3,7 @@
 //! which of the counted ids stands in it, `pid` alone is to blame.
 
 use super::run::Session;
-use crate::explain::Folded;
-use crate::model::{Expect, Setting, Slot, TrialId};
+use crate::model::{Setting, Slot, TrialId};
 use crate::search::{Certified, ElementVerdict};
 
 /// A build starts fewer processes than this, and the levels are further apart.
@@ -37,17 +36,12 @@ impl Session<'_> {
                 continue;
             };
             for culprit in culprits {
-                let ([factor], Some(trial)) = (culprit.set.as_slice(), shows(culprit)) else {
+                let ([factor], Some(trial)) = (culprit.set.as_slice(), culprit.shown_by()) else {
                     continue;
                 };
                 let moved = || Some(ids.are_moved_in(&self.bytes_of(number, trial)?));
                 if *factor != pid && moved() == Some(true) {
-                    let folded = Folded {
-                        into: pid,
-                        trial,
-                        is_all: true,
-                    };
-                    self.folded.insert((number, vec![*factor]), folded);
+                    self.fold(&[number], *factor, pid, trial);
                 }
             }
         }
@@ -63,7 +57,7 @@ impl Session<'_> {
         })?;
         Some(Ids {
             control: self.bytes_of(number, self.ledger.control_trial()?)?,
-            counted: self.bytes_of(number, shows(own)?)?,
+            counted: self.bytes_of(number, own.shown_by()?)?,
             last: (self.plan.control.last_pid?, varied),
         })
     }
@@ -104,14 +98,6 @@ fn runs(bytes: &[u8]) -> Vec<&[u8]> {
     bytes
         .chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit())
         .collect()
-}
-
-/// The first trial that shows the difference.
-pub(super) fn shows(culprit: &Certified) -> Option<TrialId> {
-    let mut steps = culprit.certificate.iter();
-    steps
-        .find(|(_, expect)| *expect == Expect::Differs)
-        .map(|(trial, _)| *trial)
 }
 
 #[cfg(test)]

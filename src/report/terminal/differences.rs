@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::super::group::{Artifacts, Group, output_of};
 use super::super::page::{Look, Page, Text};
-use super::super::words::{alternatives, count, printable, sets, varied_in};
+use super::super::words::{alternatives, count, printable, record, sets, varied_in};
 use super::causes::Causes;
 use super::rows::{GROUPS_LISTED, list};
 use crate::model::{
@@ -140,8 +140,10 @@ fn proven_level<'a>(findings: &'a Findings, name: &str, members: &[&Finding]) ->
         .flat_map(|culprit| &culprit.certificate)
         .find(|step| step.expect == Expect::Differs)?
         .trial;
-    let record = findings.trials.iter().find(|record| record.id == trial)?;
-    record.varied.get(name).map(String::as_str)
+    record(findings, trial)?
+        .varied
+        .get(name)
+        .map(String::as_str)
 }
 
 /// For every set of culprits, the certificate that most of the findings share.
@@ -170,8 +172,7 @@ fn proofs(members: &[&Finding]) -> BTreeMap<Vec<String>, Vec<CertificateStep>> {
 fn proof(findings: &Findings, names: &[String], steps: &[CertificateStep]) -> String {
     let described = |step: &CertificateStep| {
         let varied = varied_in(findings, step.trial);
-        let mut records = findings.trials.iter();
-        let record = records.find(|record| record.id == step.trial);
+        let record = record(findings, step.trial);
         let level = |name: &String| Some(format!("{name}={}", record?.varied.get(name)?));
         let levels: Option<Vec<String>> = names.iter().map(level).collect();
         match levels {

@@ -2,7 +2,7 @@
 //! it have two inodes: overlayfs tells where a file was copied up from only to who has
 //! `CAP_DAC_READ_SEARCH` on the host. Who archives or copies them would make two files of one.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -62,8 +62,7 @@ fn note(
     let (above, name) = split(&new)?;
     let (_, above) = look(to, &above, true)?;
     let (mut status, found) = look(from, &old, flags & libc::AT_SYMLINK_FOLLOW != 0)?;
-    let device = libc::makedev(status.stx_dev_major, status.stx_dev_minor);
-    let file = (device, status.stx_ino);
+    let file = view::file_of(&status);
     // Whatever has a link has a number.
     supervisor.translate(event, &mut status, &found);
     let mut path = above.path(&supervisor.tracees);
@@ -75,13 +74,13 @@ fn note(
 
 /// The directory of a path, and the name in it.
 fn split(path: &CStr) -> Result<(CString, CString), Errno> {
-    let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
+    let path = Path::new(OsStr::from_bytes(path.to_bytes()));
     let name = path.file_name().ok_or(Errno::EEXIST)?;
     let above = match path.parent() {
         Some(above) if above.as_os_str().is_empty() => PathBuf::from("."),
         Some(above) => above.to_owned(),
         None => return Err(Errno::EEXIST),
     };
-    let text = |text: &std::ffi::OsStr| CString::new(text.as_bytes()).map_err(|_| Errno::EINVAL);
+    let text = |text: &OsStr| CString::new(text.as_bytes()).map_err(|_| Errno::EINVAL);
     Ok((text(above.as_os_str())?, text(name)?))
 }

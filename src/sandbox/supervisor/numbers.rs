@@ -15,7 +15,7 @@ use super::counts;
 use super::order::keyed_hash;
 use super::places::Places;
 use super::tracee::lock;
-use super::view::Status;
+use super::view::{Status, file_of};
 use crate::model::Inodes;
 use crate::sandbox::sys::page::Counts;
 
@@ -174,8 +174,8 @@ impl Numbers {
         links: impl FnOnce() -> Option<Vec<u8>>,
         path: impl Fn() -> Vec<u8>,
     ) {
-        let device = libc::makedev(status.stx_dev_major, status.stx_dev_minor);
-        status.stx_ino = self.inode(device, status.stx_ino, links, &path);
+        let (device, inode) = file_of(status);
+        status.stx_ino = self.inode(device, inode, links, &path);
         status.stx_dev_major = 0;
         status.stx_dev_minor = self.minor(device, &path);
         counts::show(self.counts, status);

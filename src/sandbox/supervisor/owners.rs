@@ -42,8 +42,7 @@ pub(super) fn answer(supervisor: &Supervisor, event: &Event, guise: &mut Guise) 
     if !refused {
         if let (Some(owners), Ok(status)) = (&supervisor.owners, found) {
             let as_it_is = |id: u64| low(id).cast_unsigned() & bits == bits;
-            let device = libc::makedev(status.stx_dev_major, status.stx_dev_minor);
-            owners.give((device, status.stx_ino), !as_it_is(user), !as_it_is(group));
+            owners.give(view::file_of(&status), !as_it_is(user), !as_it_is(group));
         }
         return Answer::Continue;
     }

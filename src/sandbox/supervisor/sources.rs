@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::Supervisor;
 use super::tracee::lock;
-use super::view::Status;
+use super::view::{Status, file_of};
 use crate::sandbox::host::names_if_allowed;
 use crate::sandbox::sys::tracee as sys;
 
@@ -132,10 +132,7 @@ impl Owners {
         let top = openat2(&root, self.sources.directory.as_path(), how)?;
         let mut add = |status: &Status, path: &Path| {
             let stored = inside((status.stx_uid, status.stx_gid));
-            let file = (
-                libc::makedev(status.stx_dev_major, status.stx_dev_minor),
-                status.stx_ino,
-            );
+            let file = file_of(status);
             if let Some(shown) = self.shown(stored, path) {
                 found.insert(file, Shown { stored, shown });
             }
@@ -178,10 +175,7 @@ impl Owners {
 
     /// Shows a source's owner; whether that is another one than the kernel says.
     pub(super) fn show(&self, status: &mut Status) -> bool {
-        let file = (
-            libc::makedev(status.stx_dev_major, status.stx_dev_minor),
-            status.stx_ino,
-        );
+        let file = file_of(status);
         let known = self.met.get().and_then(|met| lock(met).get(&file).copied());
         let Some(Shown { stored, shown }) = known else {
             return false;

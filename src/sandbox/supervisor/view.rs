@@ -20,6 +20,12 @@ use crate::sandbox::sys::tracee as sys;
 /// `statx` as it comes from the kernel.
 pub(super) type Status = libc::statx;
 
+/// Which file it is of: device and inode.
+pub(super) fn file_of(status: &Status) -> (u64, u64) {
+    let device = libc::makedev(status.stx_dev_major, status.stx_dev_minor);
+    (device, status.stx_ino)
+}
+
 /// A look-up that is disturbed so often is the kernel's.
 const TRIES: usize = 100;
 
