@@ -11,8 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use reprobe::model::{Accounting, Clock, DirectoryOrder, Environment, Inodes, Randomness};
-use reprobe::sandbox::supervisor::{Chosen, Config, Line, Report, Scope, Source, Within, Words};
+use reprobe::model::{
+    Accounting, Chosen, Clock, DirectoryOrder, Environment, Inodes, Randomness, Reading, Scope,
+    Source, Within,
+};
+use reprobe::sandbox::supervisor::{Config, Report, Words};
 use tempfile::TempDir;
 
 /// Compiled test programs.
@@ -682,7 +685,7 @@ fn what_the_build_reads_is_written_down_with_the_process_that_reads_it() {
     let lines = witnessed(&config, &["sh", "-c", "ls -U /usr/share; date; true"]);
     let number = |name: &str| {
         lines.iter().find_map(|line| match line {
-            Line::Process(process) if process.arguments[0] == name => {
+            Reading::Process(process) if process.arguments[0] == name => {
                 Some((process.number, process.parent))
             }
             _ => None,
@@ -691,11 +694,11 @@ fn what_the_build_reads_is_written_down_with_the_process_that_reads_it() {
     let (ls, parent) = number("ls").unwrap();
     assert_eq!(parent, Some(number("sh").unwrap().0));
     assert!(lines.iter().any(|line| matches!(line,
-        Line::Read { process, source: Source::Directory, path: Some(path), .. }
+        Reading::Read { process, source: Source::Directory, path: Some(path), .. }
             if *process == ls && path == "/usr/share")));
     let date = number("date").unwrap().0;
     assert!(lines.iter().any(|line| matches!(line,
-        Line::Read { process, source: Source::Clock, .. } if *process == date)));
+        Reading::Read { process, source: Source::Clock, .. } if *process == date)));
 }
 
 #[test]
@@ -745,7 +748,7 @@ fn acting(scope: Scope) -> Within {
 }
 
 /// What a build reads, by the log of its supervisor.
-fn witnessed(config: &Config, command: &[&str]) -> Vec<Line> {
+fn witnessed(config: &Config, command: &[&str]) -> Vec<Reading> {
     let directory = TempDir::new().unwrap();
     let log = directory.path().join("log");
     let output = Command::new(&*SUPERVISE)
@@ -764,9 +767,9 @@ fn witnessed(config: &Config, command: &[&str]) -> Vec<Line> {
 }
 
 /// The name of the process that runs a command line.
-fn name_of(lines: &[Line], arguments: &[&str]) -> u64 {
+fn name_of(lines: &[Reading], arguments: &[&str]) -> u64 {
     let mut processes = lines.iter().filter_map(|line| match line {
-        Line::Process(process) if process.arguments == arguments => Some(process.name),
+        Reading::Process(process) if process.arguments == arguments => Some(process.name),
         _ => None,
     });
     processes.next().unwrap()

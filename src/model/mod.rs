@@ -7,6 +7,7 @@ mod element;
 mod elements;
 mod environment;
 mod finding;
+mod reading;
 mod sources;
 mod trial;
 mod variation;
@@ -26,6 +27,7 @@ pub use finding::{
     Expect, Finding, FindingState, Findings, Host, OutputsFrom, Rate, Remedy, SCHEMA, Tested,
     TrialRecord, TrialResult, Values, VariationRecord, VariationStatus, Verdict,
 };
+pub use reading::{Chosen, Process, Reading, Scope, Source, Within};
 pub use sources::{SourceMode, SourceMtime, SourceOwner};
 pub use trial::{Build, Outcome, OutputSelection, Row, TrialId, TrialKind};
 pub use variation::{Level, RemedyText, Variation, Varies};

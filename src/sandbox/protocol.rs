@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::error::StepError;
 use super::identity::{IdMaps, Ids};
 use super::op::SetupOp;
-use super::supervisor::{self, Sources, Within};
-use crate::model::{Environment, OutputSelection, Snapshot};
+use super::supervisor::{self, Sources};
+use crate::model::{Environment, OutputSelection, Snapshot, Within};
 use crate::snapshot::Keep;
 
 /// Everything that a trial needs to know.

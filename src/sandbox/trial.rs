@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::protocol::Focus;
-use super::supervisor::{self, Line};
-use crate::model::{Build, Environment, Outcome};
+use super::supervisor;
+use crate::model::{Build, Environment, Outcome, Reading};
 use crate::snapshot::Keep;
 
 /// One trial to run.
@@ -47,13 +47,13 @@ pub struct TrialReport {
     pub supervisor: Option<supervisor::Report>,
     /// The build directory, in the trial's view.
     pub directory: PathBuf,
-    /// What the build read, if that was written down: one [`Line`] of JSON each.
+    /// What the build read, if that was written down: one [`Reading`] of JSON each.
     pub events: PathBuf,
 }
 
 impl TrialReport {
     /// What the build read; nothing where it was not written down.
-    pub fn readings(&self) -> Vec<Line> {
+    pub fn readings(&self) -> Vec<Reading> {
         let text = fs::read_to_string(&self.events).unwrap_or_default();
         let lines = text.lines();
         lines

@@ -9,8 +9,7 @@ use super::Error;
 use super::locate::Acting;
 use super::run::Session;
 use crate::explain::Folded;
-use crate::model::{Row, Setting, Slot, TrialId};
-use crate::sandbox::supervisor::Line;
+use crate::model::{Reading, Row, Setting, Slot, TrialId};
 use crate::search::{Certified, ElementVerdict};
 
 /// So many places to which the stack was moved are tried for one level: programs that are called by
@@ -150,8 +149,8 @@ impl Session<'_> {
         let glimpse = self.glimpse(row, &Acting::Everywhere, 0)?;
         let lines = glimpse.map(|glimpse| glimpse.lines).unwrap_or_default();
         let stacks = lines.into_iter().filter_map(|line| match line {
-            Line::Process(process) => Some((process.name, process.stack?)),
-            Line::Read { .. } => None,
+            Reading::Process(process) => Some((process.name, process.stack?)),
+            Reading::Read { .. } => None,
         });
         Ok(stacks.collect())
     }

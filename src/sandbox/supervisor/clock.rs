@@ -14,8 +14,8 @@ use super::processes::Start;
 use super::spinning::{LOOK, PERIOD, Spinning};
 use super::timeline::{Length, MILLISECOND, SECOND, Sight, Timeline, Wait};
 use super::tracee::{Tracees, lock};
-use super::witness::Source;
 use super::{Config, Error};
+use crate::model::Source;
 use crate::sandbox::sys::page::SharedPages;
 use crate::sandbox::sys::tracee::clock;
 

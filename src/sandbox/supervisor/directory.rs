@@ -19,8 +19,7 @@ use super::engine::{Answer, Event, Supervisor};
 use super::numbers::shared_by_links;
 use super::order::{Listing, Order, Records, Slice, end};
 use super::tracee::{Memory, lock};
-use super::witness::{Source, Within};
-use crate::model::DirectoryOrder;
+use crate::model::{DirectoryOrder, Source, Within};
 use crate::sandbox::sys::{hook::END, tracee as sys};
 
 /// Widths of a position, best first: ext4, tmpfs and overlayfs take 42 bits; 32-bit descriptions

@@ -30,9 +30,10 @@ use super::tracee::{Tracees, lock};
 use super::turn::Turn;
 use super::unvaried::{self, Watch};
 use super::view::{Guise, Views};
-use super::witness::{Log, Source};
+use super::witness::Log;
 use super::{Config, Error, Report};
 use super::{files, links, names, names::Words, owners, randomness, reads, waits};
+use crate::model::Source;
 use crate::sandbox::sys::{notify, tracee::clock};
 
 /// A trapped call of one thread.

@@ -12,7 +12,7 @@ use super::numbers::shared_by_links;
 use super::timeline::{SECOND, Sight};
 use super::tracee::Memory;
 use super::view::{self, Found, Guise, Name, Status};
-use super::witness::Source;
+use crate::model::Source;
 
 /// What `vfs_statx` knows; the kernel refuses anything else.
 const KNOWN_FLAGS: i32 = libc::AT_SYMLINK_NOFOLLOW

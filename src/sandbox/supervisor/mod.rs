@@ -59,16 +59,14 @@ use std::time::Duration;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Clock, DirectoryOrder, Environment, Inodes, Randomness};
+use crate::model::{Clock, DirectoryOrder, Environment, Inodes, Randomness, Within};
 use crate::sandbox::sys::notify;
 use calls::Purpose;
 pub use engine::Running;
 pub use movers::{Course, Mover};
 pub use names::Words;
-pub use processes::Process;
 pub use sources::{Sources, SourcesOwner};
 pub use unvaried::Unvaried;
-pub use witness::{Chosen, Line, Scope, Source, Within};
 
 /// What a trial's supervisor has to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -239,7 +237,7 @@ pub fn install_filter(config: &Config) -> Result<OwnedFd, Error> {
 }
 
 /// Starts the threads that answer the listener's notifications. With `event_log`, what the build
-/// read is written there at the end, one [`Line`] of JSON each.
+/// read is written there at the end, one [`crate::model::Reading`] of JSON each.
 pub fn start(
     listener: OwnedFd,
     config: &Config,

@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 
-use serde::{Deserialize, Serialize};
-
 use super::order::keyed_hash;
 use super::places::Places;
 use super::tracee::{Tracees, lock};
-use super::witness::Scope;
+use crate::model::{Process, Scope};
 use crate::sandbox::sys::tracee as sys;
 
 /// Argument vectors are kept up to this many bytes.
@@ -19,25 +17,6 @@ const ARGUMENTS: usize = 4096;
 const REMEMBERED: usize = 512;
 /// How far parents are followed.
 const DEPTH: usize = 32;
-
-/// A process as a witness names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Process {
-    /// Its number within the trial, in the order in which processes were met.
-    pub number: usize,
-    /// The number of its parent; `None` for the root of the build, or where the parent had gone.
-    pub parent: Option<usize>,
-    /// Tells it from the others, and is the same in every trial in which what leads to it is: made
-    /// of its arguments, those of its parents, and how often the same ones had come before.
-    pub name: u64,
-    /// The executable, as the trial names it.
-    pub executable: String,
-    /// The argument vector; bytes that are no UTF-8 are replaced.
-    pub arguments: Vec<String>,
-    /// The address at which its stack began, where that was asked for.
-    #[serde(default)]
-    pub stack: Option<u64>,
-}
 
 /// All processes that were met.
 #[derive(Debug, Default)]

@@ -25,8 +25,7 @@ use super::identifiers::Identifiers;
 use super::order::keyed_hash;
 use super::processes::Caller;
 use super::tracee::{Memory, lock};
-use super::witness::Source;
-use crate::model::Randomness;
+use crate::model::{Randomness, Source};
 
 /// `GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE`, getrandom(2).
 const FLAGS: u64 = 7;

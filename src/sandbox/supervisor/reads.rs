@@ -12,7 +12,7 @@ use super::programs::PageSlots;
 use super::timeline::SECOND;
 use super::times::{pair, write_time};
 use super::tracee::Memory;
-use super::witness::Source;
+use crate::model::Source;
 use crate::sandbox::sys::hook::{MAPPED, MAPPED_FOR_FILES, READ, WANTED};
 
 /// Answers `clock_gettime`, `gettimeofday` and `time`.

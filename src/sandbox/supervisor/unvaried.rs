@@ -11,8 +11,8 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use serde::{Deserialize, Serialize};
 
 use super::engine::Event;
-use super::processes::Process;
 use super::tracee::{Memory, Tracees, lock};
+use crate::model::Process;
 
 /// Files below `/proc` that tell of the machine.
 const TELLING: [&str; 2] = ["cpuinfo", "meminfo"];

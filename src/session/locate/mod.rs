@@ -15,10 +15,10 @@ use super::run::Session;
 use super::{Error, Left, Progress};
 use crate::diff::{self, Judged, Seen};
 use crate::model::{
-    Cause, Element, Outcome, Row, Slot, TrialId, TrialKind, TrialRecord, TrialResult,
+    Cause, Element, Outcome, Reading, Row, Scope, Slot, TrialId, TrialKind, TrialRecord,
+    TrialResult, Within,
 };
 use crate::sandbox::Focus;
-use crate::sandbox::supervisor::{Line, Scope, Within};
 use crate::search::{ElementVerdict, Try};
 use process::Suspect;
 
@@ -48,7 +48,7 @@ pub(super) struct Glimpse {
     trial: TrialId,
     /// The elements that differ from the control's, and what they are.
     seen: BTreeMap<Element, Seen>,
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<Reading>,
     /// Where the build ran.
     directory: PathBuf,
 }
@@ -122,8 +122,8 @@ impl Session<'_> {
         let lines = looking.run.values().flatten();
         let commands = lines.flat_map(|glimpse| &glimpse.lines);
         let commands = commands.filter_map(|line| match line {
-            Line::Process(process) => Some(process.arguments.clone()),
-            Line::Read { .. } => None,
+            Reading::Process(process) => Some(process.arguments.clone()),
+            Reading::Read { .. } => None,
         });
         located.commands = commands.collect();
         found

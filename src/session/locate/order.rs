@@ -7,8 +7,7 @@ use std::rc::Rc;
 
 use super::words::{chain, processes, with_callers};
 use super::{Error, Glimpse, Looking, Place, Target, What, everywhere};
-use crate::model::Cause;
-use crate::sandbox::supervisor::{Chosen, Line, Process, Scope, Source};
+use crate::model::{Cause, Chosen, Process, Reading, Scope, Source};
 
 impl Looking<'_, '_> {
     /// The process and directory whose order is enough to change the element; `None` where they
@@ -82,7 +81,7 @@ fn of_directories(directories: &[PathBuf]) -> Scope {
 /// The directories that were read, those of the build tree first.
 fn directories(glimpse: &Glimpse) -> Vec<PathBuf> {
     let read = glimpse.lines.iter().filter_map(|line| match line {
-        Line::Read {
+        Reading::Read {
             source: Source::Directory,
             path: Some(path),
             ..
@@ -97,10 +96,10 @@ fn directories(glimpse: &Glimpse) -> Vec<PathBuf> {
 }
 
 /// The processes that read a directory.
-fn readers(lines: &[Line], directory: &Path) -> Vec<Process> {
+fn readers(lines: &[Reading], directory: &Path) -> Vec<Process> {
     let processes = processes(lines);
     let read = lines.iter().filter_map(|line| match line {
-        Line::Read {
+        Reading::Read {
             process,
             source: Source::Directory,
             path: Some(path),
@@ -138,8 +137,8 @@ mod tests {
     use super::*;
     use crate::model::TrialId;
 
-    fn read(process: usize, path: &str) -> Line {
-        Line::Read {
+    fn read(process: usize, path: &str) -> Reading {
+        Reading::Read {
             process,
             source: Source::Directory,
             path: Some(path.into()),

@@ -8,14 +8,13 @@ use std::rc::Rc;
 
 use super::words::{chain, processes, with_callers};
 use super::{Error, Glimpse, Looking, Place, Target, What, everywhere};
-use crate::model::{Cause, Slot};
-use crate::sandbox::supervisor::{Chosen, Line, Process, Scope, Source};
+use crate::model::{Cause, Chosen, Process, Reading, Scope, Slot, Source};
 
 /// What a clock reaches a process by.
 const TIMES: [Source; 2] = [Source::Clock, Source::FileTime];
 
 /// What a process reads, and the trial that shows it.
-type Reading = (BTreeSet<Source>, Rc<Glimpse>);
+type Shown = (BTreeSet<Source>, Rc<Glimpse>);
 
 /// Somebody who may be behind a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +91,7 @@ impl Looking<'_, '_> {
         target: &Target,
         suspect: &Suspect,
         shown: Rc<Glimpse>,
-    ) -> Result<Option<Reading>, Error> {
+    ) -> Result<Option<Shown>, Error> {
         if suspect.read.len() == 1 {
             return Ok(Some((suspect.read.clone(), shown)));
         }
@@ -186,10 +185,10 @@ fn readers_of_time(witness: &Glimpse) -> Vec<Suspect> {
 }
 
 /// How often each process has read what.
-fn readings(lines: &[Line]) -> BTreeMap<(usize, Source), u64> {
+fn readings(lines: &[Reading]) -> BTreeMap<(usize, Source), u64> {
     let mut readings = BTreeMap::new();
     for line in lines {
-        if let Line::Read {
+        if let Reading::Read {
             process,
             source,
             times,
@@ -247,8 +246,8 @@ mod tests {
     use super::*;
     use crate::model::TrialId;
 
-    fn read(process: usize, source: Source, times: u64) -> Line {
-        Line::Read {
+    fn read(process: usize, source: Source, times: u64) -> Reading {
+        Reading::Read {
             process,
             source,
             path: None,
@@ -261,7 +260,7 @@ mod tests {
         names.collect()
     }
 
-    fn glimpse(trial: u32, lines: Vec<Line>) -> Glimpse {
+    fn glimpse(trial: u32, lines: Vec<Reading>) -> Glimpse {
         Glimpse {
             trial: TrialId(trial),
             seen: BTreeMap::new(),

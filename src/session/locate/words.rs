@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::sandbox::supervisor::{Line, Process};
+use crate::model::{Process, Reading};
 
 /// So many callers of a process are named.
 const CALLERS: usize = 3;
@@ -14,10 +14,10 @@ const PATH: usize = 2;
 const LONGEST: usize = 60;
 
 /// The processes of a log, by their number in it.
-pub(super) fn processes(lines: &[Line]) -> BTreeMap<usize, &Process> {
+pub(super) fn processes(lines: &[Reading]) -> BTreeMap<usize, &Process> {
     let all = lines.iter().filter_map(|line| match line {
-        Line::Process(process) => Some((process.number, process)),
-        Line::Read { .. } => None,
+        Reading::Process(process) => Some((process.number, process)),
+        Reading::Read { .. } => None,
     });
     all.collect()
 }
@@ -130,8 +130,8 @@ pub(super) mod tests {
         number: usize,
         parent: Option<usize>,
         arguments: &[&str],
-    ) -> Line {
-        Line::Process(Process {
+    ) -> Reading {
+        Reading::Process(Process {
             number,
             parent,
             name: number as u64,
@@ -211,7 +211,7 @@ pub(super) mod tests {
             "{}",
             "+",
         ];
-        let Line::Process(find) = process(0, None, &find) else {
+        let Reading::Process(find) = process(0, None, &find) else {
             panic!()
         };
         assert_eq!(
