@@ -32,6 +32,8 @@ pub mod diff;
 
 pub mod explain;
 
+pub mod inquiry;
+
 pub mod report;
 
 // ... and these modules have effects.

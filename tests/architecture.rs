@@ -23,6 +23,7 @@ const PURE: &[&str] = &[
     "formats",
     "diff",
     "explain",
+    "inquiry",
     "normalize",
     "report",
 ];

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use reprobe::model::TrialId;
-use reprobe::store::{Recorded, TrialEvent, recorded};
+use reprobe::model::{Acting, TrialId};
+use reprobe::store::{JOURNAL, Recorded, TrialEvent, recorded};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -239,7 +239,7 @@ fn a_trial_runs_again_with_the_same_outputs_and_a_changed_source_shows() {
     let trials = place.recorded(1).unwrap().trials;
     let varied = trials
         .values()
-        .find(|trial| !trial.row.is_control())
+        .find(|trial| !trial.asked.row.is_control())
         .unwrap();
     let (code, text) = place.run(&["replay", "1", &varied.id.0.to_string()]);
     assert_eq!(code, Some(0), "{text}");
@@ -327,7 +327,8 @@ fn a_journal_of_another_version_and_a_damaged_one_are_refused() {
     interrupted(&place);
     let journal = place.session(1).join("journal");
     let text = fs::read_to_string(&journal).unwrap();
-    let older = text.replacen("\"version\":3", "\"version\":1", 1);
+    let own = format!("\"version\":{JOURNAL}");
+    let older = text.replacen(&own, "\"version\":1", 1);
     assert_ne!(older, text);
     fs::write(&journal, older).unwrap();
     let (code, said) = place.run(&["check", "--resume", "1"]);
@@ -490,4 +491,114 @@ fn at_the_end_of_its_time_nothing_is_reproducible_and_nothing_cleared() {
     let (code, text) = check("sleep 0.3; umask > same", "20s");
     assert_eq!(code, Some(1), "{text}");
     assert_eq!(read(&json)["verdict"], "not-reproducible");
+}
+
+/// A build with a directory, a clock, random bytes and a locale behind its outputs, each by a process of
+/// its own, for which causes are looked for, parts are tried, and a remedy.
+const CAUSES: &str = "mkdir -p d; touch d/a d/b d/c d/d; ls -U d > order; \
+    sh -c 'date > when; true'; sh -c 'head -c 4 /dev/urandom | od > rand; true'; \
+    printf 'B\\na\\n' | sort > sorted";
+
+fn causes<'w>(place: &Place, jobs: &'w str, json: &'w str) -> Command {
+    let only = "file-order,time,randomness,locale";
+    let mut words = vec!["check", "--only", only, "-j", jobs, "--json", json];
+    for output in ["order", "when", "rand", "sorted"] {
+        words.extend(["-o", output]);
+    }
+    words.extend(["--seed", "5", "--", CAUSES]);
+    place.reprobe(&words)
+}
+
+/// What is found, without times.
+fn findings(json: &Path) -> Value {
+    let mut found = read(json);
+    for trial in found["trials"].as_array_mut().unwrap() {
+        trial["seconds"] = Value::Null;
+    }
+    serde_json::json!([found["findings"], found["trials"], found["verdict"]])
+}
+
+#[test]
+fn wherever_a_session_is_killed_no_trial_is_run_again_and_the_findings_are_the_same() {
+    for jobs in ["1", "4"] {
+        let place = Place::new();
+        let json = place.state.path().join("found.json");
+        let path = json.to_str().unwrap();
+        let (code, text) = said(&causes(&place, jobs, path).output().unwrap());
+        assert_eq!(code, Some(1), "{text}");
+        let whole = findings(&json);
+        let trials = place.recorded(1).unwrap().trials;
+        let kinds = |is: fn(&Acting) -> bool| {
+            let asked = trials.values().filter(|trial| is(&trial.asked.acting));
+            asked.count()
+        };
+        assert!(kinds(|acting| matches!(acting, Acting::Within { .. })) > 2);
+        assert!(kinds(|acting| matches!(acting, Acting::Part { .. })) > 1);
+        assert_eq!(kinds(|acting| matches!(acting, Acting::Remedied { .. })), 2);
+        assert_eq!(whole[1].as_array().unwrap().len(), trials.len());
+        let last = trials.len() - 1;
+        for cut in [last / 3, last / 2, last - 6, last - 4, last - 2, last] {
+            let place = Place::new();
+            let command = causes(&place, jobs, path).stderr(Stdio::piped()).spawn();
+            let journal = place.session(1).join("journal");
+            let ended = || {
+                let text = fs::read_to_string(&journal).unwrap_or_default();
+                text.lines().count() > cut
+            };
+            stopped(command.unwrap(), Signal::SIGKILL, ended);
+            let before = place.recorded(1).unwrap().trials;
+            let (code, text) = place.run(&["check", "--resume", "1", "--json", path]);
+            assert_eq!(code, Some(1), "{text}");
+            let said = format!("{} trials had ended before", before.len());
+            assert!(text.contains(&said), "{text}");
+            assert_eq!(
+                findings(&json),
+                whole,
+                "-j {jobs}, killed after {}",
+                before.len()
+            );
+            let after = place.recorded(1).unwrap().trials;
+            assert_eq!(after.len(), trials.len(), "-j {jobs}: {text}");
+            for (id, trial) in &before {
+                assert_eq!(after.get(id), Some(trial));
+            }
+        }
+    }
+}
+
+#[test]
+fn trials_that_look_for_causes_or_try_a_remedy_run_again_with_the_same_outputs() {
+    let place = Place::new();
+    let json = place.state.path().join("found.json");
+    let (code, text) = said(
+        &causes(&place, "2", json.to_str().unwrap())
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(code, Some(1), "{text}");
+    let trials = place.recorded(1).unwrap().trials;
+    let mut tried = 0;
+    for (words, is) in [
+        (
+            "alone): the same",
+            (|acting| matches!(acting, Acting::Within { .. })) as fn(&_) -> bool,
+        ),
+        ("nothing varied: the same", |acting| {
+            *acting == Acting::Witnessed
+        }),
+        ("(with SOURCE_DATE_EPOCH=", |acting| {
+            matches!(acting, Acting::Remedied { .. })
+        }),
+        (", only ", |acting| matches!(acting, Acting::Part { .. })),
+    ] {
+        let trial = trials
+            .values()
+            .find(|trial| is(&trial.asked.acting))
+            .unwrap();
+        let (code, text) = place.run(&["replay", "1", &trial.id.0.to_string()]);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains(words), "{text}");
+        tried += 1;
+    }
+    assert_eq!(tried, 4);
 }

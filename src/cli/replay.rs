@@ -6,7 +6,7 @@ use super::args::ReplayArgs;
 use super::exit::{Exit, Failure};
 use super::screen::{Stream, say};
 use super::{clean, inputs, signals};
-use crate::model::{Element, Outcome};
+use crate::model::{Acting, Element, Outcome};
 use crate::plan::Plan;
 use crate::sandbox::Interrupt;
 use crate::session::{self, Replayed};
@@ -54,8 +54,7 @@ fn trial(id: u32, number: u64, recorded: &Recorded) -> Result<&TrialEvent, Failu
     trials.find(|trial| trial.id.0 == id).ok_or_else(|| {
         let last = recorded.trials.keys().last().map_or(0, |last| last.0);
         Failure::undecided(&format!(
-            "session {number} has no trial {id} on record: its last one is {last} (those after it \
-             look for causes or try remedies, and cannot be run again)"
+            "session {number} has no trial {id} on record: its last one is {last}"
         ))
     })
 }
@@ -94,17 +93,26 @@ fn words(trial: &TrialEvent, plan: &Plan, replayed: &Replayed) -> (Exit, String)
 
 /// What the trial varied, in the words of the report.
 fn varied(trial: &TrialEvent, plan: &Plan) -> String {
-    if let Some(part) = &trial.part {
-        return format!("{} ({})", part.variation, part.said);
-    }
-    let varied = plan.varied(&trial.row).into_iter();
+    let varied = plan.varied_by(&trial.asked).into_iter();
     let varied: Vec<String> = varied
         .map(|(name, level)| format!("{name}={level}"))
         .collect();
-    if varied.is_empty() {
+    let varied = if varied.is_empty() {
         "nothing varied".to_owned()
     } else {
         varied.join(" ")
+    };
+    match &trial.asked.acting {
+        Acting::Within { .. } => {
+            format!("{varied} (for some of its processes or directories alone)")
+        }
+        Acting::Remedied { variables } => {
+            let set = variables
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"));
+            format!("{varied} (with {})", set.collect::<Vec<_>>().join(" "))
+        }
+        Acting::Whole | Acting::Witnessed | Acting::Part { .. } => varied,
     }
 }
 

@@ -340,6 +340,15 @@ impl Ledger {
         self.values.get(element)?.get(number)?.as_ref()
     }
 
+    /// Whether the element differs in a trial; `None` where it was not observed.
+    pub fn shows(&self, trial: TrialId, element: usize) -> Option<bool> {
+        match self.trials.get(&trial)?.get(element).copied() {
+            Some(Seen::Unobserved) => None,
+            Some(seen) => Some(seen.differs()),
+            None => Some(false),
+        }
+    }
+
     /// The first trial in which the element was not as in the control.
     pub fn first_difference(&self, element: usize) -> Option<TrialId> {
         let differs = |seen: &Vec<Seen>| seen.get(element).is_some_and(|seen| seen.differs());

@@ -29,5 +29,5 @@ pub use finding::{
 };
 pub use reading::{Chosen, Process, Reading, Scope, Source, Within};
 pub use sources::{SourceMode, SourceMtime, SourceOwner};
-pub use trial::{Build, Outcome, OutputSelection, Row, TrialId, TrialKind};
+pub use trial::{Acting, Asked, Build, Outcome, OutputSelection, PartOf, Row, TrialId, TrialKind};
 pub use variation::{Level, RemedyText, Variation, Varies};

@@ -1,12 +1,13 @@
 //! A trial: one execution of the build in one environment.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Snapshot, TrialResult};
+use super::{Scope, Snapshot, TrialResult};
 
 /// The number of a trial within its session, in the order in which trials were planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,6 +18,64 @@ pub struct TrialId(pub u32);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Row(pub Vec<u8>);
+
+/// What a trial asks of the build. Trials that ask the same are repeats of each other; whatever else
+/// there is about a trial, this tells it from all others of its session.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Asked {
+    /// The levels.
+    pub row: Row,
+    /// How they act.
+    pub acting: Acting,
+}
+
+/// How the levels of a trial act.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Acting {
+    /// All of them, for everybody.
+    Whole,
+    /// All of them, for everybody, and what the build reads is written down.
+    Witnessed,
+    /// In a scope alone, for what can be told apart there; everything else is as in the control.
+    Within {
+        /// The scope.
+        scope: Scope,
+    },
+    /// A part of the only level that is varied.
+    Part {
+        /// The part.
+        part: PartOf,
+    },
+    /// All of them, with variables set over those of the build: a remedy.
+    Remedied {
+        /// The variables.
+        variables: BTreeMap<String, String>,
+    },
+}
+
+/// A part of a level, or a level but for a part of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "of")]
+pub enum PartOf {
+    /// A part alone, by its name in the plan.
+    Only {
+        /// The name.
+        name: String,
+    },
+    /// Everything but a part.
+    AllBut {
+        /// The name of the part.
+        name: String,
+    },
+    /// Everything, with the stacks of programs moved.
+    Stack {
+        /// By so many bytes, to lower addresses.
+        by: i64,
+    },
+    /// Everything but the owners of the sources.
+    ButOwners,
+}
 
 /// Why a trial is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -102,6 +161,30 @@ impl Outcome {
             Self::Built { .. } => TrialResult::Built,
             Self::Failed { .. } => TrialResult::Failed,
             Self::TimedOut => TrialResult::TimedOut,
+        }
+    }
+}
+
+impl Asked {
+    /// The levels of a row, for everybody: what the search asks.
+    pub fn whole(row: Row) -> Self {
+        Self {
+            row,
+            acting: Acting::Whole,
+        }
+    }
+}
+
+impl fmt::Display for PartOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Only { name } => write!(f, "only {name}"),
+            Self::AllBut { name } => write!(f, "all but {name}"),
+            Self::Stack { by } => {
+                let way = if *by < 0 { "higher" } else { "lower" };
+                write!(f, "the stack {} bytes {way}", by.unsigned_abs())
+            }
+            Self::ButOwners => f.write_str("all but the owners of the sources"),
         }
     }
 }

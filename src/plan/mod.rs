@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Entry, UnknownName};
 use crate::model::{
-    Capabilities, Environment, Level, Missing, Need, Network, Row, Setting, Slot, Variation, Varies,
+    Acting, Asked, Capabilities, Environment, Level, Missing, Need, Network, Row, Setting, Slot,
+    Variation, Varies,
 };
 
 pub use describe::{describe, describe_level};
@@ -341,6 +342,17 @@ impl Plan {
         environment
     }
 
+    /// The environment of a trial that asks this. A scope of its own is no part of it.
+    pub fn environment_of(&self, asked: &Asked) -> Environment {
+        match &asked.acting {
+            Acting::Whole | Acting::Witnessed | Acting::Remedied { .. } => {
+                self.environment(&asked.row)
+            }
+            Acting::Within { .. } => self.environment(&self.control_row()),
+            Acting::Part { part } => self.environment_of_part(&asked.row, part),
+        }
+    }
+
     /// Whether the row has one level of this plan for each variation.
     pub fn admits(&self, row: &Row) -> bool {
         row.0.len() == self.variations.len()
@@ -354,6 +366,15 @@ impl Plan {
     /// The row of the control trial.
     pub fn control_row(&self) -> Row {
         Row::control(self.variations.len())
+    }
+
+    /// The row in which one variation alone varies.
+    pub fn alone(&self, factor: usize, level: u8) -> Row {
+        let mut row = self.control_row();
+        if let Some(slot) = row.0.get_mut(factor) {
+            *slot = level;
+        }
+        row
     }
 
     /// The row of the first trial with everything varied.
@@ -378,6 +399,18 @@ impl Plan {
                 Some((variation.name.clone(), level.name.clone()))
             })
             .collect()
+    }
+
+    /// What a trial that asks this varies: names of variations and of their levels, or of the part of
+    /// a level that it tries.
+    pub fn varied_by(&self, asked: &Asked) -> BTreeMap<String, String> {
+        let mut varied = self.varied(&asked.row);
+        if let Acting::Part { part } = &asked.acting {
+            for level in varied.values_mut() {
+                *level = format!("{level}, {part}");
+            }
+        }
+        varied
     }
 
     /// The row that varies these: the inverse of [`Plan::varied`]. `None` where the plan has no

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::Plan;
-use crate::model::{Environment, Locale, Row, Setting};
+use crate::model::{Environment, Locale, PartOf, Row, Setting, SourceOwner};
 
 /// What a locale decides, by the variables of setlocale(3), the commonest reasons first.
 const CATEGORIES: [&str; 6] = [
@@ -53,6 +53,32 @@ impl Plan {
             _ => Vec::new(),
         };
         if parts.len() < 2 { Vec::new() } else { parts }
+    }
+}
+
+impl Plan {
+    /// The environment in which a part of the only level of a row acts.
+    pub(super) fn environment_of_part(&self, row: &Row, part: &PartOf) -> Environment {
+        let mut whole = self.environment(row);
+        let named = |wanted: &str| {
+            let factor = row.varied().next()?;
+            let level = *row.0.get(factor)?;
+            let mut parts = self.parts(factor, level).into_iter();
+            parts.find(|part| part.name == wanted)
+        };
+        match part {
+            // Whoever asks for a part has its name from the plan.
+            PartOf::Only { name } => named(name).map_or(whole, |part| part.alone),
+            PartOf::AllBut { name } => named(name).map_or(whole, |part| part.without),
+            PartOf::Stack { by } => {
+                whole.stack += by;
+                whole
+            }
+            PartOf::ButOwners => {
+                whole.source_owner = SourceOwner::Kept;
+                whole
+            }
+        }
     }
 }
 

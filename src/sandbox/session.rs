@@ -32,7 +32,7 @@ use super::source::{Copies, SourceFingerprint};
 use super::trial::{TrialReport, TrialSpec};
 use super::variables::{self, Passed};
 use super::{supervise, sys};
-use crate::model::{Capabilities, Elements, Environment, Outcome};
+use crate::model::{Capabilities, Elements, Environment, Outcome, Reading};
 
 /// What all trials of a session have in common.
 #[derive(Debug, Clone)]
@@ -422,9 +422,22 @@ impl Sandbox {
             passed_variables: variables::fingerprints(&passed),
             supervisor: reply.supervisor,
             directory: request.directory.clone(),
-            events: request.log.with_file_name(files::EVENTS),
+            readings: readings(request),
         })
     }
+}
+
+/// What the build read, if that was written down.
+fn readings(request: &Request) -> Vec<Reading> {
+    if request.focus.is_none() {
+        return Vec::new();
+    }
+    let events = request.log.with_file_name(files::EVENTS);
+    let text = fs::read_to_string(events).unwrap_or_default();
+    let lines = text.lines();
+    lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 /// Waits until the supervisor has ended or a signal came; whether it was the former. Another trial

@@ -1,7 +1,6 @@
 //! One trial as its caller sees it: what to run, and what became of it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -47,17 +46,6 @@ pub struct TrialReport {
     pub supervisor: Option<supervisor::Report>,
     /// The build directory, in the trial's view.
     pub directory: PathBuf,
-    /// What the build read, if that was written down: one [`Reading`] of JSON each.
-    pub events: PathBuf,
-}
-
-impl TrialReport {
     /// What the build read; nothing where it was not written down.
-    pub fn readings(&self) -> Vec<Reading> {
-        let text = fs::read_to_string(&self.events).unwrap_or_default();
-        let lines = text.lines();
-        lines
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect()
-    }
+    pub readings: Vec<Reading>,
 }

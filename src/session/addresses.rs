@@ -9,12 +9,13 @@ use super::Error;
 use super::run::Session;
 use crate::diff::{self, Addresses, Moves};
 use crate::explain::Parts;
-use crate::model::{Element, Field, Row, Slot, Snapshot, TrialId, TrialKind, TrialResult, Value};
+use crate::inquiry::{Ended, Wanted};
+use crate::model::{Acting, Asked, Element, Field, Row, Slot, Snapshot, TrialId, TrialKind, Value};
 use crate::search::{Certified, ElementVerdict, Observation, Try};
 
 /// What is known of addresses.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct KnownAddresses {
     /// The elements that trials with random addresses were run for, and the positions that hold
     /// addresses, where there are any.
     pub(super) positions: BTreeMap<Element, Option<Addresses>>,
@@ -42,7 +43,7 @@ enum Doubt {
     Some,
 }
 
-impl Known {
+impl KnownAddresses {
     /// Whether the element holds addresses, or what was left when they were taken out.
     pub(super) fn separated(&self, element: &Element) -> bool {
         element.field.is_addresses() || matches!(self.positions.get(element), Some(Some(_)))
@@ -83,8 +84,11 @@ impl Session<'_> {
         let bytes = |trial| self.bytes(number, &element, trial);
         let positions = match (random.map(bytes), fixed.map(bytes)) {
             ([Some(a), Some(b)], [Some(c), Some(d)]) => {
-                let others = self.trials.iter().map(|record| record.id);
-                let others = others.filter(|trial| !self.are_random(*trial));
+                let others = self
+                    .trials
+                    .iter()
+                    .filter(|trial| !self.are_random(&trial.asked));
+                let others = others.map(Ended::id);
                 let others: Vec<Vec<u8>> = others.filter_map(bytes).collect();
                 diff::addresses([&a, &b], [&c, &d], &others)
             }
@@ -137,8 +141,9 @@ impl Session<'_> {
         let own_bytes = self.bytes(number, element, control);
         let mut fixed = BTreeMap::new();
         let mut doubt = None;
-        for record in &self.trials {
-            let Some(seen) = parts.get(&record.id) else {
+        for trial in self.trials.iter() {
+            let id = trial.id();
+            let Some(seen) = parts.get(&id) else {
                 continue;
             };
             let addresses = seen.addresses.as_ref();
@@ -148,11 +153,11 @@ impl Session<'_> {
                 }
                 continue;
             }
-            if *fixed.entry(&record.varied).or_insert(addresses) != addresses {
+            if *fixed.entry(&trial.asked).or_insert(addresses) != addresses {
                 return Some(Doubt::All);
             }
             if addresses != own && doubt.is_none() {
-                let bytes = self.bytes(number, element, record.id);
+                let bytes = self.bytes(number, element, id);
                 let pair = own_bytes.as_ref().zip(bytes);
                 let explained = pair
                     .is_none_or(|(own, bytes)| positions.explain(own, &bytes, Moves::PagesOrStack));
@@ -167,14 +172,8 @@ impl Session<'_> {
         self.plan.filling(Slot::RandomAddresses)
     }
 
-    fn are_random(&self, trial: TrialId) -> bool {
-        let name = self
-            .random_addresses()
-            .and_then(|factor| self.plan.variations.get(factor))
-            .map(|variation| variation.name.as_str());
-        let records = self.trials.iter();
-        let mut records = records.filter(|record| record.id == trial);
-        name.is_some_and(|name| records.any(|record| record.varied.contains_key(name)))
+    fn are_random(&self, asked: &Asked) -> bool {
+        asked.acting == Acting::Whole && self.has_random_addresses(&asked.row)
     }
 
     /// The elements that random addresses change, or may change, and something else as well.
@@ -223,13 +222,10 @@ impl Session<'_> {
         if let Some(level) = factor.and_then(|factor| row.0.get_mut(factor)) {
             *level = 1;
         }
-        let varied = self.plan.varied(&row);
+        let asked = Asked::whole(row);
         for _ in 0..3 {
-            let built = self
-                .trials
-                .iter()
-                .filter(|record| record.varied == varied && record.result == TrialResult::Built);
-            let ids: Vec<TrialId> = built.map(|record| record.id).collect();
+            let built = self.trials.of(&asked).filter_map(Ended::built);
+            let ids: Vec<TrialId> = built.collect();
             if let [first, second, ..] = ids.as_slice() {
                 return Ok(Some([*first, *second]));
             }
@@ -240,11 +236,12 @@ impl Session<'_> {
                 Some(_) => TrialKind::Search,
                 None => TrialKind::Repeat,
             };
-            self.batch(&[Try {
-                row: row.clone(),
+            let wanted = Wanted {
+                asked: asked.clone(),
                 kind,
                 after_seconds: None,
-            }])?;
+            };
+            self.batch(&[wanted], None)?;
         }
         Ok(None)
     }
@@ -272,14 +269,14 @@ impl Session<'_> {
 
     /// Makes two elements of one, for all trials that there were.
     fn split(&mut self, number: usize, element: &Element, positions: &Addresses) {
-        let parts = |trial: TrialId| {
-            let bytes = self.bytes(number, element, trial)?;
-            let whole = self.ledger.value_in(number, trial)?.clone();
-            let random = self.are_random(trial);
-            Some((trial, parts(element, positions, whole, &bytes, random)))
+        let parts = |trial: &Ended| {
+            let id = trial.id();
+            let bytes = self.bytes(number, element, id)?;
+            let whole = self.ledger.value_in(number, id)?.clone();
+            let random = self.are_random(&trial.asked);
+            Some((id, parts(element, positions, whole, &bytes, random)))
         };
-        let trials = self.trials.iter().map(|record| record.id);
-        let parts: BTreeMap<TrialId, Parts> = trials.filter_map(parts).collect();
+        let parts: BTreeMap<TrialId, Parts> = self.trials.iter().filter_map(parts).collect();
         self.ledger.split(number, parts);
         self.introduce_elements();
     }
@@ -307,31 +304,30 @@ impl Session<'_> {
 
     /// Records all trials anew: what some elements were has changed.
     fn tell_again(&mut self) {
-        for record in &self.trials {
-            let (Some(seen), Some(row)) =
-                (self.ledger.seen(record.id), self.plan.row(&record.varied))
-            else {
+        let whole = self.trials.iter();
+        for trial in whole.filter(|trial| trial.asked.acting == Acting::Whole) {
+            let Some(seen) = self.ledger.seen(trial.id()) else {
                 continue;
             };
             let attempt = Try {
-                row,
-                kind: record.kind,
+                row: trial.asked.row.clone(),
+                kind: trial.record.kind,
                 after_seconds: None,
             };
             let seen = Observation::Built(seen.to_vec());
-            self.search.record(record.id, &attempt, seen);
+            self.search.record(trial.id(), &attempt, seen);
         }
     }
 
-    fn has_random_addresses(&self, attempt: &Try) -> bool {
+    fn has_random_addresses(&self, row: &Row) -> bool {
         let factor = self.random_addresses();
-        let level = factor.and_then(|factor| attempt.row.0.get(factor));
+        let level = factor.and_then(|factor| row.0.get(factor));
         level.is_some_and(|level| *level != 0)
     }
 
     /// Takes down which elements look as if they held addresses, once for each.
-    pub(super) fn suspect_addresses(&mut self, trial: TrialId, attempt: &Try) {
-        if !self.has_random_addresses(attempt) {
+    pub(super) fn suspect_addresses(&mut self, trial: TrialId, row: &Row) {
+        if !self.has_random_addresses(row) {
             return;
         }
         let (Some(control), Some(seen)) = (self.ledger.control_trial(), self.ledger.seen(trial))
@@ -367,10 +363,10 @@ impl Session<'_> {
     pub(super) fn known_addresses(
         &self,
         trial: TrialId,
-        attempt: &Try,
+        row: &Row,
         snapshot: &Snapshot,
     ) -> Vec<(Element, Option<Parts>)> {
-        let random = self.has_random_addresses(attempt);
+        let random = self.has_random_addresses(row);
         let known = self.addresses.positions.iter();
         let known = known.filter_map(|(element, positions)| Some((element, positions.as_ref()?)));
         known

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::addresses::Known;
+use super::addresses::KnownAddresses;
 use super::clock::Courses;
 use super::contents::Contents;
 use super::followers::Followers;
@@ -12,9 +12,10 @@ use super::run::{self, Session};
 use super::{Error, Options, Progress, clock, made, unvaried};
 use crate::diff::Judged;
 use crate::explain::Ledger;
+use crate::inquiry::{Trials, Wanted};
 
 use crate::model::{
-    Clock, Level, Outcome, OutputSelection, Row, Setting, Snapshot, SourceMtime, TrialId,
+    Asked, Clock, Level, Outcome, OutputSelection, Setting, Snapshot, SourceMtime, TrialId,
     TrialKind, Variation,
 };
 use crate::plan::{self, Hold, Plan};
@@ -96,16 +97,13 @@ pub(super) fn open<'a>(
     let start = start(options, sandbox, plan, notes, limit, workers);
     if let Some(journal) = &mut journal {
         journal.append(&Event::Started(Box::new(start.clone())))?;
-        let control = Row::control(start.plan.variations.len());
-        let environment = start.plan.environment(&control);
-        let event = run::event(
-            TrialId(0),
-            &control,
-            TrialKind::Control,
-            environment,
-            1,
-            &report,
-        );
+        let control = Wanted {
+            asked: Asked::whole(start.plan.control_row()),
+            kind: TrialKind::Control,
+            after_seconds: None,
+        };
+        let environment = start.plan.environment_of(&control.asked);
+        let event = run::event(TrialId(0), &control, environment, 1, &report);
         journal.append(&Event::Trial(Box::new(event)))?;
     }
     let mut session = session(options, sandbox, progress, start, limit, contents, journal);
@@ -179,9 +177,9 @@ fn session<'a>(
         workers: start.workers.max(1),
         control: None,
         control_started: None,
-        trials: Vec::new(),
+        trials: Trials::default(),
         contents,
-        addresses: Known::default(),
+        addresses: KnownAddresses::default(),
         parts: BTreeMap::new(),
         folded: BTreeMap::new(),
         hinted: BTreeSet::new(),

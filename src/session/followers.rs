@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::run::Session;
 use crate::diff::{Changes, Source};
 use crate::explain::{self, Follows};
-use crate::model::{Element, Field, Snapshot, TrialId, TrialResult, Value};
+use crate::model::{Element, Field, Snapshot, TrialId, Value};
 
 /// Into so many contents of one trial it is looked.
 const MOST: usize = 400;
@@ -92,9 +92,7 @@ impl Session<'_> {
 
     /// What follows what, by all that was seen.
     pub(super) fn follows(&self) -> BTreeMap<usize, Follows> {
-        let built = self.trials.iter();
-        let built = built.filter(|record| record.result == TrialResult::Built);
-        let trials: Vec<TrialId> = built.map(|record| record.id).collect();
+        let trials: Vec<TrialId> = self.trials.built().collect();
         let held = |number: usize, trial| {
             if self.followers.passive.contains(&number) {
                 self.held(number, trial)

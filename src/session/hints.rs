@@ -2,8 +2,8 @@
 
 use super::run::Session;
 use crate::explain::Marks;
-use crate::model::{Field, TrialId};
-use crate::search::{Seen, Try};
+use crate::model::{Field, Row, TrialId};
+use crate::search::Seen;
 
 /// Into so many elements of one trial it is looked.
 const MOST: usize = 400;
@@ -11,8 +11,8 @@ const MOST: usize = 400;
 impl Session<'_> {
     /// Looks into the elements that differ in a trial in which nearly everything varies, once into
     /// each, and tells the search what it found.
-    pub(super) fn look_for_marks(&mut self, trial: TrialId, attempt: &Try, seen: &[Seen]) {
-        let varied = attempt.row.varied().count();
+    pub(super) fn look_for_marks(&mut self, trial: TrialId, row: &Row, seen: &[Seen]) {
+        let varied = row.varied().count();
         let most = self.plan.variations.len().saturating_sub(2);
         let Some(control) = self.ledger.control_trial() else {
             return;
@@ -31,7 +31,7 @@ impl Session<'_> {
             let Some(element) = self.ledger.elements().get(number) else {
                 continue;
             };
-            let marks = marks.get_or_insert_with(|| Marks::of(&self.plan, &attempt.row));
+            let marks = marks.get_or_insert_with(|| Marks::of(&self.plan, row));
             let factors = if element.field == Field::CONTENT {
                 let bytes = |trial| self.contents.bytes(trial, &element.path);
                 match (bytes(control), bytes(trial)) {

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Error;
-use super::locate::Acting;
 use super::run::Session;
+use super::{Error, Left};
 use crate::explain::Folded;
-use crate::model::{Reading, Row, Setting, Slot, TrialId};
+use crate::inquiry::Ended;
+use crate::model::{Acting, Asked, PartOf, Reading, Row, Setting, Slot, TrialId, TrialKind};
 use crate::search::{Certified, ElementVerdict};
 
 /// So many places to which the stack was moved are tried for one level: programs that are called by
@@ -92,14 +92,10 @@ impl Session<'_> {
             *slot = level;
         }
         for by in self.stack_moved_by(&row)? {
-            let mut environment = self.plan.environment(&row);
-            environment.stack += by;
-            let way = if by < 0 { "higher" } else { "lower" };
-            let said = format!("the stack {} bytes {way}", by.unsigned_abs());
-            let Some(trial) = self.try_part(factor, level, &said, &environment)? else {
+            let Some(trial) = self.try_part(factor, level, PartOf::Stack { by })? else {
                 continue;
             };
-            let is_back = |number: &usize| self.shows(trial, *number) == Some(false);
+            let is_back = |number: &usize| self.ledger.shows(trial, *number) == Some(false);
             let (back, rest) = open.into_iter().partition::<Vec<_>, _>(is_back);
             self.fold(&back, factor, aslr, trial);
             open = rest;
@@ -143,12 +139,15 @@ impl Session<'_> {
 
     /// Where the stack of each program of the build begins, by the name of its process.
     fn stacks(&mut self, row: &Row) -> Result<BTreeMap<u64, u64>, Error> {
-        if !self.has_room() {
+        let asked = Asked {
+            row: row.clone(),
+            acting: Acting::Witnessed,
+        };
+        let ended = self.once(asked, TrialKind::Location, Left::AtMost(0))?;
+        let Some(glimpse) = ended.and_then(Ended::glimpse) else {
             return Ok(BTreeMap::new());
-        }
-        let glimpse = self.glimpse(row, &Acting::Everywhere, 0)?;
-        let lines = glimpse.map(|glimpse| glimpse.lines).unwrap_or_default();
-        let stacks = lines.into_iter().filter_map(|line| match line {
+        };
+        let stacks = glimpse.lines.iter().filter_map(|line| match line {
             Reading::Process(process) => Some((process.name, process.stack?)),
             Reading::Read { .. } => None,
         });

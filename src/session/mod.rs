@@ -282,7 +282,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<C
         build: build_info(options),
         source_date_epoch: options.build.variables.get(explain::EPOCH).cloned(),
         host: host(&options.host),
-        trials: std::mem::take(&mut session.trials),
+        trials: std::mem::take(&mut session.trials).into_records(),
         required: options.required.clone(),
         checkout: options.checkout,
         spoiled: session.spoiled.take(),

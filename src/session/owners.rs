@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::Error;
 use super::run::Session;
-use crate::model::{Slot, SourceOwner};
+use crate::model::{PartOf, Slot};
 use crate::search::ElementVerdict;
 
 impl Session<'_> {
@@ -33,17 +33,10 @@ impl Session<'_> {
         let Some(level) = level else {
             return Ok(());
         };
-        let mut row = self.plan.control_row();
-        if let Some(slot) = row.0.get_mut(user) {
-            *slot = level;
-        }
-        let mut environment = self.plan.environment(&row);
-        environment.source_owner = SourceOwner::Kept;
-        let said = "all but the owners of the sources";
-        let Some(kept) = self.try_part(user, level, said, &environment)? else {
+        let Some(kept) = self.try_part(user, level, PartOf::ButOwners)? else {
             return Ok(());
         };
-        let through = |number: &usize| self.shows(kept, *number) == Some(false);
+        let through = |number: &usize| self.ledger.shows(kept, *number) == Some(false);
         let through: Vec<usize> = elements.into_iter().filter(through).collect();
         self.fold(&through, user, owner, kept);
         Ok(())

@@ -3,14 +3,16 @@
 //! hears of these trials, for they say nothing about the build as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::run::Session;
-use super::{Error, Left, Progress};
+use super::{Error, Left};
 use crate::diff::{self, Judged};
 use crate::explain::{EPOCH, Tried, has_epoch};
-use crate::model::{Build, Element, Outcome, Row, Slot, Snapshot, TrialId, TrialKind, TrialRecord};
-use crate::sandbox::TrialSpec;
-use crate::search::{ElementVerdict, Try};
+use crate::inquiry::Shown;
+use crate::model::{Acting, Asked, Element, Outcome, Row, Slot, TrialKind};
+use crate::sandbox::TrialReport;
+use crate::search::ElementVerdict;
 
 /// What `SOURCE_DATE_EPOCH` is set to: 2020-09-13. Earlier than most sources, so that who takes the
 /// earlier one of it and a file's own time takes it.
@@ -62,13 +64,20 @@ impl Session<'_> {
         };
         let mut snapshots = Vec::new();
         for (row, left) in [(self.plan.control_row(), 1), (targets.row.clone(), 0)] {
-            if !self.has_room_for(left + 1) {
+            let acting = Acting::Remedied {
+                variables: variables.clone(),
+            };
+            let asked = Asked { row, acting };
+            if self.trials.of(&asked).next().is_none() && !self.has_room_for(left + 1) {
                 return Ok(None);
             }
-            let (id, snapshot) = self.with_variables(variables, row, left)?;
-            tried.trials.push(id);
-            let Some(snapshot) = snapshot else {
-                tried.trials = vec![id];
+            let ended = self.once(asked, TrialKind::Remedy, Left::AtMost(left))?;
+            let Some(ended) = ended else {
+                return Ok(None);
+            };
+            tried.trials.push(ended.id());
+            let Some(snapshot) = ended.remedied() else {
+                tried.trials = vec![ended.id()];
                 return Ok(Some(tried));
             };
             snapshots.push(snapshot);
@@ -119,51 +128,14 @@ impl Session<'_> {
         (!elements.is_empty()).then_some(Targets { row, elements })
     }
 
-    /// Runs a trial with variables set over those of the build.
-    fn with_variables(
-        &mut self,
-        variables: &BTreeMap<String, String>,
-        row: Row,
-        left: u32,
-    ) -> Result<(TrialId, Option<Snapshot>), Error> {
-        let attempt = Try {
-            row,
-            kind: TrialKind::Remedy,
-            after_seconds: None,
+    /// Takes down what a trial with a remedy made: it is compared here, and not shown.
+    pub(super) fn remedied(&self, report: &TrialReport) -> (Shown, usize) {
+        let shown = match &report.outcome {
+            Outcome::Built { snapshot } => {
+                Shown::Remedied(Rc::new(self.told(snapshot).into_owned()))
+            }
+            Outcome::Failed { .. } | Outcome::TimedOut => Shown::Observed,
         };
-        let id = TrialId(self.next_id());
-        self.announce(id, &attempt, Left::AtMost(left));
-        let mut all = self.options.build.variables.clone();
-        all.extend(variables.clone());
-        let spec = TrialSpec {
-            build: Build {
-                variables: all,
-                ..self.options.build.clone()
-            },
-            // What it makes is compared here, and not shown.
-            keep_outputs: None,
-            ..self.spec(id, &attempt)
-        };
-        let report = self.sandbox.run(&spec)?;
-        let result = report.outcome.result();
-        self.rounds += 1;
-        self.trials.push(TrialRecord {
-            id,
-            kind: attempt.kind,
-            varied: self.plan.varied(&attempt.row),
-            result,
-            seconds: report.seconds,
-        });
-        (self.progress)(&Progress::Ended {
-            trial: id,
-            result,
-            seconds: report.seconds,
-            differing: 0,
-        });
-        self.not_stopped()?;
-        Ok(match report.outcome {
-            Outcome::Built { snapshot } => (id, Some(self.told(&snapshot).into_owned())),
-            Outcome::Failed { .. } | Outcome::TimedOut => (id, None),
-        })
+        (shown, 0)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::run::spec;
 use super::{Error, prepare};
 use crate::diff::{self, Judged};
 use crate::model::{Build, Element, Outcome};
@@ -35,13 +36,10 @@ pub fn replay(
     if start.copies {
         sandbox.set_lower_source(LowerSource::Copy);
     }
+    let limit = Duration::from_secs_f64(start.limit);
     let report = sandbox.run(&TrialSpec {
         environment: trial.environment.clone(),
-        build: build.clone(),
-        timeout: Duration::from_secs_f64(start.limit),
-        keep_outputs: None,
-        log: None,
-        focus: None,
+        ..spec(&start.plan, build, &trial.asked, limit)
     })?;
     let judged = Judged {
         metadata: start.metadata,

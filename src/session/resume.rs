@@ -1,12 +1,12 @@
 //! Going on with a session that was interrupted: what its journal holds is taken in as if it had just
 //! been run.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Progress;
 use super::run::Session;
+use crate::inquiry::Wanted;
 use crate::sandbox::TrialReport;
-use crate::search::Try;
 use crate::store::{Recorded, TrialEvent};
 
 impl Session<'_> {
@@ -15,16 +15,13 @@ impl Session<'_> {
         self.contents
             .forget_others(|id| recorded.trials.contains_key(&id));
         for trial in recorded.trials.values() {
-            let attempt = Try {
-                row: trial.row.clone(),
+            let one = Wanted {
+                asked: trial.asked.clone(),
                 kind: trial.kind,
                 after_seconds: None,
             };
             let report = self.report(trial);
-            match &trial.part {
-                Some(of) => drop(self.take_part(trial.id, &attempt, of.clone(), &report)),
-                None => drop(self.take_down(trial.id, &attempt, &report)),
-            }
+            self.take_down(trial.id, &one, &report);
             self.rounds = self.rounds.max(trial.round);
         }
         (self.progress)(&Progress::Resumed {
@@ -44,8 +41,8 @@ impl Session<'_> {
             notes: Vec::new(),
             passed_variables: trial.passed.clone(),
             supervisor: None,
-            directory: PathBuf::new(),
-            events: PathBuf::new(),
+            directory: trial.directory.clone(),
+            readings: trial.readings.clone(),
         }
     }
 }

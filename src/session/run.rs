@@ -7,20 +7,21 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::addresses::{Known, When};
+use super::addresses::{KnownAddresses, When};
 use super::clock::Courses;
 use super::contents::Contents;
 use super::followers::Followers;
 use super::{Error, Left, Options, Progress, advice, clock, control, keep, left};
 use crate::diff;
 use crate::explain::{self, FoldedCulprits, Ledger, PartFound};
+use crate::inquiry::{self, Ended, Known, Shown, Trials, Wanted};
 use crate::model::{
-    Checkout, Element, Environment, Outcome, Row, Snapshot, TrialId, TrialKind, TrialRecord,
-    TrialResult,
+    Acting, Asked, Build, Checkout, Element, Environment, Outcome, Row, Snapshot, TrialId,
+    TrialKind, TrialRecord, TrialResult, Within,
 };
 use crate::plan::Plan;
-use crate::sandbox::{self, Sandbox, TrialReport, TrialSpec};
-use crate::search::{Observation, Search, Seen, Step, Try, Verdict};
+use crate::sandbox::{self, Focus, Sandbox, TrialReport, TrialSpec};
+use crate::search::{Observation, Search, Seen, Step, Verdict};
 use crate::store::{Event, Journal, TrialEvent};
 
 /// So many failed trials are told of one by one.
@@ -43,11 +44,11 @@ pub(super) struct Session<'a> {
     pub(super) limit: Duration,
     /// Trials at the same time.
     pub(super) workers: usize,
-    pub(super) trials: Vec<TrialRecord>,
+    pub(super) trials: Trials,
     /// What the trials made.
     pub(super) contents: Contents,
     /// Elements that were looked into for addresses.
-    pub(super) addresses: Known,
+    pub(super) addresses: KnownAddresses,
     /// The parts of levels that suffice, by element and variation.
     pub(super) parts: BTreeMap<(usize, usize), PartFound>,
     /// Culprits that act through another one's means.
@@ -82,16 +83,17 @@ impl Session<'_> {
                 Step::Done => break,
                 Step::Run(tries) => tries,
             };
+            let wanted: Vec<Wanted> = tries.into_iter().map(Wanted::from).collect();
             self.rounds += 1;
             let control = self.control.as_ref();
             let useless = control.is_some_and(|(_, report)| !report.outcome.has_outputs());
             // Without a control there is nothing to compare the others with.
             let alone = if useless { 1 } else { self.workers };
-            for batch in tries.chunks(alone) {
+            for batch in wanted.chunks(alone) {
                 if self.spoiled.is_some() {
                     break;
                 }
-                self.batch(batch)?;
+                self.batch(batch, None)?;
             }
         }
         if self.spoiled.is_none() {
@@ -115,21 +117,29 @@ impl Session<'_> {
     }
 
     /// Runs trials at the same time, and records them in their order; where some of them do not end,
-    /// those that did.
-    pub(super) fn batch(&mut self, tries: &[Try]) -> Result<(), Error> {
-        let first = self.next_id();
-        let numbered: Vec<(TrialId, &Try)> = (first..).map(TrialId).zip(tries).collect();
-        let all = left(&self.search);
+    /// those that did. Without `left`, the search says how many will follow.
+    pub(super) fn batch(
+        &mut self,
+        wanted: &[Wanted],
+        left_after: Option<Left>,
+    ) -> Result<(), Error> {
+        let first = self.trials.next();
+        let numbered: Vec<(TrialId, &Wanted)> = (first.0..).map(TrialId).zip(wanted).collect();
+        let all = left_after.unwrap_or_else(|| left(&self.search));
         for (begun, (id, one)) in (1..).zip(&numbered) {
             self.wait_for(one.after_seconds)?;
-            self.announce(*id, one, all.after(begun));
+            let following = match left_after {
+                Some(left) => left,
+                None => all.after(begun),
+            };
+            self.announce(*id, one, following);
         }
         let ran = self.run_all(&numbered);
         let mut failed = Ok(());
         for ((id, one), ran) in numbered.into_iter().zip(ran) {
             match ran {
                 Ok((started, report)) => {
-                    if one.row.is_control() {
+                    if one.asked.row.is_control() && one.asked.acting == Acting::Whole {
                         self.control_started = Some(started);
                     }
                     self.record(id, one, &report);
@@ -141,6 +151,63 @@ impl Session<'_> {
         self.not_stopped()
     }
 
+    /// Runs a trial unless one that asked the same has ended, or the budget is used up; that trial.
+    pub(super) fn once(
+        &mut self,
+        asked: Asked,
+        kind: TrialKind,
+        left: Left,
+    ) -> Result<Option<&Ended>, Error> {
+        if self.trials.of(&asked).next().is_none() {
+            if !self.has_room() {
+                return Ok(None);
+            }
+            self.rounds += 1;
+            let wanted = Wanted {
+                asked: asked.clone(),
+                kind,
+                after_seconds: None,
+            };
+            self.batch(&[wanted], Some(left))?;
+        }
+        Ok(self.trials.iter().find(|ended| ended.asked == asked))
+    }
+
+    /// Asks questions again and again, and runs what they want in between, for all workers at once,
+    /// until they want nothing more: what they say. At most so many trials of this kind are run in the
+    /// session. What was said before an error stands.
+    pub(super) fn ask<T: Default>(
+        &mut self,
+        kind: TrialKind,
+        most: usize,
+        questions: impl Fn(&Self, usize, &mut T) -> Vec<Vec<Asked>>,
+    ) -> (T, Result<(), Error>) {
+        loop {
+            let spent = self.trials.iter().filter(|trial| trial.record.kind == kind);
+            let room = most.saturating_sub(spent.count()).min(self.room());
+            let mut said = T::default();
+            let wants = questions(self, room, &mut said);
+            let batch = inquiry::schedule(wants, self.workers.min(room));
+            if batch.is_empty() {
+                return (said, Ok(()));
+            }
+            let left = match u32::try_from(room - batch.len()) {
+                Ok(left) if most < usize::MAX => Left::AtMost(left),
+                _ => Left::Search(0),
+            };
+            let wanted = |asked| Wanted {
+                asked,
+                kind,
+                after_seconds: None,
+            };
+            let wanted: Vec<Wanted> = batch.into_iter().map(wanted).collect();
+            self.rounds += 1;
+            if let Err(error) = self.batch(&wanted, Some(left)) {
+                return (said, Err(error));
+            }
+        }
+    }
+
     /// Whether the budget allows one more trial.
     pub(super) fn has_room(&self) -> bool {
         self.has_room_for(1)
@@ -148,9 +215,23 @@ impl Session<'_> {
 
     /// Whether the budget allows so many more trials.
     pub(super) fn has_room_for(&self, trials: u32) -> bool {
-        let spent = u32::try_from(self.trials.len()).unwrap_or(u32::MAX);
-        let after = spent.saturating_add(trials);
-        self.options.budget.is_none_or(|budget| after <= budget)
+        usize::try_from(trials).is_ok_and(|trials| trials <= self.room())
+    }
+
+    /// How many more trials the budget allows.
+    pub(super) fn room(&self) -> usize {
+        let budget = self.options.budget.map(usize::try_from);
+        let budget = budget.and_then(Result::ok).unwrap_or(usize::MAX);
+        budget.saturating_sub(self.trials.len())
+    }
+
+    /// What questions may look at.
+    pub(super) fn known(&self) -> Known<'_> {
+        Known {
+            plan: &self.plan,
+            ledger: &self.ledger,
+            trials: &self.trials,
+        }
     }
 
     pub(super) fn not_stopped(&self) -> Result<(), Error> {
@@ -161,36 +242,34 @@ impl Session<'_> {
         }
     }
 
-    pub(super) fn next_id(&self) -> u32 {
-        let last = self.trials.last();
-        last.map_or(0, |record| record.id.0.saturating_add(1))
-    }
-
-    pub(super) fn announce(&mut self, id: TrialId, one: &Try, left: Left) {
+    fn announce(&mut self, id: TrialId, one: &Wanted, left: Left) {
         let started = Progress::Started {
             trial: id,
             kind: one.kind,
-            varied: self.said(&one.row),
+            varied: self.said(&one.asked),
             left,
         };
         (self.progress)(&started);
     }
 
     /// Runs trials at the same time, and writes each down when it ends. The control was run already.
-    fn run_all(&mut self, tries: &[(TrialId, &Try)]) -> Vec<Result<(Instant, TrialReport), Error>> {
+    fn run_all(
+        &mut self,
+        wanted: &[(TrialId, &Wanted)],
+    ) -> Vec<Result<(Instant, TrialReport), Error>> {
         let mut done: Vec<_> = self.control.take().into_iter().map(Ok).collect();
-        let rest = tries.iter().skip(done.len());
-        let specs: Vec<(TrialId, &Try, TrialSpec)> = rest
-            .map(|(id, one)| (*id, *one, self.spec(*id, one)))
+        let rest = wanted.iter().skip(done.len());
+        let specs: Vec<(TrialId, &Wanted, TrialSpec)> = rest
+            .map(|(id, one)| (*id, *one, self.spec(*id, &one.asked)))
             .collect();
         let journal = self.journal.as_mut().map(Mutex::new);
         let (sandbox, round) = (self.sandbox, self.rounds);
-        let run = |(id, one, spec): &(TrialId, &Try, TrialSpec)| {
+        let run = |(id, one, spec): &(TrialId, &Wanted, TrialSpec)| {
             let started = Instant::now();
             let report = sandbox.run(spec)?;
             if let Some(journal) = &journal {
                 let environment = spec.environment.clone();
-                let event = event(*id, &one.row, one.kind, environment, round, &report);
+                let event = event(*id, one, environment, round, &report);
                 let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
                 journal.append(&Event::Trial(Box::new(event)))?;
             }
@@ -208,19 +287,20 @@ impl Session<'_> {
         done
     }
 
-    pub(super) fn spec(&self, id: TrialId, one: &Try) -> TrialSpec {
+    fn spec(&self, id: TrialId, asked: &Asked) -> TrialSpec {
+        let keep_outputs = match asked.acting {
+            Acting::Whole | Acting::Part { .. } => self.contents.keep(id),
+            // Only what differs is asked.
+            Acting::Witnessed | Acting::Within { .. } | Acting::Remedied { .. } => None,
+        };
         TrialSpec {
-            environment: self.plan.environment(&one.row),
-            build: self.options.build.clone(),
-            timeout: self.limit,
-            keep_outputs: self.contents.keep(id),
-            log: None,
-            focus: None,
+            keep_outputs,
+            ..spec(&self.plan, &self.options.build, asked, self.limit)
         }
     }
 
     /// Takes down what became of a trial.
-    fn record(&mut self, id: TrialId, one: &Try, report: &TrialReport) {
+    fn record(&mut self, id: TrialId, one: &Wanted, report: &TrialReport) {
         let before = self.first_difference();
         let (result, differing) = self.take_down(id, one, report);
         (self.progress)(&Progress::Ended {
@@ -232,7 +312,7 @@ impl Session<'_> {
         if before.is_none()
             && let Some(outputs) = self.first_difference()
         {
-            let varied = self.said(&one.row);
+            let varied = self.said(&one.asked);
             (self.progress)(&Progress::Differs {
                 decided: self.options.checkout == Checkout::Decides,
                 trial: id,
@@ -250,9 +330,9 @@ impl Session<'_> {
         (!paths.is_empty()).then_some(paths)
     }
 
-    /// What a row varies, as `name=level`.
-    fn said(&self, row: &Row) -> Vec<String> {
-        let varied = self.plan.varied(row).into_iter();
+    /// What a trial varies, as `name=level`.
+    fn said(&self, asked: &Asked) -> Vec<String> {
+        let varied = self.plan.varied_by(asked).into_iter();
         varied
             .map(|(name, level)| format!("{name}={level}"))
             .collect()
@@ -263,10 +343,34 @@ impl Session<'_> {
     pub(super) fn take_down(
         &mut self,
         id: TrialId,
-        one: &Try,
+        one: &Wanted,
         report: &TrialReport,
     ) -> (TrialResult, usize) {
-        let (result, observation, differing) = match &report.outcome {
+        let (shown, differing) = match &one.asked.acting {
+            Acting::Whole => (Shown::Observed, self.observe(id, one, report)),
+            Acting::Part { .. } => (Shown::Observed, self.observe_part(id, one, report)),
+            Acting::Witnessed | Acting::Within { .. } => self.glimpse(id, report),
+            Acting::Remedied { .. } => self.remedied(report),
+        };
+        let result = report.outcome.result();
+        self.trials.push(Ended {
+            record: TrialRecord {
+                id,
+                kind: one.kind,
+                varied: self.plan.varied_by(&one.asked),
+                result,
+                seconds: report.seconds,
+            },
+            asked: one.asked.clone(),
+            shown,
+        });
+        (result, differing)
+    }
+
+    /// Takes down what a trial of the search showed, and tells the search; how many elements differ.
+    fn observe(&mut self, id: TrialId, one: &Wanted, report: &TrialReport) -> usize {
+        let row = &one.asked.row;
+        let (observation, differing) = match &report.outcome {
             Outcome::Built { snapshot } => {
                 if self.ledger.control().is_none() && snapshot.outputs.is_empty() {
                     self.spoiled = Some(control::no_outputs(self.options, snapshot));
@@ -274,41 +378,34 @@ impl Session<'_> {
                 let snapshot = &self.told(snapshot);
                 self.contents.sort_out(id, snapshot);
                 if let Some(course) = clock::course(report) {
-                    self.courses.compare(&one.row, course);
+                    self.courses.compare(row, course);
                 }
-                let split = self.known_addresses(id, one, snapshot);
+                let split = self.known_addresses(id, row, snapshot);
                 let seen = self.ledger.observe(id, snapshot, &split);
                 self.contents.expect(differing(&self.ledger, &seen));
                 self.followers.observe(id, self.ledger.control(), snapshot);
                 self.leave_out_followers(id);
-                self.suspect_addresses(id, one);
-                self.look_for_marks(id, one, &seen);
+                self.suspect_addresses(id, row);
+                self.look_for_marks(id, row, &seen);
                 if one.kind == TrialKind::Certificate {
                     self.unpack(id);
                 }
                 let differing = seen.iter().filter(|seen| seen.differs()).count();
-                (TrialResult::Built, Observation::Built(seen), differing)
+                (Observation::Built(seen), differing)
             }
             Outcome::Failed { how } => {
-                self.note_failure(id, one, how, report);
-                (TrialResult::Failed, Observation::Failed, 0)
+                self.note_failure(id, row, how, report);
+                (Observation::Failed, 0)
             }
             Outcome::TimedOut => {
                 let how = format!("did not end within {} s", self.limit.as_secs());
-                self.note_failure(id, one, &how, report);
-                (TrialResult::TimedOut, Observation::TimedOut, 0)
+                self.note_failure(id, row, &how, report);
+                (Observation::TimedOut, 0)
             }
         };
         self.introduce_elements();
-        self.search.record(id, one, observation);
-        self.trials.push(TrialRecord {
-            id,
-            kind: one.kind,
-            varied: self.plan.varied(&one.row),
-            result,
-            seconds: report.seconds,
-        });
-        (result, differing)
+        self.search.record(id, &one.to_try(), observation);
+        differing
     }
 
     /// What a trial made, in the control's names.
@@ -319,8 +416,8 @@ impl Session<'_> {
         }
     }
 
-    fn note_failure(&mut self, id: TrialId, one: &Try, how: &str, report: &TrialReport) {
-        let varied = self.plan.varied(&one.row);
+    fn note_failure(&mut self, id: TrialId, row: &Row, how: &str, report: &TrialReport) {
+        let varied = self.plan.varied(row);
         let log = keep::log(self.options, id, report);
         let text = advice::failure(
             self.options,
@@ -331,7 +428,7 @@ impl Session<'_> {
             log.as_deref(),
             self.sandbox,
         );
-        if self.ledger.control().is_none() && one.row.is_control() {
+        if self.ledger.control().is_none() && row.is_control() {
             self.spoiled = Some(text);
         } else {
             (self.progress)(&Progress::Note { text: text.clone() });
@@ -392,25 +489,53 @@ fn differing<'l>(ledger: &'l Ledger, seen: &'l [Seen]) -> impl Iterator<Item = &
     differing.map(|(element, _)| element)
 }
 
+/// The trial that asks this, of which nothing is kept.
+pub(super) fn spec(plan: &Plan, build: &Build, asked: &Asked, timeout: Duration) -> TrialSpec {
+    let mut build = build.clone();
+    let focus = match &asked.acting {
+        Acting::Witnessed => Some(Focus {
+            witness: true,
+            within: None,
+        }),
+        Acting::Within { scope } => Some(Focus {
+            witness: false,
+            within: Some(Within::new(scope.clone(), &plan.environment(&asked.row))),
+        }),
+        Acting::Remedied { variables } => {
+            build.variables.extend(variables.clone());
+            None
+        }
+        Acting::Whole | Acting::Part { .. } => None,
+    };
+    TrialSpec {
+        environment: plan.environment_of(asked),
+        build,
+        timeout,
+        keep_outputs: None,
+        log: None,
+        focus,
+    }
+}
+
 /// What is written down of a trial.
 pub(super) fn event(
     id: TrialId,
-    row: &Row,
-    kind: TrialKind,
+    one: &Wanted,
     environment: Environment,
     round: u32,
     report: &TrialReport,
 ) -> TrialEvent {
     TrialEvent {
         id,
-        row: row.clone(),
-        kind,
-        part: None,
+        asked: one.asked.clone(),
+        kind: one.kind,
         round,
         environment,
         outcome: report.outcome.clone(),
         seconds: report.seconds,
         cpu_seconds: report.cpu_seconds,
         passed: report.passed_variables.clone(),
+        readings: report.readings.clone(),
+        directory: report.directory.clone(),
     }
 }

@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Build, Checkout, Environment, Outcome, OutputsFrom, Row, TrialId, TrialKind};
+use crate::model::{
+    Asked, Build, Checkout, Environment, Outcome, OutputsFrom, Reading, TrialId, TrialKind,
+};
 use crate::plan::Plan;
 
 /// The version of the format; a journal of another version is refused.
-pub const JOURNAL: u32 = 3;
+pub const JOURNAL: u32 = 4;
 
 /// How long it is waited for a journal that somebody else writes.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -107,13 +109,10 @@ pub struct Recorded {
 pub struct TrialEvent {
     /// Its number.
     pub id: TrialId,
-    /// The level of each variation of the plan.
-    pub row: Row,
+    /// What it asked of the build.
+    pub asked: Asked,
     /// Why it was run.
     pub kind: TrialKind,
-    /// The part of a level that it tried; the row is the control's then, and the search was told
-    /// nothing of it.
-    pub part: Option<PartOf>,
     /// In which round of trials it was run, counted from 1.
     pub round: u32,
     /// Its environment, resolved: a replay reads this alone.
@@ -126,15 +125,11 @@ pub struct TrialEvent {
     pub cpu_seconds: f64,
     /// Variables passed on from the caller: SHA-256 of each value.
     pub passed: BTreeMap<String, String>,
-}
-
-/// A part of a level.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartOf {
-    /// The variation.
-    pub variation: String,
-    /// The level, and which part of it was varied, in words.
-    pub said: String,
+    /// What the build read, where that was written down.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub readings: Vec<Reading>,
+    /// Where it ran, in the trial's view.
+    pub directory: PathBuf,
 }
 
 /// A journal that is being written.

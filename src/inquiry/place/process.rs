@@ -6,8 +6,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use super::super::{Glimpse, Looking, Open};
 use super::words::{chain, processes, with_callers};
-use super::{Error, Glimpse, Looking, Place, Target, What, everywhere};
+use super::{Place, Target, What, everywhere, unvaried, within};
 use crate::model::{Cause, Chosen, Process, Reading, Scope, Slot, Source};
 
 /// What a clock reaches a process by.
@@ -27,12 +28,12 @@ pub(super) struct Suspect {
     weight: u32,
 }
 
-impl Looking<'_, '_> {
+impl Looking<'_> {
     /// The process behind a difference; `None` where it cannot be told.
-    pub(super) fn process_behind(&mut self, target: &Target) -> Result<Option<Place>, Error> {
+    pub(super) fn process_behind(&self, target: &Target) -> Result<Option<Place>, Open> {
         // The names of processes as they are where the level acts nowhere: so they are above the
         // one for which alone it acts.
-        let Some(witness) = self.look(target, None)? else {
+        let Some(witness) = self.look(&unvaried(target))? else {
             return Ok(None);
         };
         if witness.seen.contains_key(&target.element) {
@@ -42,7 +43,7 @@ impl Looking<'_, '_> {
             Slot::Clock => readers_of_time(&witness),
             _ => takers_of_random_bytes(&witness),
         };
-        let found = self.narrow(target, suspects, |one| one.weight, only)?;
+        let found = self.narrow(target, &suspects, |one| one.weight, only)?;
         let Some((suspect, shown)) = found else {
             return Ok(None);
         };
@@ -55,18 +56,18 @@ impl Looking<'_, '_> {
     /// What is said of an element that differs where the level acts for one process alone; `None`
     /// where that may have come about otherwise than where it acts for everybody.
     pub(super) fn tell(
-        &mut self,
+        &self,
         target: &Target,
         suspect: &Suspect,
         witness: &Glimpse,
         shown: &Rc<Glimpse>,
-    ) -> Result<Option<Cause>, Error> {
+    ) -> Result<Option<Cause>, Open> {
         let Some(everybody) = self.whole_value(target)? else {
             return Ok(None);
         };
         let whole = shown.agrees(&target.element, &everybody);
         if !whole {
-            let others = self.look(target, Some(all_but(suspect)))?;
+            let others = self.look(&within(target, all_but(suspect)))?;
             let counts = |others: &Glimpse| !others.agrees(&target.element, &everybody);
             if !others.is_some_and(|others| counts(&others)) {
                 return Ok(None);
@@ -87,11 +88,11 @@ impl Looking<'_, '_> {
     /// shows it: one, or all where each has a part in it. `None` where it cannot be told: a process
     /// that runs beside others of its kind may be another one in the next trial.
     fn reading(
-        &mut self,
+        &self,
         target: &Target,
         suspect: &Suspect,
         shown: Rc<Glimpse>,
-    ) -> Result<Option<Shown>, Error> {
+    ) -> Result<Option<Shown>, Open> {
         if suspect.read.len() == 1 {
             return Ok(Some((suspect.read.clone(), shown)));
         }
@@ -105,7 +106,7 @@ impl Looking<'_, '_> {
                 sources: read.clone(),
                 ..only(std::slice::from_ref(suspect))
             };
-            let Some(glimpse) = self.look(target, Some(scope))? else {
+            let Some(glimpse) = self.look(&within(target, scope))? else {
                 continue;
             };
             if glimpse.agrees(&target.element, seen) {

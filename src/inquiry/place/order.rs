@@ -5,23 +5,24 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::super::{Glimpse, Looking, Open};
 use super::words::{chain, processes, with_callers};
-use super::{Error, Glimpse, Looking, Place, Target, What, everywhere};
+use super::{Place, Target, What, everywhere};
 use crate::model::{Cause, Chosen, Process, Reading, Scope, Source};
 
-impl Looking<'_, '_> {
+impl Looking<'_> {
     /// The process and directory whose order is enough to change the element; `None` where they
     /// cannot be told.
-    pub(super) fn reader_of_directory(&mut self, target: &Target) -> Result<Option<Place>, Error> {
+    pub(super) fn reader_of_directory(&self, target: &Target) -> Result<Option<Place>, Open> {
         let Some(all) = self.differing(target, everywhere())? else {
             return Ok(None);
         };
-        let mut read = directories(&all);
-        let found = if read.len() == 1 {
+        let read = directories(&all);
+        let found = if let [only] = read.as_slice() {
             // That trial varied the order there alone.
-            read.pop().zip(Some(all))
+            Some((only.clone(), all))
         } else {
-            self.narrow(target, read, |_| 1, of_directories)?
+            self.narrow(target, &read, |_| 1, of_directories)?
         };
         let Some((directory, shown)) = found else {
             return Ok(None);
@@ -37,11 +38,11 @@ impl Looking<'_, '_> {
 
     /// The reader of the directory whose order is enough: by its program, then by itself.
     fn reader(
-        &mut self,
+        &self,
         target: &Target,
         directory: &PathBuf,
         shown: Rc<Glimpse>,
-    ) -> Result<Option<(Process, Rc<Glimpse>)>, Error> {
+    ) -> Result<Option<(Process, Rc<Glimpse>)>, Open> {
         let readers = readers(&shown.lines, directory);
         let programs: BTreeSet<&String> = readers.iter().map(|p| &p.executable).collect();
         let programs: Vec<String> = programs.into_iter().cloned().collect();
@@ -53,7 +54,7 @@ impl Looking<'_, '_> {
         let mut shown = shown;
         let mut wanted = programs.first().cloned();
         if programs.len() > 1 {
-            let found = self.narrow(target, programs, |_| 1, |some| scope(some, Chosen::All))?;
+            let found = self.narrow(target, &programs, |_| 1, |some| scope(some, Chosen::All))?;
             let Some((program, by)) = found else {
                 return Ok(None);
             };
@@ -67,7 +68,7 @@ impl Looking<'_, '_> {
             return Ok(Some((only.clone(), shown)));
         }
         let names = |some: &[Process]| Chosen::Only(some.iter().map(|p| p.name).collect());
-        self.narrow(target, same, |_| 1, |some| scope(&[], names(some)))
+        self.narrow(target, &same, |_| 1, |some| scope(&[], names(some)))
     }
 }
 
