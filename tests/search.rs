@@ -950,6 +950,129 @@ fn what_acts_at_other_levels_beside_a_known_culprit_is_found_and_is_minimal() {
     }
 }
 
+/// The culprit sets of an element with their levels, sorted.
+#[track_caller]
+fn at_levels(done: &Session, element: usize) -> Vec<Vec<(usize, u8)>> {
+    let ElementVerdict::Certified { culprits } = &done.verdict.elements[element] else {
+        panic!("{:?}", done.verdict.elements[element]);
+    };
+    let sets = culprits.iter();
+    let sets = sets.map(|c| {
+        c.set
+            .iter()
+            .copied()
+            .zip(c.levels.iter().copied())
+            .collect()
+    });
+    let mut sets: Vec<Vec<(usize, u8)>> = sets.collect();
+    sets.sort();
+    sets
+}
+
+#[test]
+fn a_culprits_second_level_is_found_beside_other_culprits_of_another_element() {
+    for seed in 0..20 {
+        let at = 2 * (seed as usize % 7);
+        let other = (at + 2 + 2 * (seed as usize % 3)) % 14;
+        let third = (other + 3) % 14;
+        let one = Hidden::Levels(vec![vec![(at, 1)]]);
+        // As a umask that hides the source's mode: it acts at both levels.
+        let beside = Hidden::Levels(vec![vec![(other, 1)], vec![(other, 2)], vec![(at, 2)]]);
+        let found = vec![vec![(at, 2)], vec![(other, 1)]];
+        for elements in [
+            vec![one.clone(), beside.clone()],
+            vec![one.clone(), beside.clone(), sets(&[&[third]])],
+        ] {
+            let done = check(&builds(elements), &with_levels(14, seed), seed);
+            assert_eq!(at_levels(&done, 0), [[(at, 1)]], "seed {seed}");
+            let mut found = found.clone();
+            found.sort();
+            assert_eq!(at_levels(&done, 1), found, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn what_several_culprits_with_second_levels_hide_takes_a_trial_each_at_most() {
+    let mut most = 0;
+    for count in 2..=6 {
+        let culprits = (0..count).map(|culprit| sets(&[&[2 * culprit]]));
+        let truth = builds(culprits.collect());
+        let done = check(&truth, &with_levels(14, 0), 0);
+        exact(&truth, &done);
+        let plain = check(&truth, &alike(14, 0), 0);
+        let more = done.records.len() - plain.records.len();
+        assert!(more <= 2 + count, "{more} for {count}");
+        most = most.max(more);
+    }
+    assert!(most <= 7, "{most}");
+}
+
+#[test]
+fn two_levels_that_only_together_change_something_are_found_when_asked_to_be_thorough() {
+    for seed in 0..20 {
+        let at = 2 * (seed as usize % 7);
+        let other = (at + 2 + 2 * (seed as usize % 3)) % 14;
+        let mut pair = vec![(at, 2), (other, 1)];
+        pair.sort_unstable();
+        let options = Options {
+            thorough: true,
+            ..with_levels(14, seed)
+        };
+        let together = Hidden::Levels(vec![pair.clone()]);
+        let clean = check(&builds(vec![sets(&[])]), &options, seed);
+        let alone = check(&builds(vec![together.clone()]), &options, seed);
+        assert_eq!(at_levels(&alone, 0), [pair.clone()], "seed {seed}");
+        let third = (other + 3) % 14;
+        let beside = vec![together, sets(&[&[third]])];
+        let beside = check(&builds(beside), &options, seed);
+        assert_eq!(at_levels(&beside, 0), [pair], "seed {seed}");
+        assert_eq!(named(&beside.verdict, 1), Some(vec![vec![third]]));
+        let quick = check(&builds(vec![sets(&[])]), &with_levels(14, seed), seed);
+        println!(
+            "clean {} quick {} alone {} beside {}",
+            clean.records.len(),
+            quick.records.len(),
+            alone.records.len(),
+            beside.records.len()
+        );
+        assert_eq!(quick.records.len(), 3);
+    }
+}
+
+#[test]
+fn mixed_levels_leave_out_what_breaks_the_build_and_what_goes_with_nothing_else() {
+    for seed in 0..20 {
+        let broken = 2 * (seed as usize % 7);
+        let (a, b) = ((broken + 2) % 14, (broken + 6) % 14);
+        let truth = Truth {
+            elements: vec![sets(&[])],
+            breakers: vec![vec![(broken, 2)], vec![(a, 2), (b, 1)]],
+            ..Truth::default()
+        };
+        let options = Options {
+            thorough: true,
+            apart: vec![(1, 2)],
+            ..with_levels(14, seed)
+        };
+        let done = check(&truth, &options, seed);
+        assert_eq!(
+            done.verdict.breakers.len(),
+            1,
+            "{:?}",
+            done.verdict.breakers
+        );
+        assert_eq!(done.verdict.breakers[0].set, [broken]);
+        assert_eq!(done.verdict.cleared[broken], [1]);
+        assert_eq!(done.verdict.cleared[1], [1, 2]);
+        for (attempt, _) in done.records.values() {
+            let row = &attempt.row;
+            assert!(row.0[1] != 2 || row.varied().count() == 1);
+        }
+        assert!(done.records.len() <= 40, "{}", done.records.len());
+    }
+}
+
 #[test]
 fn a_second_level_that_breaks_the_build_is_found_by_halving_and_reported() {
     for seed in 0..10 {

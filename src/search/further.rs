@@ -1,14 +1,17 @@
 //! Levels beside the ordinary ones. Once the search is done with those, one more row lets every
 //! variation that has another level stand at it, but for those that are known to act: what they do
 //! would hide the rest. Where some are known, one more row varies them as well, for the elements that
-//! they left alone so far, and for those that several did together: one may do it alone here. Where such
-//! a row breaks the build, it is halved until the breaker is out; what was in no row that built was not
-//! tried. A level that goes with nothing else has a row of its own.
+//! they left alone so far, and for those that several did together: one may do it alone here. An element
+//! on which one of them acts says nothing there of the others: for these, few more rows leave out what
+//! acts on it and vary what acts elsewhere. Where such a row breaks the build, it is halved until the
+//! breaker is out; what was in no row that built was not tried. A level that goes with nothing else has a
+//! row of its own. If all levels are asked for, more rows let any two of them stand side by side.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::chance;
 use super::classify::Progress;
+use super::cover;
 use super::isolate::{self, Isolation};
 use super::log::Log;
 use super::noise;
@@ -31,6 +34,8 @@ const SHARE_OF_DOUBT: f64 = 0.25;
 /// What belongs to a view of further levels.
 #[derive(Debug)]
 pub(super) struct Further {
+    /// Which of the choices of levels it belongs to.
+    choice: usize,
     /// Elements that are left to earlier views.
     pub(super) settled: BTreeSet<usize>,
     /// How likely each factor is a culprit here, together 1.
@@ -49,8 +54,26 @@ pub(super) struct Further {
 struct Choice {
     scheme: Scheme,
     own: Set,
-    /// It is about one level that goes with nothing else.
-    apart: bool,
+    kind: Kind,
+    /// What its rows may blame on chance, as a part of what the ordinary ones may.
+    share_of_doubt: f64,
+}
+
+/// What a choice of levels is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The next level of each factor.
+    Next,
+    /// One level that goes with nothing else.
+    Apart,
+    /// Levels that were not side by side before: all of them are its own.
+    Mixed,
+}
+
+/// A row that was looked at: what it varies, and the elements of which nothing was asked there.
+struct Shown {
+    top: Set,
+    settled: BTreeSet<usize>,
 }
 
 /// How a row fared that may break the build.
@@ -67,43 +90,113 @@ struct Halved {
 
 /// Opens the views of further levels, each when all before it have nothing left to ask.
 pub(super) fn open(state: &mut State<'_>) {
-    for choice in choices(state.options, &state.isolation) {
+    let choices = choices(state.options, &state.isolation);
+    for (number, choice) in choices.into_iter().enumerate() {
         if state.is_open() {
             return;
         }
-        let known = if choice.apart {
-            Set::empty(state.options.factors.len())
-        } else {
-            culprits(state)
-        };
-        let first = choice.without(&known);
-        let mut whole = choice;
-        if !first.own.is_empty() {
-            let (view, further) = look(state, &first);
-            if let Some(breaker) = &further.breaker {
-                whole = whole.with_ordinary(&breaker.set, &state.isolation.scheme);
+        let whole = choice.without_broken(state);
+        match whole.kind {
+            Kind::Apart => {
+                show(state, number, &whole);
             }
-            state.push(view, further);
-        }
-        if !known.is_empty() && !whole.own.is_empty() && !state.is_open() {
-            let (view, further) = look(state, &whole);
-            state.push(view, further);
+            Kind::Next | Kind::Mixed => around_the_known(state, number, whole),
         }
     }
+}
+
+/// Looks at the row without what is known to act, then at all of it, then at what others hide there.
+fn around_the_known(state: &mut State<'_>, number: usize, mut whole: Choice) {
+    let known = culprits(state);
+    let mut rows = Vec::new();
+    let first = whole.without(&known);
+    if !first.own.is_empty() {
+        rows.push(show(state, number, &first));
+        whole = whole.without_broken(state);
+    }
+    if known.is_empty() || whole.own.is_empty() || state.is_open() {
+        return;
+    }
+    rows.push(show(state, number, &whole));
+    while whole.kind == Kind::Next && !state.is_open() {
+        let Some(out) = cover::left_out(&hidden(state, &whole, &rows)) else {
+            return;
+        };
+        rows.push(show(state, number, &whole.without(&out)));
+    }
+}
+
+/// Looks at a row.
+fn show(state: &mut State<'_>, number: usize, choice: &Choice) -> Shown {
+    let (view, further) = look(state, number, choice);
+    let shown = Shown {
+        top: choice.scheme.top(),
+        settled: further.settled.clone(),
+    };
+    state.push(view, further);
+    shown
+}
+
+/// What none of these rows shows: a factor's further level on an element on which others act alone,
+/// each with those that have to be left out.
+fn hidden(state: &State<'_>, whole: &Choice, rows: &[Shown]) -> BTreeSet<(Set, usize)> {
+    let top = whole.scheme.top();
+    let mut hidden = BTreeSet::new();
+    for (element, acting) in acting_alone(state) {
+        let without = acting.intersection(&top);
+        let own = whole.own.minus(&without);
+        let is_shown = |factor: &usize| {
+            let mut rows = rows.iter();
+            rows.any(|row| row.top.has(*factor) && !row.settled.contains(&element))
+        };
+        let missing = own.iter().filter(|factor| !is_shown(factor));
+        hidden.extend(missing.map(|factor| (without.clone(), factor)));
+    }
+    hidden
+}
+
+/// The factors that act alone on each element; without the elements that are not understood, and those
+/// on which no factor does.
+fn acting_alone(state: &State<'_>) -> BTreeMap<usize, Set> {
+    let none = Set::empty(state.options.factors.len());
+    let mut acting: BTreeMap<usize, Option<Set>> = BTreeMap::new();
+    for (index, view) in state.views.iter().enumerate() {
+        for (number, progress) in state.progress(index) {
+            let Some(class) = view.classes.get(*number).filter(|class| class.active) else {
+                continue;
+            };
+            let alone = match progress {
+                Progress::Certified(proofs) => {
+                    let terms = proofs.iter().map(|proof| &proof.term);
+                    let single = terms.filter(|term| term.len() == 1);
+                    Some(single.fold(none.clone(), |all, term| all.union(term)))
+                }
+                _ => None,
+            };
+            for element in &class.members {
+                let known = acting.entry(*element).or_insert_with(|| Some(none.clone()));
+                *known = known.take().zip(alone.clone()).map(|(a, b)| a.union(&b));
+            }
+        }
+    }
+    let acting = acting.into_iter();
+    let acting = acting.filter_map(|(element, alone)| Some((element, alone?)));
+    acting.filter(|(_, alone)| !alone.is_empty()).collect()
 }
 
 /// How many rows of further levels are still to be run, as far as that is known.
 pub(super) fn left(state: &State<'_>) -> usize {
     let all = choices(state.options, &state.isolation).len();
-    let done = state
+    let begun = state.further.iter().map(|further| further.choice + 1);
+    let needed = state
         .further
         .iter()
-        .filter(|further| further.needed.is_none());
-    all.saturating_sub(done.count())
+        .filter(|further| further.needed.is_some());
+    all.saturating_sub(begun.max().unwrap_or_default()) + needed.count()
 }
 
-/// The further levels of every factor together, the lowest first, all of them only if that is asked
-/// for; then those that stand alone.
+/// The further levels of every factor together, the lowest first; those that stand alone; if that is
+/// asked for, all levels together, then any two of them side by side.
 fn choices(options: &Options, isolation: &Isolation) -> Vec<Choice> {
     let most = options.factors.iter().map(|factor| factor.levels).max();
     let rows = if options.thorough {
@@ -114,7 +207,7 @@ fn choices(options: &Options, isolation: &Isolation) -> Vec<Choice> {
     let together = (0..usize::from(rows)).map(|row| {
         let levels =
             (0..options.factors.len()).map(|factor| further(options, isolation, factor, row));
-        Choice::new(levels.collect(), false, options, isolation)
+        Choice::new(levels.collect(), Kind::Next, options, isolation)
     });
     let apart = options.apart.iter().map(|(factor, level)| {
         let used = isolation.scheme.0.iter().enumerate();
@@ -125,14 +218,49 @@ fn choices(options: &Options, isolation: &Isolation) -> Vec<Choice> {
                 0
             }
         });
-        Choice::new(levels.collect(), true, options, isolation)
+        Choice::new(levels.collect(), Kind::Apart, options, isolation)
     });
     let all = together.chain(apart);
-    all.filter(|choice| !choice.own.is_empty()).collect()
+    let mut all: Vec<Choice> = all.filter(|choice| !choice.own.is_empty()).collect();
+    if options.thorough {
+        let mixed = mixed(options, isolation, &all);
+        all.extend(mixed);
+    }
+    all
+}
+
+/// Rows with any two levels side by side that were not in a row with everything varied.
+fn mixed(options: &Options, isolation: &Isolation, before: &[Choice]) -> Vec<Choice> {
+    let factors = options.factors.iter().zip(&isolation.scheme.0).enumerate();
+    let levels: Vec<Vec<u8>> = factors
+        .map(|(factor, (known, used))| {
+            let all = (1..=known.levels).filter(|_| *used != 0);
+            all.filter(|level| !is_broken(isolation, factor, *level))
+                .collect()
+        })
+        .collect();
+    let ordinary = isolation.scheme.0.clone();
+    let opening = ordinary.iter().enumerate();
+    let opening = opening.map(|(factor, used)| opening_level(options, factor, *used));
+    let mut known: Vec<Vec<u8>> = before.iter().map(|row| row.scheme.0.clone()).collect();
+    known.extend([opening.collect(), ordinary]);
+    let rows = cover::rows(&levels, &known, options.seed);
+    let share_of_doubt = SHARE_OF_DOUBT / noise::real(rows.len().max(1));
+    rows.into_iter()
+        .map(|row| {
+            let scheme = Scheme(row);
+            Choice {
+                own: scheme.top(),
+                scheme,
+                kind: Kind::Mixed,
+                share_of_doubt,
+            }
+        })
+        .collect()
 }
 
 /// The level that the first trial with everything varied has, or would have.
-fn opening(options: &Options, factor: usize, used: u8) -> u8 {
+fn opening_level(options: &Options, factor: usize, used: u8) -> u8 {
     let mut own = options.first_levels.iter();
     let own = own.find(|(other, _)| *other == factor && used == 1);
     own.map_or(used, |(_, level)| *level)
@@ -143,25 +271,29 @@ fn opening(options: &Options, factor: usize, used: u8) -> u8 {
 fn further(options: &Options, isolation: &Isolation, factor: usize, row: usize) -> u8 {
     let used = isolation.scheme.0.get(factor).copied().unwrap_or_default();
     let levels = options.factors.get(factor).map_or(0, |known| known.levels);
-    let broken = |level: &u8| {
-        let mut breakers = isolation.breakers.iter();
-        breakers.any(|breaker| breaker.is_level(factor, *level))
-    };
-    let opened = opening(options, factor, used);
+    let broken = |level: &u8| is_broken(isolation, factor, *level);
+    let opened = opening_level(options, factor, used);
     let mut others = (1..=levels).filter(|level| *level != opened && !broken(level));
     others.nth(row).filter(|_| used != 0).unwrap_or(used)
 }
 
+/// Whether a level breaks the build, as far as the ordinary rows show.
+fn is_broken(isolation: &Isolation, factor: usize, level: u8) -> bool {
+    let mut breakers = isolation.breakers.iter();
+    breakers.any(|breaker| breaker.is_level(factor, level))
+}
+
 impl Choice {
-    fn new(levels: Vec<u8>, apart: bool, options: &Options, isolation: &Isolation) -> Self {
+    fn new(levels: Vec<u8>, kind: Kind, options: &Options, isolation: &Isolation) -> Self {
         let used = levels.iter().zip(&isolation.scheme.0).enumerate();
         let own = used.filter(|(factor, (level, used))| {
-            level != used && **level != 0 && **level != opening(options, *factor, **used)
+            level != used && **level != 0 && **level != opening_level(options, *factor, **used)
         });
         Self {
             own: Set::of(levels.len(), own.map(|(factor, _)| factor)),
             scheme: Scheme(levels),
-            apart,
+            kind,
+            share_of_doubt: SHARE_OF_DOUBT,
         }
     }
 
@@ -170,16 +302,23 @@ impl Choice {
         Self {
             own: self.own.minus(factors),
             scheme,
-            apart: self.apart,
+            kind: self.kind,
+            share_of_doubt: self.share_of_doubt,
         }
     }
 
-    /// With these factors at their ordinary levels.
-    fn with_ordinary(mut self, factors: &[usize], ordinary: &Scheme) -> Self {
-        for factor in factors {
-            let level = ordinary.0.get(*factor).copied().unwrap_or_default();
-            isolate::set_level(&mut self.scheme, *factor, level);
-            self.own = self.own.without(*factor);
+    /// With the ordinary levels in the place of those that further rows have shown to break the build.
+    fn without_broken(mut self, state: &State<'_>) -> Self {
+        let breakers = state.further.iter();
+        for breaker in breakers.filter_map(|further| further.breaker.as_ref()) {
+            for (factor, level) in breaker.set.iter().zip(&breaker.levels) {
+                let ordinary = state.isolation.scheme.0.get(*factor).copied();
+                let ordinary = ordinary.unwrap_or_default();
+                if self.scheme.0.get(*factor) == Some(level) && *level != ordinary {
+                    isolate::set_level(&mut self.scheme, *factor, ordinary);
+                    self.own = self.own.without(*factor);
+                }
+            }
         }
         self
     }
@@ -204,7 +343,7 @@ fn culprits(state: &State<'_>) -> Set {
 }
 
 /// The log through one choice of further levels.
-fn look(state: &State<'_>, choice: &Choice) -> (View, Further) {
+fn look(state: &State<'_>, number: usize, choice: &Choice) -> (View, Further) {
     let halved = halve(state, choice);
     let view = View::new(
         state.log,
@@ -219,8 +358,9 @@ fn look(state: &State<'_>, choice: &Choice) -> (View, Further) {
         None => (Vec::new(), halved.failed),
     };
     let further = Further {
+        choice: number,
         settled: settled(state, &view.top),
-        doubt: noise::allowance(&weights, SHARE_OF_DOUBT * chance::DOUBT),
+        doubt: noise::allowance(&weights, choice.share_of_doubt * chance::DOUBT),
         weights,
         needed: halved.needed.map(|set| choice.scheme.row(&set)),
         breaker: halved.breaker.map(|factor| Breaker {
@@ -320,7 +460,13 @@ fn halve(state: &State<'_>, choice: &Choice) -> Halved {
         }
     };
     halved.needed = next.filter(|_| !spent);
-    if halved.needed.is_some() {
+    let level = |factor: usize| choice.scheme.0.get(factor).copied();
+    let builds = |factor: usize| {
+        let mut built = state.log.built();
+        built.any(|(_, row, _)| row.0.get(factor).copied() == level(factor))
+    };
+    // What built elsewhere breaks only together with something here.
+    if halved.needed.is_some() || halved.breaker.is_some_and(builds) {
         halved.breaker = None;
     }
     halved

@@ -18,6 +18,7 @@ mod bisect;
 mod certificate;
 mod chance;
 mod classify;
+mod cover;
 mod draws;
 mod estimate;
 mod further;

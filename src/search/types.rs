@@ -38,7 +38,7 @@ pub struct Options {
     /// least one of each.
     pub repeats: u32,
     /// Also run rows that show a culprit which one other variation masks, and try all levels instead
-    /// of two.
+    /// of two, any two of them side by side.
     pub thorough: bool,
     /// The clock runs in the control: its repeats keep their distance, and certificates are run
     /// once more between two controls.
