@@ -218,6 +218,7 @@ fn nothing() -> Options {
         factors: Vec::new(),
         first_levels: Vec::new(),
         apart: Vec::new(),
+        draws: Vec::new(),
         workers: 1,
         budget_trials: None,
         repeats: 2,

@@ -28,6 +28,8 @@ pub enum Hidden {
     Masked(usize, usize),
     /// Differs by chance; with `fresh`, with a new value each time.
     Noise { rate: f64, fresh: bool },
+    /// Differs so often when the factor is varied, with one of a few values.
+    Draw { factor: usize, rate: f64 },
     /// Differs when the factor is at exactly this level, with a new value each time.
     AtLevel(usize, u8),
     /// Differs when all factors of one of the sets are at exactly these levels; each combination of
@@ -55,6 +57,7 @@ pub fn alike(factors: usize, seed: u64) -> Options {
         factors: vec![factor; factors],
         first_levels: Vec::new(),
         apart: Vec::new(),
+        draws: Vec::new(),
         workers: 1,
         budget_trials: None,
         repeats: 1,
@@ -156,6 +159,14 @@ impl Hidden {
                 (true, false) => Seen::Value(1),
                 (true, true) => Seen::Value(1 + (random.next() % 1_000_000) as u32),
             },
+            Self::Draw { factor, rate } => {
+                let drawn = Seen::Value(1 + (random.next() % 4) as u32);
+                if row.0[*factor] != 0 && random.chance(*rate) {
+                    drawn
+                } else {
+                    Seen::Value(0)
+                }
+            }
             Self::AtLevel(factor, level) => {
                 let fresh = Seen::Value(1 + (random.next() % 1_000_000) as u32);
                 if row.0[*factor] == *level {
@@ -202,7 +213,7 @@ impl Hidden {
                 sets.sort();
                 (!sets.is_empty()).then_some(sets)
             }
-            Self::AtLevel(factor, _) => Some(vec![vec![*factor]]),
+            Self::AtLevel(factor, _) | Self::Draw { factor, .. } => Some(vec![vec![*factor]]),
             Self::Levels(sets) => {
                 let factors = |set: &Vec<(usize, u8)>| set.iter().map(|(f, _)| *f).collect();
                 let mut sets: Vec<Vec<usize>> = sets.iter().map(factors).collect();

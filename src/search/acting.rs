@@ -153,6 +153,7 @@ mod tests {
         });
         let view = View {
             top: scheme.top(),
+            draws: Set::empty(FACTORS),
             scheme,
             probes: probes.collect(),
             failed: BTreeMap::new(),
@@ -166,6 +167,7 @@ mod tests {
             tokens: tokens.collect(),
             members: vec![0],
             active: true,
+            drawn: false,
             hints: Vec::new(),
         };
         (view, class)

@@ -55,10 +55,16 @@ impl State<'_> {
         if self.differs() && self.count(&control) < 2 {
             tries.push(self.attempt(control, TrialKind::Repeat));
         }
+        let again = self.contradicted_draws().into_iter();
+        tries.extend(again.map(|row| self.attempt(row, TrialKind::Repeat)));
         if self.options.thorough {
             tries.extend(self.masked_rows());
         }
-        for index in 0..self.views.len() {
+        for index in 0..=self.views.len() {
+            // What follows a draw is decided before further levels are tried without the draw.
+            if index == self.ordinary().len() {
+                tries.extend(self.draw_tries());
+            }
             if let Some(needed) = self.further_of(index).and_then(|f| f.needed.as_ref()) {
                 return vec![self.attempt(needed.clone(), TrialKind::Search)];
             }
@@ -71,6 +77,13 @@ impl State<'_> {
             }
         }
         self.repeats()
+    }
+
+    /// What elements need that follow a level which is drawn anew in every trial.
+    fn draw_tries(&self) -> Vec<Try> {
+        let rows = self.agreeing_draws().into_iter().chain(self.about_draws());
+        rows.map(|row| self.attempt(row, TrialKind::Search))
+            .collect()
     }
 
     /// The first trials: the control, and as much of what will be needed as runs beside it.

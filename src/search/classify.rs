@@ -123,12 +123,13 @@ pub(super) fn progress(view: &View, class: &Class, setting: &Setting<'_>) -> Pro
 /// doubt about chance either.
 pub(super) fn proven(view: &View, class: &Class, setting: &Setting<'_>) -> (Vec<Set>, bool) {
     let facts = view.facts(class);
-    let Found::Terms(terms) = facts.terms(&view.top, &setting.order()) else {
+    let top = view.reach(class);
+    let Found::Terms(terms) = facts.terms(&top, &setting.order()) else {
         return (Vec::new(), false);
     };
-    match proofs(&terms, &view.top) {
+    match proofs(&terms, &top) {
         Some(proofs) if missing(view, class, &proofs).next().is_none() => {
-            let certain = doubts(view, class, &facts, &proofs, &view.top, setting).is_none();
+            let certain = doubts(view, class, &facts, &proofs, &top, setting).is_none();
             (terms, certain)
         }
         _ => (Vec::new(), false),
@@ -137,10 +138,11 @@ pub(super) fn proven(view: &View, class: &Class, setting: &Setting<'_>) -> (Vec<
 
 /// The one set that is likeliest behind a class, as far as its trials go; nothing where several are.
 pub(super) fn likeliest(view: &View, class: &Class, setting: &Setting<'_>) -> Option<Set> {
-    let sets = match view.facts(class).terms(&view.top, &setting.order()) {
+    let top = view.reach(class);
+    let sets = match view.facts(class).terms(&top, &setting.order()) {
         Found::Terms(terms) => terms,
         Found::Need(_) => {
-            let found = hypotheses::consistent(view, class, &view.top, &setting.prior);
+            let found = hypotheses::consistent(view, class, &top, &setting.prior);
             found.first()?.sets(view.scheme.0.len())
         }
         Found::TooMany(_) => return None,
@@ -151,10 +153,14 @@ pub(super) fn likeliest(view: &View, class: &Class, setting: &Setting<'_>) -> Op
 /// The most that can vary while the class is still to be seen: everything, unless proven sets of
 /// variations make its member disappear. Nothing if that is not understood.
 fn ceiling(view: &View, class: &Class, proven: &[Set]) -> Option<Set> {
-    let tokens = || view.probes.iter().zip(&class.tokens);
+    let top = view.reach(class);
+    let tokens = || {
+        let all = view.probes.iter().zip(&class.tokens);
+        all.filter(|(probe, _)| probe.set.is_subset(&top))
+    };
     let unseen = || tokens().filter(|(_, token)| **token == Token::Unseen);
-    if !unseen().any(|(probe, _)| probe.set == view.top) {
-        return Some(view.top.clone());
+    if !unseen().any(|(probe, _)| probe.set == top) {
+        return Some(top);
     }
     let hides = |set: &&Set| {
         let mut with = tokens().filter(|(probe, _)| set.is_subset(&probe.set));
@@ -162,8 +168,8 @@ fn ceiling(view: &View, class: &Class, proven: &[Set]) -> Option<Set> {
     };
     let hiding: Vec<Set> = proven.iter().filter(hides).cloned().collect();
     let understood = unseen().all(|(probe, _)| hiding.iter().any(|set| set.is_subset(&probe.set)));
-    let removed = transversals(&hiding, &view.top)?.into_iter().next()?;
-    understood.then(|| view.top.minus(&removed))
+    let removed = transversals(&hiding, &top)?.into_iter().next()?;
+    understood.then(|| top.minus(&removed))
 }
 
 /// The explanation is not clear yet: by hypotheses, or by bisection where none fits.

@@ -10,15 +10,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::chance;
+use super::choices::{Choice, Kind, choices, within};
 use super::classify::Progress;
 use super::cover;
-use super::isolate::{self, Isolation};
 use super::log::Log;
 use super::noise;
 use super::set::Set;
 use super::state::State;
-use super::types::{Breaker, Options};
-use super::view::{Scheme, View};
+use super::types::Breaker;
+use super::view::{Reading, View};
 use crate::model::{Row, TrialId};
 
 /// So many trials are spent on a row that breaks the build.
@@ -28,9 +28,6 @@ const FAILURES: usize = 2;
 /// How likely a variation at its ordinary level is to blame here, next to the others: the ordinary
 /// rows would have shown what it does alone.
 const ORDINARY: f64 = 0.1;
-/// What each of these rows may blame on chance, as a part of what the ordinary ones may.
-const SHARE_OF_DOUBT: f64 = 0.25;
-
 /// What belongs to a view of further levels.
 #[derive(Debug)]
 pub(super) struct Further {
@@ -48,26 +45,6 @@ pub(super) struct Further {
     pub(super) breaker: Option<Breaker>,
     /// Failures that no level explains.
     pub(super) unexplained: Vec<TrialId>,
-}
-
-/// Everything varied, with the factors that stand at a level which no earlier row had.
-struct Choice {
-    scheme: Scheme,
-    own: Set,
-    kind: Kind,
-    /// What its rows may blame on chance, as a part of what the ordinary ones may.
-    share_of_doubt: f64,
-}
-
-/// What a choice of levels is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// The next level of each factor.
-    Next,
-    /// One level that goes with nothing else.
-    Apart,
-    /// Levels that were not side by side before: all of them are its own.
-    Mixed,
 }
 
 /// A row that was looked at: what it varies, and the elements of which nothing was asked there.
@@ -179,6 +156,11 @@ fn acting_alone(state: &State<'_>) -> BTreeMap<usize, Set> {
             }
         }
     }
+    for element in &state.drawn {
+        let known = acting.entry(*element).or_insert_with(|| Some(none.clone()));
+        let draws = state.proven_draws(*element);
+        *known = known.take().zip(draws).map(|(a, b)| a.union(&b));
+    }
     let acting = acting.into_iter();
     let acting = acting.filter_map(|(element, alone)| Some((element, alone?)));
     acting.filter(|(_, alone)| !alone.is_empty()).collect()
@@ -195,140 +177,6 @@ pub(super) fn left(state: &State<'_>) -> usize {
     all.saturating_sub(begun.max().unwrap_or_default()) + needed.count()
 }
 
-/// The further levels of every factor together, the lowest first; those that stand alone; if that is
-/// asked for, all levels together, then any two of them side by side.
-fn choices(options: &Options, isolation: &Isolation) -> Vec<Choice> {
-    let most = options.factors.iter().map(|factor| factor.levels).max();
-    let rows = if options.thorough {
-        most.unwrap_or_default()
-    } else {
-        1
-    };
-    let together = (0..usize::from(rows)).map(|row| {
-        let levels =
-            (0..options.factors.len()).map(|factor| further(options, isolation, factor, row));
-        Choice::new(levels.collect(), Kind::Next, options, isolation)
-    });
-    let apart = options.apart.iter().map(|(factor, level)| {
-        let used = isolation.scheme.0.iter().enumerate();
-        let levels = used.map(|(other, used)| {
-            if other == *factor && *used != 0 {
-                *level
-            } else {
-                0
-            }
-        });
-        Choice::new(levels.collect(), Kind::Apart, options, isolation)
-    });
-    let all = together.chain(apart);
-    let mut all: Vec<Choice> = all.filter(|choice| !choice.own.is_empty()).collect();
-    if options.thorough {
-        let mixed = mixed(options, isolation, &all);
-        all.extend(mixed);
-    }
-    all
-}
-
-/// Rows with any two levels side by side that were not in a row with everything varied.
-fn mixed(options: &Options, isolation: &Isolation, before: &[Choice]) -> Vec<Choice> {
-    let factors = options.factors.iter().zip(&isolation.scheme.0).enumerate();
-    let levels: Vec<Vec<u8>> = factors
-        .map(|(factor, (known, used))| {
-            let all = (1..=known.levels).filter(|_| *used != 0);
-            all.filter(|level| !is_broken(isolation, factor, *level))
-                .collect()
-        })
-        .collect();
-    let ordinary = isolation.scheme.0.clone();
-    let opening = ordinary.iter().enumerate();
-    let opening = opening.map(|(factor, used)| opening_level(options, factor, *used));
-    let mut known: Vec<Vec<u8>> = before.iter().map(|row| row.scheme.0.clone()).collect();
-    known.extend([opening.collect(), ordinary]);
-    let rows = cover::rows(&levels, &known, options.seed);
-    let share_of_doubt = SHARE_OF_DOUBT / noise::real(rows.len().max(1));
-    rows.into_iter()
-        .map(|row| {
-            let scheme = Scheme(row);
-            Choice {
-                own: scheme.top(),
-                scheme,
-                kind: Kind::Mixed,
-                share_of_doubt,
-            }
-        })
-        .collect()
-}
-
-/// The level that the first trial with everything varied has, or would have.
-fn opening_level(options: &Options, factor: usize, used: u8) -> u8 {
-    let mut own = options.first_levels.iter();
-    let own = own.find(|(other, _)| *other == factor && used == 1);
-    own.map_or(used, |(_, level)| *level)
-}
-
-/// The level of a factor in one of the rows: the next that was in no trial with everything varied,
-/// else the ordinary one.
-fn further(options: &Options, isolation: &Isolation, factor: usize, row: usize) -> u8 {
-    let used = isolation.scheme.0.get(factor).copied().unwrap_or_default();
-    let levels = options.factors.get(factor).map_or(0, |known| known.levels);
-    let broken = |level: &u8| is_broken(isolation, factor, *level);
-    let opened = opening_level(options, factor, used);
-    let mut others = (1..=levels).filter(|level| *level != opened && !broken(level));
-    others.nth(row).filter(|_| used != 0).unwrap_or(used)
-}
-
-/// Whether a level breaks the build, as far as the ordinary rows show.
-fn is_broken(isolation: &Isolation, factor: usize, level: u8) -> bool {
-    let mut breakers = isolation.breakers.iter();
-    breakers.any(|breaker| breaker.is_level(factor, level))
-}
-
-impl Choice {
-    fn new(levels: Vec<u8>, kind: Kind, options: &Options, isolation: &Isolation) -> Self {
-        let used = levels.iter().zip(&isolation.scheme.0).enumerate();
-        let own = used.filter(|(factor, (level, used))| {
-            level != used && **level != 0 && **level != opening_level(options, *factor, **used)
-        });
-        Self {
-            own: Set::of(levels.len(), own.map(|(factor, _)| factor)),
-            scheme: Scheme(levels),
-            kind,
-            share_of_doubt: SHARE_OF_DOUBT,
-        }
-    }
-
-    fn without(&self, factors: &Set) -> Self {
-        let scheme = within(&self.scheme, &self.scheme.top().minus(factors));
-        Self {
-            own: self.own.minus(factors),
-            scheme,
-            kind: self.kind,
-            share_of_doubt: self.share_of_doubt,
-        }
-    }
-
-    /// With the ordinary levels in the place of those that further rows have shown to break the build.
-    fn without_broken(mut self, state: &State<'_>) -> Self {
-        let breakers = state.further.iter();
-        for breaker in breakers.filter_map(|further| further.breaker.as_ref()) {
-            for (factor, level) in breaker.set.iter().zip(&breaker.levels) {
-                let ordinary = state.isolation.scheme.0.get(*factor).copied();
-                let ordinary = ordinary.unwrap_or_default();
-                if self.scheme.0.get(*factor) == Some(level) && *level != ordinary {
-                    isolate::set_level(&mut self.scheme, *factor, ordinary);
-                    self.own = self.own.without(*factor);
-                }
-            }
-        }
-        self
-    }
-}
-
-/// The choice of levels with these factors alone.
-fn within(scheme: &Scheme, factors: &Set) -> Scheme {
-    Scheme(scheme.row(factors).0)
-}
-
 /// The factors of all sets that are proven so far.
 fn culprits(state: &State<'_>) -> Set {
     let mut all = Set::empty(state.options.factors.len());
@@ -339,18 +187,22 @@ fn culprits(state: &State<'_>) -> Set {
             }
         }
     }
-    all
+    let draws = state.drawn.iter();
+    let draws = draws.filter_map(|element| state.proven_draws(*element));
+    draws.fold(all, |all, draws| all.union(&draws))
 }
 
 /// The log through one choice of further levels.
 fn look(state: &State<'_>, number: usize, choice: &Choice) -> (View, Further) {
     let halved = halve(state, choice);
-    let view = View::new(
-        state.log,
-        within(&choice.scheme, &halved.top),
-        |element| state.unstable.contains_key(&element),
-        |row| isolate::volatile(&state.options.factors, row),
-    );
+    let reading = Reading {
+        factors: &state.options.factors,
+        draws: &state.options.draws,
+        drawn: &state.drawn,
+        skip: &|element| state.unstable.contains_key(&element),
+    };
+    let scheme = within(&choice.scheme, &halved.top);
+    let view = View::new(state.log, scheme, Some(&reading));
     let weights = weights(&state.weights, &view.top, &choice.own);
     let level = |factor: usize| choice.scheme.0.get(factor).copied().unwrap_or_default();
     let (explained, unexplained) = match halved.breaker {
@@ -359,7 +211,7 @@ fn look(state: &State<'_>, number: usize, choice: &Choice) -> (View, Further) {
     };
     let further = Further {
         choice: number,
-        settled: settled(state, &view.top),
+        settled: settled(state, &view),
         doubt: noise::allowance(&weights, choice.share_of_doubt * chance::DOUBT),
         weights,
         needed: halved.needed.map(|set| choice.scheme.row(&set)),
@@ -375,16 +227,19 @@ fn look(state: &State<'_>, number: usize, choice: &Choice) -> (View, Further) {
 }
 
 /// The elements of earlier views of which nothing is asked here: those that are not understood, and
-/// those on which one factor is known to act that would act here again.
-fn settled(state: &State<'_>, top: &Set) -> BTreeSet<usize> {
+/// those on which one factor is known to act that would act here again, or a draw that would hide them.
+fn settled(state: &State<'_>, here: &View) -> BTreeSet<usize> {
     let mut settled = BTreeSet::new();
+    if here.top.meets(&here.draws) {
+        settled.extend(&state.drawn);
+    }
     for (index, view) in state.views.iter().enumerate() {
         for (number, progress) in state.progress(index) {
             let known = match progress {
                 // Less than what several do together may do here.
                 Progress::Certified(proofs) => proofs
                     .iter()
-                    .any(|proof| proof.term.len() == 1 && proof.term.meets(top)),
+                    .any(|proof| proof.term.len() == 1 && proof.term.meets(&here.top)),
                 _ => true,
             };
             let class = view.classes.get(*number).filter(|_| known);
@@ -480,7 +335,7 @@ struct Rows {
 
 impl Rows {
     fn of(log: &Log, choice: &Choice) -> Self {
-        let view = View::new(log, choice.scheme.clone(), |_| true, |_| false);
+        let view = View::new(log, choice.scheme.clone(), None);
         let built = view.probes.iter().map(|probe| &probe.set);
         let failed = view.failed.iter();
         let mut failed: Vec<(TrialId, Set)> = failed

@@ -6,7 +6,7 @@ use super::log::Log;
 use super::set::Set;
 use super::types::{Breaker, Factor};
 use super::view::{Scheme, View};
-use crate::model::{Row, TrialId};
+use crate::model::TrialId;
 
 /// The levels that remain, and how that was found.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub(super) fn isolate(log: &Log, factors: &[Factor]) -> Isolation {
         return isolation;
     }
     loop {
-        let view = View::new(log, isolation.scheme.clone(), |_| true, |_| false);
+        let view = View::new(log, isolation.scheme.clone(), None);
         let facts = view.failures(&isolation.unexplained);
         let Some(smallest) = facts
             .with
@@ -163,12 +163,4 @@ pub(super) fn order(factors: &[Factor]) -> Vec<usize> {
     let weight = |factor: &usize| factors.get(*factor).map_or(0.0, |known| known.weight);
     order.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
     order
-}
-
-/// Whether the values of an environment change from trial to trial.
-pub(super) fn volatile(factors: &[Factor], row: &Row) -> bool {
-    row.0.iter().zip(factors).any(|(level, factor)| {
-        let index = usize::from(*level).checked_sub(1);
-        index.is_some_and(|index| factor.volatile.get(index).copied().unwrap_or_default())
-    })
 }

@@ -137,11 +137,15 @@ impl Log {
             .collect()
     }
 
-    /// The elements that differ between two trials of the same environment. `volatile` says
-    /// whether an environment changes its own values from trial to trial.
-    pub(super) fn unstable(&self, volatile: impl Fn(&Row) -> bool) -> BTreeMap<usize, Instability> {
+    /// The elements that differ between two trials of the same environment, one of those that
+    /// `counts` names. `volatile` says whether an environment changes its own values from trial to trial.
+    pub(super) fn unstable(
+        &self,
+        counts: impl Fn(&Row) -> bool,
+        volatile: impl Fn(&Row) -> bool,
+    ) -> BTreeMap<usize, Instability> {
         let mut environments: BTreeMap<&Row, Vec<(TrialId, &[Seen])>> = BTreeMap::new();
-        for (id, row, values) in self.built() {
+        for (id, row, values) in self.built().filter(|(_, row, _)| counts(row)) {
             environments.entry(row).or_default().push((id, values));
         }
         environments.retain(|_, trials| trials.len() > 1);

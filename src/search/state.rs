@@ -14,7 +14,7 @@ use super::log::{Instability, Log};
 use super::noise;
 use super::set::Set;
 use super::types::Options;
-use super::view::{Scheme, View};
+use super::view::{self, Reading, Scheme, View};
 use crate::model::{Row, TrialId};
 
 /// The share of the prior that every factor has alike, so that a wrong prior rules nothing out.
@@ -34,8 +34,10 @@ pub(super) struct State<'a> {
     pub(super) views: Vec<View>,
     /// What belongs to the last of the views, in the same order.
     pub(super) further: Vec<Further>,
-    /// Elements that differ between trials of the same environment.
+    /// Elements that differ between trials of the same environment, no level of which is drawn anew.
     pub(super) unstable: BTreeMap<usize, Instability>,
+    /// The others that differ between trials of the same environment: they follow a draw.
+    pub(super) drawn: BTreeSet<usize>,
     /// Whether the second choice of levels is the one of the first all-varied trial.
     pub(super) has_first: bool,
     /// Elements whose culprits are known, and of which the first all-varied trial shows that its own
@@ -45,7 +47,8 @@ pub(super) struct State<'a> {
     pub(super) weights: Vec<f64>,
     /// The factors, the likeliest culprits first.
     pub(super) order: Vec<usize>,
-    noisy: usize,
+    /// How many classes are unstable.
+    pub(super) noisy: usize,
     doubt: f64,
     /// How far the classes of each view are, once that was asked.
     known: Vec<OnceCell<Vec<(usize, Progress)>>>,
@@ -55,11 +58,25 @@ impl<'a> State<'a> {
     /// What follows from the log.
     pub(super) fn new(log: &'a Log, options: &'a Options) -> Self {
         let factors = options.factors.as_slice();
-        let volatile = |row: &Row| isolate::volatile(factors, row);
+        let volatile = |row: &Row| view::is_volatile(factors, row);
+        let has_draw = |row: &Row| view::is_drawn(&options.draws, row);
         let isolation = isolate::isolate(log, factors);
-        let unstable = log.unstable(volatile);
+        let unstable = log.unstable(|row| !has_draw(row), volatile);
+        let parted = log.unstable(has_draw, volatile).into_keys();
+        let drawn: BTreeSet<usize> = parted.filter(|e| !unstable.contains_key(e)).collect();
         let main = isolation.scheme.clone();
-        let noise = View::new(log, main.clone(), |e| !unstable.contains_key(&e), volatile);
+        let reading = Reading {
+            factors,
+            draws: &options.draws,
+            drawn: &drawn,
+            skip: &|element| unstable.contains_key(&element),
+        };
+        let stable = |element| !unstable.contains_key(&element);
+        let unstable_only = Reading {
+            skip: &stable,
+            ..reading
+        };
+        let noise = View::new(log, main.clone(), Some(&unstable_only));
         let mut schemes = vec![main.clone()];
         let first = first_scheme(options, &main)
             .filter(|first| log.failed_with(&first.row(&first.top())).next().is_none());
@@ -72,10 +89,9 @@ impl<'a> State<'a> {
             seen.push(scheme.clone());
             new
         });
-        let skip = |element: usize| unstable.contains_key(&element);
         let views: Vec<View> = schemes
             .into_iter()
-            .map(|scheme| View::new(log, scheme, skip, volatile))
+            .map(|scheme| View::new(log, scheme, Some(&reading)))
             .collect();
         let weights = weights(options);
         let mut state = Self {
@@ -91,6 +107,7 @@ impl<'a> State<'a> {
             weights,
             noisy: noise.classes.len(),
             unstable,
+            drawn,
             reopened: BTreeSet::new(),
         };
         state.reopened = beside::reopened(&state);
@@ -133,11 +150,16 @@ impl<'a> State<'a> {
             || (self.options.thorough && !self.masked_rows().is_empty())
             || self.further.iter().any(|further| further.needed.is_some())
             || (0..self.views.len()).any(open)
+            || !self.contradicted_draws().is_empty()
+            || !self.agreeing_draws().is_empty()
+            || !self.about_draws().is_empty()
     }
 
     /// Whether an element differs between different environments, or between equal ones.
     pub(super) fn differs(&self) -> bool {
-        !self.unstable.is_empty() || self.views.iter().any(|view| !view.classes.is_empty())
+        !self.unstable.is_empty()
+            || !self.drawn.is_empty()
+            || self.views.iter().any(|view| !view.classes.is_empty())
     }
 
     /// How far each class of a view is; an element that an earlier view shows to differ is left to

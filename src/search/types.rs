@@ -30,6 +30,9 @@ pub struct Options {
     pub first_levels: Vec<(usize, u8)>,
     /// Levels, by factor, that are tried in a row of their own; none of the `levels`.
     pub apart: Vec<(usize, u8)>,
+    /// Varied levels, by factor, that are drawn anew in every trial: what follows them differs between
+    /// two trials of one environment, or not, and is not called unstable for it.
+    pub draws: Vec<(usize, u8)>,
     /// How many trials run at the same time; at least one.
     pub workers: usize,
     /// At most so many trials; without it, a generous multiple of the number of variations.
@@ -131,7 +134,7 @@ pub enum ElementVerdict {
     /// The control does not have it, so there is nothing to compare; the element for the presence
     /// of its path speaks for it.
     NotInControl,
-    /// It differs between trials of the same environment.
+    /// It differs between trials of the same environment, no level of which is drawn anew.
     Unstable {
         /// Repeats of an environment that differed from its first trial.
         differing: u32,

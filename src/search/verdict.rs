@@ -104,6 +104,7 @@ impl State<'_> {
                 }
             }
         }
+        self.add_draws(&mut verdicts);
         verdicts
     }
 
@@ -177,6 +178,15 @@ impl State<'_> {
             .collect()
     }
 
+    /// Why something that was asked for was not run.
+    pub(super) fn unfinished(&self) -> Reason {
+        if self.log.trials.len() >= self.budget() {
+            Reason::Budget
+        } else {
+            Reason::Unfinished
+        }
+    }
+
     fn class_verdict(&self, view: &View, class: &Class, progress: &Progress) -> ElementVerdict {
         match progress {
             Progress::Certified(proofs) => ElementVerdict::Certified {
@@ -196,11 +206,7 @@ impl State<'_> {
                     .collect(),
             },
             Progress::Needs(_) | Progress::Open(_) => ElementVerdict::Unsettled {
-                reason: if self.log.trials.len() >= self.budget() {
-                    Reason::Budget
-                } else {
-                    Reason::Unfinished
-                },
+                reason: self.unfinished(),
                 possible: suspects(view, &view.facts(class)).iter().collect(),
             },
             Progress::Unsettled(reason, possible) => ElementVerdict::Unsettled {

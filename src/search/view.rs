@@ -2,12 +2,12 @@
 //! choice, as sets of variations, and the elements grouped by what these trials showed. Elements
 //! with the same history share one class and are searched as one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::bisect::Facts;
 use super::log::Log;
 use super::set::Set;
-use super::types::{Observation, Seen};
+use super::types::{Factor, Observation, Seen};
 use crate::model::{Row, TrialId};
 
 /// One level for each factor; 0 leaves it out.
@@ -45,8 +45,22 @@ pub(super) struct Class {
     pub(super) members: Vec<usize>,
     /// Whether trials may be spent on it.
     pub(super) active: bool,
+    /// Whether trials with a draw say nothing about these elements.
+    pub(super) drawn: bool,
     /// Factors whose values were found in the bytes of these elements, rising.
     pub(super) hints: Vec<usize>,
+}
+
+/// How trials are read.
+pub(super) struct Reading<'a> {
+    /// The factors.
+    pub(super) factors: &'a [Factor],
+    /// Levels that are drawn anew in every trial.
+    pub(super) draws: &'a [(usize, u8)],
+    /// Elements of which trials with such a level say nothing.
+    pub(super) drawn: &'a BTreeSet<usize>,
+    /// Elements that are left out.
+    pub(super) skip: &'a dyn Fn(usize) -> bool,
 }
 
 /// The log through one choice of levels.
@@ -56,6 +70,8 @@ pub(super) struct View {
     pub(super) scheme: Scheme,
     /// Everything that can vary.
     pub(super) top: Set,
+    /// What of it is drawn anew in every trial.
+    pub(super) draws: Set,
     /// The trials that built, by number.
     pub(super) probes: Vec<Probe>,
     /// Rows all of whose trials failed, with these trials.
@@ -73,6 +89,27 @@ impl Token {
             Self::Other(_) | Self::Volatile => Some(true),
         }
     }
+}
+
+impl Reading<'_> {
+    /// Whether an environment changes its own values from trial to trial.
+    fn is_volatile(&self, row: &Row) -> bool {
+        is_volatile(self.factors, row)
+    }
+}
+
+/// Whether an environment changes its own values from trial to trial.
+pub(super) fn is_volatile(factors: &[Factor], row: &Row) -> bool {
+    row.0.iter().zip(factors).any(|(level, factor)| {
+        let index = usize::from(*level).checked_sub(1);
+        index.is_some_and(|index| factor.volatile.get(index).copied().unwrap_or_default())
+    })
+}
+
+/// Whether an environment has a level that is drawn anew in every trial.
+pub(super) fn is_drawn(draws: &[(usize, u8)], row: &Row) -> bool {
+    let mut draws = draws.iter();
+    draws.any(|(factor, level)| row.0.get(*factor) == Some(level))
 }
 
 impl Scheme {
@@ -103,36 +140,43 @@ impl Scheme {
 }
 
 impl View {
-    /// The log through `scheme`, without the elements that `skip` names. `volatile` says whether
-    /// an environment changes its own values from trial to trial.
-    pub(super) fn new(
-        log: &Log,
-        scheme: Scheme,
-        skip: impl Fn(usize) -> bool,
-        volatile: impl Fn(&Row) -> bool,
-    ) -> Self {
+    /// The log through `scheme`; without a reading, only which rows build.
+    pub(super) fn new(log: &Log, scheme: Scheme, reading: Option<&Reading<'_>>) -> Self {
         let mut probes = Vec::new();
-        let mut observed: Vec<(&[Seen], bool)> = Vec::new();
+        let mut observed = Vec::new();
         let mut failed: BTreeMap<Set, Vec<TrialId>> = BTreeMap::new();
         for (id, trial) in &log.trials {
             let Some(set) = scheme.set(&trial.row) else {
                 continue;
             };
             if let Observation::Built(values) = &trial.result {
-                observed.push((values.as_slice(), volatile(&trial.row)));
+                observed.push((values.as_slice(), &trial.row));
                 probes.push(Probe { id: *id, set });
             } else {
                 failed.entry(set).or_default().push(*id);
             }
         }
         failed.retain(|set, _| !probes.iter().any(|probe| probe.set == *set));
-        let classes = classes(log, &observed, skip);
+        let classes = reading.map(|reading| classes(log, &observed, reading));
+        let draws = reading.map_or(&[][..], |reading| reading.draws);
+        let draws = draws.iter();
+        let draws = draws.filter(|(factor, level)| scheme.0.get(*factor) == Some(level));
         Self {
+            draws: Set::of(scheme.0.len(), draws.map(|(factor, _)| *factor)),
             top: scheme.top(),
             scheme,
             probes,
             failed,
-            classes,
+            classes: classes.unwrap_or_default(),
+        }
+    }
+
+    /// Everything that can vary where a class is searched.
+    pub(super) fn reach(&self, class: &Class) -> Set {
+        if class.drawn {
+            self.top.minus(&self.draws)
+        } else {
+            self.top.clone()
         }
     }
 
@@ -177,23 +221,32 @@ impl View {
     }
 }
 
+/// What the elements of a class share: tokens, hints, whether they are active, and follow a draw.
+type Key = (Vec<Token>, Vec<usize>, bool, bool);
+
 /// Groups the elements that differ in some trial by their histories.
-fn classes(log: &Log, observed: &[(&[Seen], bool)], skip: impl Fn(usize) -> bool) -> Vec<Class> {
-    let mut groups: BTreeMap<(Vec<Token>, Vec<usize>, bool), Vec<usize>> = BTreeMap::new();
+fn classes(log: &Log, observed: &[(&[Seen], &Row)], reading: &Reading<'_>) -> Vec<Class> {
+    let mut groups: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
+    let rows = observed.iter().map(|(values, row)| {
+        let (volatile, drawn) = (reading.is_volatile(row), is_drawn(reading.draws, row));
+        (*values, volatile, drawn)
+    });
+    let observed: Vec<(&[Seen], bool, bool)> = rows.collect();
     let Some(control) = log.control_values() else {
         return Vec::new();
     };
     for element in 0..log.elements() {
         let reference = log.seen(control, element);
-        if reference == Seen::Unobserved || skip(element) {
+        if reference == Seen::Unobserved || (reading.skip)(element) {
             continue;
         }
+        let follows_draws = reading.drawn.contains(&element);
         let mut known: Vec<Seen> = Vec::new();
         let tokens: Vec<Token> = observed
             .iter()
-            .map(|(values, volatile)| {
+            .map(|(values, volatile, drawn)| {
                 let seen = log.seen(values, element);
-                if seen == Seen::Unobserved {
+                if seen == Seen::Unobserved || (*drawn && follows_draws) {
                     Token::Unseen
                 } else if seen == reference {
                     Token::Same
@@ -213,16 +266,18 @@ fn classes(log: &Log, observed: &[(&[Seen], bool)], skip: impl Fn(usize) -> bool
             let number = u32::try_from(element).unwrap_or(u32::MAX);
             let hints = log.hints.get(&number).into_iter().flatten().copied();
             let active = !log.passive.contains(&number);
-            let group = groups.entry((tokens, hints.collect(), active));
+            let key = (tokens, hints.collect(), active, follows_draws);
+            let group = groups.entry(key);
             group.or_default().push(element);
         }
     }
     groups
         .into_iter()
-        .map(|((tokens, hints, active), members)| Class {
+        .map(|((tokens, hints, active, drawn), members)| Class {
             tokens,
             members,
             active,
+            drawn,
             hints,
         })
         .collect()

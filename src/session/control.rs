@@ -15,8 +15,8 @@ use crate::explain::Ledger;
 use crate::inquiry::{Trials, Wanted};
 
 use crate::model::{
-    Asked, Clock, Level, Outcome, OutputSelection, Setting, Snapshot, SourceMtime, TrialId,
-    TrialKind, Variation,
+    Asked, Clock, Level, Outcome, OutputSelection, Randomness, Setting, Snapshot, SourceMtime,
+    TrialId, TrialKind, Variation,
 };
 use crate::plan::{self, Hold, Plan};
 use crate::sandbox::{self, LowerSource, Sandbox, TrialReport, TrialSpec};
@@ -381,6 +381,7 @@ pub(super) fn search_options(options: &Options, plan: &Plan, workers: usize) -> 
             .collect(),
         first_levels: opening.map(|(factor, level)| (factor, *level)).collect(),
         apart: apart(options, plan),
+        draws: draws(plan),
         workers,
         budget_trials: options.budget,
         repeats: options.repeats,
@@ -394,6 +395,24 @@ pub(super) fn search_options(options: &Options, plan: &Plan, workers: usize) -> 
 fn together(variation: &Variation) -> u8 {
     let levels = variation.varied.iter().take_while(|level| !level.apart);
     u8::try_from(levels.count()).unwrap_or(u8::MAX)
+}
+
+/// The levels that are drawn anew in every trial, by variation: the kernel's random addresses and bytes.
+fn draws(plan: &Plan) -> Vec<(usize, u8)> {
+    let is_draw = |setting: &Setting| {
+        matches!(
+            setting,
+            Setting::RandomAddresses(true) | Setting::Randomness(Randomness::Host)
+        )
+    };
+    let variations = plan.variations.iter().enumerate();
+    variations
+        .flat_map(|(factor, variation)| {
+            let levels = (1..).zip(&variation.varied);
+            let drawn = levels.filter(|(_, level)| level.settings.iter().any(is_draw));
+            drawn.map(move |(number, _)| (factor, number))
+        })
+        .collect()
 }
 
 /// The levels that are tried in rows of their own, by variation. The order of the sources' times is
