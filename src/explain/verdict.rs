@@ -47,7 +47,13 @@ pub(super) fn decide(
     }
     if differing > 0 {
         let why = why_not(case, differing, &judged, &aside);
-        return (Verdict::NotReproducible, why);
+        // Where the held clock parted as well, that may be this tool's doing alone.
+        let verdict = if case.clock_moved.is_some() && differs_by_chance_alone(&judged) {
+            Verdict::Inconclusive
+        } else {
+            Verdict::NotReproducible
+        };
+        return (verdict, why);
     }
     if let Some(stopped) = stopped(case) {
         let so_far = if case.trials.len() < 2 {
@@ -85,6 +91,19 @@ fn is_decided(artifact: &Artifact, aside: &BTreeSet<&str>) -> bool {
         && (aside.is_empty()
             || artifact.unstable_elements > 0
             || artifact.culprits.iter().any(counts))
+}
+
+/// Whether nothing differs but what differs between builds of the same environment.
+fn differs_by_chance_alone(judged: &[&Artifact]) -> bool {
+    let by_chance = |artifact: &&Artifact| {
+        artifact.culprits.is_empty()
+            && artifact.unsettled_elements == 0
+            && artifact.unstable_elements > 0
+    };
+    let mut differing = judged
+        .iter()
+        .filter(|artifact| artifact.verdict != ArtifactVerdict::Same);
+    differing.all(by_chance)
 }
 
 /// In how many trials the outputs that decide were identical, and what that is worth.
@@ -245,7 +264,11 @@ fn why_not(
         ));
     }
     if unstable {
-        reasons.push("between builds of the same environment".to_owned());
+        let clock = match &case.clock_moved {
+            Some(_) => ", in which this tool's own clock parted as well (see the notes)",
+            None => "",
+        };
+        reasons.push(format!("between builds of the same environment{clock}"));
     }
     let stopped = stopped(case);
     if unsettled {
@@ -258,11 +281,31 @@ fn why_not(
     let outputs = plural(judged.len(), "output");
     let verb = if differing == 1 { "differs" } else { "differ" };
     let why = format!("{differing} of {outputs} {verb} {}", reasons.join(", and "));
-    let why = why.trim_end();
+    let why = match veiled(case) {
+        Some(veiled) => format!("{}; {veiled}", why.trim_end()),
+        None => why.trim_end().to_owned(),
+    };
     match stopped {
         Some(stopped) => format!("{why}; {stopped}"),
-        None => why.to_owned(),
+        None => why,
     }
+}
+
+/// The variations of which it cannot be told what they do before something else is mended.
+fn veiled(case: &Case<'_>) -> Option<String> {
+    let folded = case.folded.iter().filter(|(_, folded)| !folded.is_all);
+    let name = |factor: usize| Some(case.plan.variations.get(factor)?.name.as_str());
+    let (mut names, mut first) = (BTreeSet::new(), BTreeSet::new());
+    for ((_, factors), folded) in folded {
+        names.extend(factors.iter().filter_map(|factor| name(*factor)));
+        first.extend(name(folded.into));
+    }
+    let join = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
+    (!names.is_empty()).then(|| {
+        let act = if names.len() == 1 { "acts" } else { "act" };
+        let (names, first) = (join(names), join(first));
+        format!("whether {names} {act} as well cannot be told before {first} is fixed")
+    })
 }
 
 fn together(set: &[String]) -> String {
@@ -317,7 +360,41 @@ fn plural(count: usize, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::unnoticed;
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn artifact(
+        verdict: ArtifactVerdict,
+        culprits: &[&str],
+        unstable: u64,
+        unsettled: u64,
+    ) -> Artifact {
+        let culprits = culprits.iter().map(|name| vec![(*name).to_owned()]);
+        Artifact {
+            path: "a".into(),
+            decides: true,
+            verdict,
+            without_checkout: verdict,
+            sha256: None,
+            culprits: culprits.collect(),
+            unstable_elements: unstable,
+            unsettled_elements: unsettled,
+            elements: BTreeMap::new(),
+            members: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn chance_alone_is_what_has_no_culprit_and_nothing_unsettled() {
+        let same = artifact(ArtifactVerdict::Same, &[], 0, 0);
+        let chance = artifact(ArtifactVerdict::Unstable, &[], 2, 0);
+        let known = artifact(ArtifactVerdict::Differs, &["umask"], 1, 0);
+        let unsettled = artifact(ArtifactVerdict::Differs, &[], 1, 1);
+        assert!(differs_by_chance_alone(&[&same, &chance]));
+        assert!(!differs_by_chance_alone(&[&chance, &known]));
+        assert!(!differs_by_chance_alone(&[&chance, &unsettled]));
+    }
 
     #[test]
     fn the_rate_that_would_have_shown_falls_with_the_number_of_trials() {

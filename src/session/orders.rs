@@ -4,7 +4,7 @@
 //! another order, as it does by random numbers or addresses alone, these are to blame, and what the
 //! others do to the order cannot be told from it.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::run::Session;
 use crate::explain::Folded;
@@ -37,14 +37,19 @@ impl Session<'_> {
         let (Some(draw), Some(control)) = (own.first(), control) else {
             return;
         };
-        let moves = |culprit: &Certified| {
+        let range = |culprit: &Certified| {
             let trial = culprit.shown_by()?;
             let other = self.bytes_of(number, trial)?;
-            (other != control && words(&other) == words(&control)).then_some(trial)
+            Some((range_moved(&control, &other)?, trial))
         };
-        if moves(draw).is_none() {
+        let Some((lottery, _)) = range(draw) else {
             return;
-        }
+        };
+        // What it moves elsewhere is no draw of this lottery.
+        let moves = |culprit: &Certified| {
+            let (own, trial) = range(culprit)?;
+            (own.start < lottery.end && lottery.start < own.end).then_some(trial)
+        };
         let sets = others
             .iter()
             .filter_map(|culprit| Some((culprit.set.clone(), moves(culprit)?)));
@@ -60,14 +65,27 @@ impl Session<'_> {
     }
 }
 
-/// How often each word stands in bytes, and each byte between words.
-fn words(bytes: &[u8]) -> BTreeMap<&[u8], usize> {
+/// Where words were moved, from the first to the last of them, counted with what is between words;
+/// nothing where the words are not the same.
+fn range_moved(control: &[u8], other: &[u8]) -> Option<Range<usize>> {
+    let (own, others) = (words(control), words(other));
+    let pairs = own.iter().zip(&others).enumerate();
+    let mut moved = pairs.filter(|(_, (own, other))| own != other);
+    let (first, _) = moved.next()?;
+    let last = moved.next_back().map_or(first, |(last, _)| last);
+    (sorted(own) == sorted(others)).then_some(first..last + 1)
+}
+
+fn sorted(mut words: Vec<&[u8]>) -> Vec<&[u8]> {
+    words.sort_unstable();
+    words
+}
+
+/// The words of bytes, and what is between them.
+fn words(bytes: &[u8]) -> Vec<&[u8]> {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(byte) || *byte > 127;
-    let mut counts = BTreeMap::new();
-    for word in bytes.chunk_by(|a, b| is_word(a) && is_word(b)) {
-        *counts.entry(word).or_default() += 1;
-    }
-    counts
+    let words = bytes.chunk_by(|a, b| is_word(a) && is_word(b));
+    words.collect()
 }
 
 #[cfg(test)]
@@ -75,11 +93,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_the_same_in_any_order_and_no_others_are() {
-        assert_eq!(words(b"[3, 5, 1]\n"), words(b"[1, 3, 5]\n"));
-        assert_eq!(words(b"'a': 1, 'b': 2"), words(b"'b': 2, 'a': 1"));
-        assert_ne!(words(b"a b"), words(b"a c"));
-        assert_ne!(words(b"ab c"), words(b"a bc"));
-        assert_ne!(words(b"a  b"), words(b"a b"));
+    fn words_are_moved_where_they_are_the_same_in_another_order() {
+        assert_eq!(range_moved(b"[3, 5, 1]\n", b"[1, 3, 5]\n"), Some(1..8));
+        assert_eq!(
+            range_moved(b"'a': 1, 'b': 2", b"'b': 2, 'a': 1"),
+            Some(1..14)
+        );
+        assert_eq!(range_moved(b"x y\na b", b"x y\nb a"), Some(4..7));
+        assert_eq!(range_moved(b"a b", b"a b"), None);
+        assert_eq!(range_moved(b"a b", b"a c"), None);
+        assert_eq!(range_moved(b"ab c", b"a bc"), None);
+        assert_eq!(range_moved(b"a  b", b"a b"), None);
     }
 }
