@@ -96,8 +96,7 @@ fn attempt(supervisor: &Supervisor, event: &Event, guise: &mut Guise) -> Result<
     let (mut status, found) =
         view::status(supervisor, event, guise, &name, request.mask, request.flags)?;
     let stored = status;
-    let mut owners = supervisor.owners.iter();
-    let given = owners.any(|owners| owners.show(&mut status));
+    let given = supervisor.show_owner(&mut status, &found);
     supervisor.translate(event, &mut status, &found);
     if supervisor.keeps_log() && supervisor.follows_clock(&stored) {
         supervisor.witness(event, Source::FileTime, || None);
@@ -128,6 +127,24 @@ fn times(status: &Status) -> [(i64, u32); 4] {
 }
 
 impl Supervisor {
+    /// Shows the owner of a source, under the name of a link as well; whether that is another one than
+    /// the kernel says.
+    fn show_owner(&self, status: &mut Status, found: &Found) -> bool {
+        let Some(owners) = &self.owners else {
+            return false;
+        };
+        let is_file = u32::from(status.stx_mode) & libc::S_IFMT == libc::S_IFREG;
+        if let Some(numbers) = self
+            .numbers
+            .as_ref()
+            .filter(|_| is_file && status.stx_nlink > 1)
+            && let Some(source) = numbers.link_of(|| found.path(&self.tracees))
+        {
+            owners.is_link(view::file_of(status), source);
+        }
+        owners.show(status)
+    }
+
     /// Whether a file is as the trial found it.
     pub(super) fn is_source(&self, status: &Status) -> bool {
         self.clock.as_ref().is_none_or(|clock| {

@@ -139,6 +139,13 @@ impl Numbers {
         lock(&self.met).links.insert(path, file);
     }
 
+    /// What a link under this path was made of.
+    pub(super) fn link_of(&self, path: impl FnOnce() -> Vec<u8>) -> Option<(u64, u64)> {
+        let none = lock(&self.met).links.is_empty();
+        let path = (!none).then(path)?;
+        lock(&self.met).links.get(&path).copied()
+    }
+
     /// Gives a file that is met under the name of a link the number of what was linked.
     fn linked(&self, path: impl Fn() -> Vec<u8>, file: (u64, u64)) -> Option<u64> {
         if lock(&self.met).links.is_empty() {

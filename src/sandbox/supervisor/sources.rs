@@ -173,6 +173,16 @@ impl Owners {
         (shown != stored).then_some(shown)
     }
 
+    /// A file that was met under the name of a link is this source.
+    pub(super) fn is_link(&self, file: (u64, u64), source: (u64, u64)) {
+        if let Some(met) = self.met.get() {
+            let mut met = lock(met);
+            if let Some(shown) = met.get(&source).copied() {
+                met.entry(file).or_insert(shown);
+            }
+        }
+    }
+
     /// Shows a source's owner; whether that is another one than the kernel says.
     pub(super) fn show(&self, status: &mut Status) -> bool {
         let file = file_of(status);
