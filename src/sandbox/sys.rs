@@ -82,13 +82,17 @@ pub fn fork_into(namespaces: i32) -> Result<Fork, Errno> {
     })
 }
 
-/// Gives a process that is about to execute a build the signals of a fresh login: nothing blocked,
-/// `SIGPIPE` deadly (the runtime ignores it), and no descriptor but the standard streams.
+/// Gives a process that is about to execute a build the signals of a fresh login: nothing blocked, and
+/// nothing ignored (the runtime ignores `SIGPIPE`, nohup `SIGHUP`, and a shell's `&` in a script
+/// `SIGINT`); and no descriptor but the standard streams.
 pub fn forget_inheritance() -> Result<(), Errno> {
     use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 
-    // SAFETY: the default disposition runs no code of ours.
-    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
+    let fixed = [Signal::SIGKILL, Signal::SIGSTOP];
+    for one in Signal::iterator().filter(|one| !fixed.contains(one)) {
+        // SAFETY: the default disposition runs no code of ours.
+        unsafe { signal(one, SigHandler::SigDfl) }?;
+    }
     SigSet::empty().thread_set_mask()?;
     // SAFETY: takes integers; with CLOSE_RANGE_CLOEXEC descriptors close at the next exec only, so
     // none is closed behind the back of its owner.
