@@ -328,7 +328,7 @@ impl Stage {
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         mount(Some("proc"), &dir, Some("proc"), flags, NO_DATA).map_err(|errno| {
             refused("proc at /proc")(errno)
-                .hint("the host's /proc is partly covered (a container does that); run as root, or let the container run with an unmasked /proc")
+                .hint("the host's /proc is partly covered (a container does that): let the container run with an unmasked /proc")
         })
     }
 

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 
 use super::error::{StepError, errno_of};
 use super::identity::{IdMaps, map_text};
@@ -27,12 +27,26 @@ pub(super) fn namespaces_refused(errno: Errno) -> StepError {
             "the limit of user namespaces is reached or 0: sysctl user.max_user_namespaces=10000"
         }
         Errno::EPERM => {
-            "the host or its container forbids namespaces: in Docker, run with --security-opt seccomp=unconfined --cap-add SYS_ADMIN; on Debian, sysctl kernel.unprivileged_userns_clone=1; on Ubuntu, sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an AppArmor profile; or run as root"
+            "the host or its container forbids namespaces: in Docker, run with --security-opt seccomp=unconfined --cap-add SYS_ADMIN; on Debian, sysctl kernel.unprivileged_userns_clone=1; on Ubuntu, sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an AppArmor profile"
         }
         Errno::EINVAL => "the kernel was built without some kind of namespace",
         _ => "",
     };
-    StepError::new(NAMESPACES_STEP, errno).hint(hint)
+    let also = if errno == Errno::EPERM {
+        or_as_root()
+    } else {
+        ""
+    };
+    StepError::new(NAMESPACES_STEP, errno).hint(format!("{hint}{also}"))
+}
+
+/// What helps an ordinary user as well.
+fn or_as_root() -> &'static str {
+    if geteuid().is_root() {
+        ""
+    } else {
+        "; or run as root"
+    }
 }
 
 /// The step that makes the namespaces.
@@ -44,7 +58,8 @@ pub(super) fn write_maps(pid: Pid, maps: &IdMaps, deny_groups: bool) -> Result<(
     let write = |name: &str, text: &str| {
         let path = format!("/proc/{pid}/{name}");
         fs::write(path, text).map_err(|error| {
-            file_step("map ids")(error).hint("a security module may forbid user namespaces: on Ubuntu, sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an AppArmor profile; or run as root")
+            let hint = "a security module may forbid user namespaces: on Ubuntu, sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an AppArmor profile";
+            file_step("map ids")(error).hint(format!("{hint}{}", or_as_root()))
         })
     };
     if deny_groups {

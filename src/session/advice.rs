@@ -56,6 +56,16 @@ const POWERS: &[&str] = &[
     "nsenter",
     "/dev/loop",
 ];
+/// How sandboxes of a build's own say that they were refused a /proc or a namespace of control groups.
+const SANDBOXES: &[&str] = &[
+    "no permissions to create new namespace",
+    "creating new namespace failed",
+    "can't mount proc",
+];
+/// How those say so that map more than one id.
+const SEVERAL_IDS: &[&str] = &["newuidmap", "newgidmap", "setgroups"];
+/// How debootstrap does that may not open the devices that it makes.
+const DEVICES: &[&str] = &["mounted with noexec or nodev"];
 const REFUSED: &[&str] = &[
     "permission denied",
     "operation not permitted",
@@ -116,7 +126,8 @@ pub(super) fn failure(
         let source = &options.origin.source;
         let network = options.request.network;
         let hides = |path: &Path| sandbox.hides(path);
-        for advice in on(&said, source, &report.directory, network, hides) {
+        let is_root = options.host.root;
+        for advice in on(&said, source, &report.directory, network, is_root, hides) {
             text = format!("{text}\n{advice}");
         }
     }
@@ -133,6 +144,7 @@ fn on(
     source: &Path,
     directory: &Path,
     network: bool,
+    is_root: bool,
     hides: impl Fn(&Path) -> bool,
 ) -> Vec<String> {
     let mut advice = Vec::new();
@@ -152,18 +164,41 @@ fn on(
                 .to_owned(),
         );
     }
-    if log
+    advice.extend(powers(log, is_root).map(str::to_owned));
+    advice
+}
+
+/// What to say where a build was refused a power that none has in a trial.
+fn powers(log: &str, is_root: bool) -> Option<&'static str> {
+    let any = |of: &[&str]| log.lines().any(|line| says(line, of));
+    let refused = log
         .lines()
-        .any(|line| says(line, POWERS) && says(line, REFUSED))
-    {
-        advice.push(
+        .any(|line| says(line, POWERS) && says(line, REFUSED));
+    if is_root && (any(SANDBOXES) || refused && any(&["proc"])) {
+        Some(
+            "As root, no build can mount a /proc in a trial, nor have a namespace of control groups, \
+             in a sandbox of its own either (bwrap --proc, bwrap --unshare-all, unshare --mount-proc): \
+             an ordinary user's can. Run reprobe as an ordinary user.",
+        )
+    } else if !is_root && any(SEVERAL_IDS) {
+        Some(
+            "A trial of an ordinary user has one user and one group: its builds cannot map several ids \
+             (newuidmap, setgroups), as rootless containers do. Run reprobe as root.",
+        )
+    } else if any(DEVICES) {
+        Some(
+            "Devices that a build makes cannot be opened in a trial, as root neither: debootstrap \
+             needs them, mmdebstrap --mode=root does not.",
+        )
+    } else if refused {
+        Some(
             "No build can mount in a trial, nor can root: what has to can do so in a user namespace \
              of its own (unshare --user --map-root-user --mount COMMAND); docs/security.md lists what \
-             else is refused."
-                .to_owned(),
-        );
+             else is refused.",
+        )
+    } else {
+        None
     }
-    advice
 }
 
 /// Whether a text says any of these; a word that only ends so (`FileNotFoundError`) says something
@@ -265,12 +300,54 @@ mod tests {
 
     #[test]
     fn who_wanted_to_mount_is_told_that_no_build_can() {
-        let on = |log| on(log, Path::new("/p"), Path::new("/b"), true, |_| false);
-        let log = "mount: /b/x: permission denied.\n";
-        assert!(on(log).concat().contains("unshare --user"));
-        assert!(on("unshare: unshare failed: Operation not permitted\n").len() == 1);
-        assert!(on("amounts: permission denied\n").is_empty());
-        assert!(on("cp: permission denied\n").is_empty());
+        for root in [true, false] {
+            let on = |log| on(log, Path::new("/p"), Path::new("/b"), true, root, |_| false);
+            let log = "mount: /b/x: permission denied.\n";
+            assert!(on(log).concat().contains("unshare --user"));
+            assert!(on("unshare: unshare failed: Operation not permitted\n").len() == 1);
+            assert!(on("amounts: permission denied\n").is_empty());
+            assert!(on("cp: permission denied\n").is_empty());
+        }
+    }
+
+    #[test]
+    fn what_a_sandbox_in_the_sandbox_cannot_have_is_told_with_the_way_out() {
+        let said = |log, root| on(log, Path::new("/p"), Path::new("/b"), true, root, |_| false);
+        let (root, other) = ("as an ordinary user.", "Run reprobe as root.");
+        for (log, is_root, way) in [
+            (
+                "bwrap: No permissions to create new namespace, likely because\n",
+                true,
+                root,
+            ),
+            (
+                "bwrap: Can't mount proc on /newroot/proc: Operation not permitted\n",
+                true,
+                root,
+            ),
+            (
+                "unshare: mount /proc failed: Operation not permitted\n",
+                true,
+                root,
+            ),
+            (
+                "newuidmap: write to uid_map failed: Operation not permitted\n",
+                false,
+                other,
+            ),
+            (
+                "error writing \"allow\" to /proc/7/setgroups: operation not permitted\n",
+                false,
+                other,
+            ),
+            (
+                "E: Cannot install into target '/b/t' mounted with noexec or nodev\n",
+                true,
+                "mmdebstrap",
+            ),
+        ] {
+            assert!(said(log, is_root).concat().contains(way), "{log}");
+        }
     }
 
     #[test]
@@ -279,15 +356,24 @@ mod tests {
         let path = file.path().display();
         let log = format!("cat: {path}: No such file or directory\n");
         let source = Path::new("/no/such");
-        let on = |hides: bool| on(&log, source, Path::new("/b/such"), true, |_| hides);
+        let on = |hides: bool| on(&log, source, Path::new("/b/such"), true, false, |_| hides);
         assert!(on(true).concat().contains(&format!("--expose {path} ")));
         assert!(on(false).is_empty());
     }
 
     #[test]
     fn the_network_is_spoken_of_where_the_build_missed_it() {
-        let closed =
-            |log: &str| !on(log, Path::new("/s"), Path::new("/b/s"), false, |_| false).is_empty();
+        let closed = |log: &str| {
+            !on(
+                log,
+                Path::new("/s"),
+                Path::new("/b/s"),
+                false,
+                false,
+                |_| false,
+            )
+            .is_empty()
+        };
         for log in [
             "curl: (6) Could not resolve host: example.org",
             "wget: unable to resolve host address 'example.org'",

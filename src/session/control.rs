@@ -8,15 +8,16 @@ use super::addresses::KnownAddresses;
 use super::clock::Courses;
 use super::contents::Contents;
 use super::followers::Followers;
-use super::run::{self, Session};
+use super::rounds;
+use super::run::Session;
 use super::{Error, Options, Progress, clock, made, unvaried};
 use crate::diff::Judged;
 use crate::explain::Ledger;
 use crate::inquiry::{Trials, Wanted};
 
 use crate::model::{
-    Asked, Clock, Level, Outcome, OutputSelection, Randomness, Setting, Snapshot, SourceMtime,
-    TrialId, TrialKind, Variation,
+    Asked, Clock, Level, Need, Outcome, OutputSelection, Randomness, Setting, Snapshot,
+    SourceMtime, TrialId, TrialKind, Variation,
 };
 use crate::plan::{self, Hold, Plan};
 use crate::sandbox::{self, LowerSource, Sandbox, TrialReport, TrialSpec};
@@ -42,6 +43,12 @@ fn first_notes(options: &Options, sandbox: &Sandbox) -> Result<Vec<String>, Erro
     let prepared = super::prepare::run(options, sandbox);
     if !prepared.as_ref().is_err_and(Error::is_stop) {
         notes.extend(prepared?);
+    }
+    if let Some(mounts) = options.host.missing.get(&Need::Mounts) {
+        notes.push(format!(
+            "builds run without a sandbox here ({}): they can read and write what you can",
+            mounts.reason
+        ));
     }
     let foreign = sandbox.makes_own().then(|| FOREIGN.to_owned());
     notes.extend(foreign);
@@ -88,7 +95,7 @@ pub(super) fn open<'a>(
     }
     let (plan, started, report) = held?;
     notes.extend(report.notes.iter().cloned());
-    notes.extend(unvaried::notes(&report));
+    notes.extend(unvaried::notes(&report, options.host.root));
     let by_control = Duration::from_secs_f64(report.seconds).saturating_mul(FACTOR);
     let limit = options
         .timeout
@@ -103,7 +110,7 @@ pub(super) fn open<'a>(
             after_seconds: None,
         };
         let environment = start.plan.environment_of(&control.asked);
-        let event = run::event(TrialId(0), &control, environment, 1, &report);
+        let event = rounds::event(TrialId(0), &control, environment, 1, &report);
         journal.append(&Event::Trial(Box::new(event)))?;
     }
     let mut session = session(options, sandbox, progress, start, limit, contents, journal);

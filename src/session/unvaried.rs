@@ -5,7 +5,7 @@ use crate::sandbox::TrialReport;
 use crate::sandbox::supervisor::Unvaried;
 
 /// What a reader should know, a sentence each.
-pub(super) fn notes(control: &TrialReport) -> Vec<String> {
+pub(super) fn notes(control: &TrialReport, is_root: bool) -> Vec<String> {
     let found = control.supervisor.iter().flat_map(|found| &found.unvaried);
     let mut native: Vec<String> = Vec::new();
     let mut opened: Vec<&str> = Vec::new();
@@ -34,7 +34,8 @@ pub(super) fn notes(control: &TrialReport) -> Vec<String> {
             opened.join(" and ")
         ));
     }
-    if own_proc {
+    // Root's builds are refused one.
+    if own_proc && !is_root {
         notes.push(
             "the build mounts a /proc of its own (a sandbox in the sandbox): what it shows of processors, \
              of the kernel and of the time of the boot is this machine's in every build, so that `cpus`, \
