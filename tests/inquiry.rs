@@ -289,10 +289,10 @@ impl Session {
 
     /// Asks until nothing is wanted, with so many workers, or for so many rounds.
     fn ask(&mut self, workers: usize, most: usize) -> Found {
-        let before = self.trials.len();
+        let before = self.trials.count();
         let mut rounds = 0;
         loop {
-            let room = TRIALS.saturating_sub(self.trials.len() - 1 - NAMES.len());
+            let room = TRIALS.saturating_sub(self.trials.count() - 1 - NAMES.len());
             let known = Known {
                 plan: &self.build.plan,
                 ledger: &self.ledger,
@@ -301,11 +301,11 @@ impl Session {
             let mut causes = Causes::new();
             let wants = self.targets.iter();
             let wants = wants.map(|targets| place::causes(known, targets, room, &mut causes));
-            let batch = inquiry::schedule(wants.collect(), workers.min(room));
+            let batch = inquiry::schedule(&wants.collect::<Vec<_>>(), workers.min(room));
             if batch.is_empty() || rounds == most {
                 return Found {
                     causes,
-                    trials: self.trials.len() - before,
+                    trials: self.trials.count() - before,
                     rounds,
                 };
             }
@@ -366,6 +366,9 @@ fn who_did_it_is_named_however_many_processes_there_are_and_however_many_workers
 fn workers_save_rounds_and_cost_few_trials() {
     let found = [1, 4, 8].map(|workers| Session::new(three(30)).ask(workers, usize::MAX));
     let [one, four, eight] = &found;
+    for found in &found {
+        println!("{} trials in {} rounds", found.trials, found.rounds);
+    }
     assert_eq!(
         one.trials, one.rounds,
         "one worker runs what is wanted alone"

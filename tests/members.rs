@@ -2,12 +2,65 @@
 //! it ever started.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// An archive of 100 000 members, read in a trial and compared in the front end.
 #[test]
 fn archives_of_many_members_take_little_memory() {
     let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("x"), archive()).unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let children = nix::sys::resource::UsageWho::RUSAGE_CHILDREN;
+    let reprobe = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reprobe"));
+        command
+            .args(words)
+            .current_dir(directory.path())
+            .env("XDG_STATE_HOME", state.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let said = |child: Child| {
+        let output = child.wait_with_output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    // The journal is looked at when a session is stopped, and read when it goes on.
+    let check = [
+        "check",
+        "--only",
+        "umask",
+        "-o",
+        "*.tar",
+        "--",
+        "cp x x.tar",
+    ];
+    let mut child = reprobe(&check);
+    let journal = state.path().join("reprobe/1/journal");
+    while !journal
+        .metadata()
+        .is_ok_and(|journal| journal.len() > 1 << 20)
+    {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before");
+        sleep(Duration::from_millis(10));
+    }
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    let stopped = said(child);
+    assert!(stopped.contains("reprobe check --resume 1"), "{stopped}");
+    let whole = said(reprobe(&["check", "--resume", "1"]));
+    assert!(whole.contains("REPRODUCIBLE"), "{whole}");
+    // Of the process that took most, in KiB: getrusage(2).
+    let most = nix::sys::resource::getrusage(children).unwrap().max_rss();
+    assert!(most < 200 << 10, "{most} KiB");
+}
+
+/// A tar(5) archive of 100 000 members.
+fn archive() -> Vec<u8> {
     let mut archive = Vec::new();
     for number in 0..100_000 {
         let mut header = [0; 512];
@@ -26,25 +79,5 @@ fn archives_of_many_members_take_little_memory() {
         archive.extend(content);
     }
     archive.extend([0; 1024]);
-    fs::write(directory.path().join("x"), archive).unwrap();
-    let state = tempfile::tempdir().unwrap();
-    let children = nix::sys::resource::UsageWho::RUSAGE_CHILDREN;
-    let output = Command::new(env!("CARGO_BIN_EXE_reprobe"))
-        .args([
-            "check",
-            "--only",
-            "umask",
-            "-o",
-            "*.tar",
-            "--",
-            "cp x x.tar",
-        ])
-        .current_dir(directory.path())
-        .env("XDG_STATE_HOME", state.path())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    // Of the process that took most, in KiB: getrusage(2).
-    let most = nix::sys::resource::getrusage(children).unwrap().max_rss();
-    assert!(most < 200 << 10, "{most} KiB");
+    archive
 }

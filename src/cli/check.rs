@@ -108,7 +108,8 @@ pub(super) fn conclude(
     });
     reporter.clear();
     let resume = || {
-        let number = number.as_ref().filter(|_| can_go_on(options))?;
+        let begun = options.journal.as_deref().is_some_and(store::has_trial);
+        let number = number.as_ref().filter(|_| begun)?;
         Some(format!(
             "to go on from here: reprobe check --resume {number}"
         ))
@@ -146,12 +147,6 @@ pub(super) fn conclude(
 fn number(options: &session::Options) -> Option<String> {
     let directory = options.journal.as_deref()?.parent()?;
     Some(directory.file_name()?.to_str()?.to_owned())
-}
-
-/// Whether some trial was written down.
-fn can_go_on(options: &session::Options) -> bool {
-    let journal = options.journal.as_deref();
-    journal.is_some_and(|journal| store::recorded(journal).is_ok())
 }
 
 fn job(args: &CheckArgs) -> Result<Job, Failure> {

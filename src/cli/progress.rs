@@ -286,7 +286,6 @@ fn line(event: &Progress) -> Option<String> {
         // A difference is said at once, whatever the manner.
         Progress::Differs { .. } => None,
         Progress::Planned { .. } => Some("the control is built".to_owned()),
-        Progress::Resumed { trials } => Some(format!("{trials} trials had ended before")),
         Progress::Started {
             trial,
             kind,

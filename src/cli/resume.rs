@@ -38,6 +38,7 @@ pub(super) fn run(
         .map_err(|error| Failure::undecided(&error))?
         .unwrap_or_default()
         .known;
+    let ended = recorded.trials.len();
     let mut options = options(args, recorded)?;
     let cleaned = if options.origin.clean {
         Some(clean::copy(&source)?)
@@ -50,8 +51,12 @@ pub(super) fn run(
     }
     options.sandbox.interrupt = Some(Arc::clone(interrupt));
     options.journal = Some(directory.join("journal"));
+    let before = match ended {
+        1 => "1 trial had ended before".to_owned(),
+        several => format!("{several} trials had ended before"),
+    };
     say(&format!(
-        "reprobe: going on with session {number} ({})",
+        "reprobe: going on with session {number} ({}): {before}",
         source.display()
     ));
     conclude(args, &options, &known, json)

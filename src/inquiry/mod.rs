@@ -26,6 +26,9 @@ pub struct Known<'k> {
     pub trials: &'k Trials,
 }
 
+/// So many trials are left for what is wanted: guesses take none of them.
+const RESERVE: usize = 25;
+
 /// An answer waits for a trial that has not been run; it is wanted now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Open;
@@ -54,14 +57,21 @@ impl<'k> Looking<'k> {
     fn trial(&self, asked: &Asked) -> Result<Option<&'k Ended>, Open> {
         let ended = self.known.trials.first(asked);
         if ended.is_none() && self.room > 0 {
-            self.guess(asked);
+            self.want(asked);
             return Err(Open);
         }
         Ok(ended)
     }
 
-    /// What may be wanted after the trials that are: for workers that would have nothing to do.
+    /// What may be wanted after the trials that are: for workers that would have nothing to do, as
+    /// long as trials are plenty.
     fn guess(&self, asked: &Asked) {
+        if self.room > RESERVE {
+            self.want(asked);
+        }
+    }
+
+    fn want(&self, asked: &Asked) {
         let mut wants = self.wants.borrow_mut();
         if self.known.trials.first(asked).is_none() && !wants.contains(asked) {
             wants.push(asked.clone());
@@ -74,7 +84,7 @@ impl<'k> Looking<'k> {
 }
 
 /// What several questions want, in turns, the most urgent of each first: at most so many.
-pub fn schedule(wants: Vec<Vec<Asked>>, workers: usize) -> Vec<Asked> {
+pub fn schedule(wants: &[Vec<Asked>], workers: usize) -> Vec<Asked> {
     let mut batch = Vec::new();
     let longest = wants.iter().map(Vec::len).max().unwrap_or_default();
     for turn in 0..longest {

@@ -142,7 +142,7 @@ impl Trials {
     }
 
     /// How many have ended.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.rows.len()
     }
 

@@ -128,7 +128,7 @@ pub enum OutputSelection {
 
 /// What became of a trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The build ended with success, and this is what it made.
     Built {

@@ -143,7 +143,7 @@ impl Session<'_> {
             row: row.clone(),
             acting: Acting::Witnessed,
         };
-        let ended = self.once(asked, TrialKind::Location, Left::AtMost(0))?;
+        let ended = self.once(&asked, TrialKind::Location, Left::AtMost(0))?;
         let Some(glimpse) = ended.and_then(Ended::glimpse) else {
             return Ok(BTreeMap::new());
         };

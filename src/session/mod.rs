@@ -21,6 +21,7 @@ mod prepare;
 mod remedy;
 mod replay;
 mod resume;
+mod rounds;
 mod run;
 mod shown;
 mod stopped;
@@ -147,11 +148,6 @@ pub enum Progress {
     Planned {
         /// The plan.
         plan: Box<Plan>,
-    },
-    /// A session goes on that was interrupted.
-    Resumed {
-        /// How many trials it had.
-        trials: u32,
     },
     /// A trial starts.
     Started {

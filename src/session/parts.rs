@@ -34,7 +34,7 @@ impl Session<'_> {
         let row = self.plan.alone(factor, level);
         let acting = Acting::Part { part };
         let asked = Asked { row, acting };
-        let ended = self.once(asked, TrialKind::Certificate, Left::Search(0))?;
+        let ended = self.once(&asked, TrialKind::Certificate, Left::Search(0))?;
         Ok(ended.and_then(Ended::built))
     }
 

@@ -71,7 +71,7 @@ impl Session<'_> {
             if self.trials.of(&asked).next().is_none() && !self.has_room_for(left + 1) {
                 return Ok(None);
             }
-            let ended = self.once(asked, TrialKind::Remedy, Left::AtMost(left))?;
+            let ended = self.once(&asked, TrialKind::Remedy, Left::AtMost(left))?;
             let Some(ended) = ended else {
                 return Ok(None);
             };

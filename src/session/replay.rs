@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::run::spec;
+use super::rounds::spec;
 use super::{Error, prepare};
 use crate::diff::{self, Judged};
 use crate::model::{Build, Element, Outcome};

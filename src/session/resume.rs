@@ -1,32 +1,72 @@
 //! Going on with a session that was interrupted: what its journal holds is taken in as if it had just
 //! been run.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
 
-use super::Progress;
 use super::run::Session;
+use super::{Error, left};
 use crate::inquiry::Wanted;
+use crate::model::{Asked, TrialId, TrialKind};
 use crate::sandbox::TrialReport;
-use crate::store::{Recorded, TrialEvent};
+use crate::store::{Planned, Recorded, TrialEvent};
 
 impl Session<'_> {
-    /// Takes in what was recorded.
+    /// Takes in what was recorded, but for a round that had not ended: its trials that had are kept
+    /// until [`Session::go_on`].
     pub(super) fn take_in(&mut self, recorded: &Recorded) {
         self.contents
             .forget_others(|id| recorded.trials.contains_key(&id));
+        let ended = |planned: &Planned| recorded.trials.contains_key(&planned.id);
+        let is_open = !recorded.round.iter().all(ended);
+        let open = recorded.round.first().filter(|_| is_open);
         for trial in recorded.trials.values() {
-            let one = Wanted {
-                asked: trial.asked.clone(),
-                kind: trial.kind,
-                after_seconds: None,
-            };
+            if open.is_some_and(|first| first.id <= trial.id) {
+                break;
+            }
             let report = self.report(trial);
-            self.take_down(trial.id, &one, &report);
+            if recorded.round.is_empty() {
+                // The control, which runs before the search asks for it.
+                self.control = Some((Instant::now(), report));
+                break;
+            }
+            self.take_down(trial.id, &wanted(&trial.asked, trial.kind), &report);
             self.rounds = self.rounds.max(trial.round);
         }
-        (self.progress)(&Progress::Resumed {
-            trials: u32::try_from(recorded.trials.len()).unwrap_or(u32::MAX),
+    }
+
+    /// Runs what is missing of a round that had not ended.
+    pub(super) fn go_on(&mut self, recorded: &Recorded) -> Result<(), Error> {
+        let open = recorded.round.iter();
+        let open = open.filter(|planned| planned.id >= self.trials.next());
+        let open: Vec<(TrialId, Wanted)> = open
+            .map(|planned| (planned.id, wanted(&planned.asked, planned.kind)))
+            .collect();
+        let Some((first, _)) = open.first() else {
+            return Ok(());
+        };
+        let mut known: BTreeMap<TrialId, TrialReport> = recorded
+            .trials
+            .range(first..)
+            .map(|(id, trial)| (*id, self.report(trial)))
+            .collect();
+        let missing = open.iter().filter(|(id, _)| !known.contains_key(id));
+        let missing: Vec<(TrialId, &Wanted)> = missing.map(|(id, one)| (*id, one)).collect();
+        for (id, one) in &missing {
+            self.announce(*id, one, left(&self.search));
+        }
+        self.rounds += 1;
+        let mut ran = self.run_all(&missing).into_iter();
+        let round = open.iter().filter_map(|(id, one)| {
+            let ended = match known.remove(id) {
+                Some(report) => Ok((Instant::now(), report)),
+                None => ran.next()?,
+            };
+            Some(((*id, one), ended))
         });
+        let round: Vec<_> = round.collect();
+        self.end_round(round.into_iter())
     }
 
     fn report(&self, trial: &TrialEvent) -> TrialReport {
@@ -44,5 +84,13 @@ impl Session<'_> {
             directory: trial.directory.clone(),
             readings: trial.readings.clone(),
         }
+    }
+}
+
+fn wanted(asked: &Asked, kind: TrialKind) -> Wanted {
+    Wanted {
+        asked: asked.clone(),
+        kind,
+        after_seconds: None,
     }
 }

@@ -1,28 +1,26 @@
-//! Running what the search asks for: batches of trials, their numbers, their records.
+//! A session under way: what the search asks for is run, and what became of it taken down.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::addresses::{KnownAddresses, When};
 use super::clock::Courses;
 use super::contents::Contents;
 use super::followers::Followers;
-use super::{Error, Left, Options, Progress, advice, clock, control, keep, left};
+use super::{Error, Options, Progress, advice, clock, control, keep};
 use crate::diff;
 use crate::explain::{self, FoldedCulprits, Ledger, PartFound};
-use crate::inquiry::{self, Ended, Known, Shown, Trials, Wanted};
+use crate::inquiry::{Ended, Known, Shown, Trials, Wanted};
 use crate::model::{
-    Acting, Asked, Build, Checkout, Element, Environment, Outcome, Row, Snapshot, TrialId,
-    TrialKind, TrialRecord, TrialResult, Within,
+    Acting, Asked, Checkout, Element, Outcome, Row, Snapshot, TrialId, TrialKind, TrialRecord,
+    TrialResult,
 };
 use crate::plan::Plan;
-use crate::sandbox::{self, Focus, Sandbox, TrialReport, TrialSpec};
+use crate::sandbox::{self, Sandbox, TrialReport};
 use crate::search::{Observation, Search, Seen, Step, Verdict};
-use crate::store::{Event, Journal, TrialEvent};
+use crate::store::Journal;
 
 /// So many failed trials are told of one by one.
 const FAILURES_TOLD: usize = 2;
@@ -75,6 +73,9 @@ impl Session<'_> {
     /// Runs trials until the search is done.
     pub(super) fn run(&mut self) -> Result<(), Error> {
         self.not_stopped()?;
+        if let Some(recorded) = &self.options.resume {
+            self.go_on(recorded)?;
+        }
         while self.spoiled.is_none() {
             self.separate_addresses(When::Early)?;
             let tries = match self.search.next() {
@@ -116,98 +117,6 @@ impl Session<'_> {
         verdict
     }
 
-    /// Runs trials at the same time, and records them in their order; where some of them do not end,
-    /// those that did. Without `left`, the search says how many will follow.
-    pub(super) fn batch(
-        &mut self,
-        wanted: &[Wanted],
-        left_after: Option<Left>,
-    ) -> Result<(), Error> {
-        let first = self.trials.next();
-        let numbered: Vec<(TrialId, &Wanted)> = (first.0..).map(TrialId).zip(wanted).collect();
-        let all = left_after.unwrap_or_else(|| left(&self.search));
-        for (begun, (id, one)) in (1..).zip(&numbered) {
-            self.wait_for(one.after_seconds)?;
-            let following = match left_after {
-                Some(left) => left,
-                None => all.after(begun),
-            };
-            self.announce(*id, one, following);
-        }
-        let ran = self.run_all(&numbered);
-        let mut failed = Ok(());
-        for ((id, one), ran) in numbered.into_iter().zip(ran) {
-            match ran {
-                Ok((started, report)) => {
-                    if one.asked.row.is_control() && one.asked.acting == Acting::Whole {
-                        self.control_started = Some(started);
-                    }
-                    self.record(id, one, &report);
-                }
-                Err(error) => failed = failed.and(Err(error)),
-            }
-        }
-        failed?;
-        self.not_stopped()
-    }
-
-    /// Runs a trial unless one that asked the same has ended, or the budget is used up; that trial.
-    pub(super) fn once(
-        &mut self,
-        asked: Asked,
-        kind: TrialKind,
-        left: Left,
-    ) -> Result<Option<&Ended>, Error> {
-        if self.trials.of(&asked).next().is_none() {
-            if !self.has_room() {
-                return Ok(None);
-            }
-            self.rounds += 1;
-            let wanted = Wanted {
-                asked: asked.clone(),
-                kind,
-                after_seconds: None,
-            };
-            self.batch(&[wanted], Some(left))?;
-        }
-        Ok(self.trials.iter().find(|ended| ended.asked == asked))
-    }
-
-    /// Asks questions again and again, and runs what they want in between, for all workers at once,
-    /// until they want nothing more: what they say. At most so many trials of this kind are run in the
-    /// session. What was said before an error stands.
-    pub(super) fn ask<T: Default>(
-        &mut self,
-        kind: TrialKind,
-        most: usize,
-        questions: impl Fn(&Self, usize, &mut T) -> Vec<Vec<Asked>>,
-    ) -> (T, Result<(), Error>) {
-        loop {
-            let spent = self.trials.iter().filter(|trial| trial.record.kind == kind);
-            let room = most.saturating_sub(spent.count()).min(self.room());
-            let mut said = T::default();
-            let wants = questions(self, room, &mut said);
-            let batch = inquiry::schedule(wants, self.workers.min(room));
-            if batch.is_empty() {
-                return (said, Ok(()));
-            }
-            let left = match u32::try_from(room - batch.len()) {
-                Ok(left) if most < usize::MAX => Left::AtMost(left),
-                _ => Left::Search(0),
-            };
-            let wanted = |asked| Wanted {
-                asked,
-                kind,
-                after_seconds: None,
-            };
-            let wanted: Vec<Wanted> = batch.into_iter().map(wanted).collect();
-            self.rounds += 1;
-            if let Err(error) = self.batch(&wanted, Some(left)) {
-                return (said, Err(error));
-            }
-        }
-    }
-
     /// Whether the budget allows one more trial.
     pub(super) fn has_room(&self) -> bool {
         self.has_room_for(1)
@@ -222,7 +131,7 @@ impl Session<'_> {
     pub(super) fn room(&self) -> usize {
         let budget = self.options.budget.map(usize::try_from);
         let budget = budget.and_then(Result::ok).unwrap_or(usize::MAX);
-        budget.saturating_sub(self.trials.len())
+        budget.saturating_sub(self.trials.count())
     }
 
     /// What questions may look at.
@@ -242,65 +151,8 @@ impl Session<'_> {
         }
     }
 
-    fn announce(&mut self, id: TrialId, one: &Wanted, left: Left) {
-        let started = Progress::Started {
-            trial: id,
-            kind: one.kind,
-            varied: self.said(&one.asked),
-            left,
-        };
-        (self.progress)(&started);
-    }
-
-    /// Runs trials at the same time, and writes each down when it ends. The control was run already.
-    fn run_all(
-        &mut self,
-        wanted: &[(TrialId, &Wanted)],
-    ) -> Vec<Result<(Instant, TrialReport), Error>> {
-        let mut done: Vec<_> = self.control.take().into_iter().map(Ok).collect();
-        let rest = wanted.iter().skip(done.len());
-        let specs: Vec<(TrialId, &Wanted, TrialSpec)> = rest
-            .map(|(id, one)| (*id, *one, self.spec(*id, &one.asked)))
-            .collect();
-        let journal = self.journal.as_mut().map(Mutex::new);
-        let (sandbox, round) = (self.sandbox, self.rounds);
-        let run = |(id, one, spec): &(TrialId, &Wanted, TrialSpec)| {
-            let started = Instant::now();
-            let report = sandbox.run(spec)?;
-            if let Some(journal) = &journal {
-                let environment = spec.environment.clone();
-                let event = event(*id, one, environment, round, &report);
-                let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
-                journal.append(&Event::Trial(Box::new(event)))?;
-            }
-            Ok::<_, Error>((started, report))
-        };
-        if let [spec] = specs.as_slice() {
-            done.push(run(spec));
-            return done;
-        }
-        thread::scope(|scope| {
-            let threads: Vec<_> = specs.iter().map(|spec| scope.spawn(|| run(spec))).collect();
-            let ended = threads.into_iter();
-            done.extend(ended.map(|thread| thread.join().unwrap_or(Err(Error::Thread))));
-        });
-        done
-    }
-
-    fn spec(&self, id: TrialId, asked: &Asked) -> TrialSpec {
-        let keep_outputs = match asked.acting {
-            Acting::Whole | Acting::Part { .. } => self.contents.keep(id),
-            // Only what differs is asked.
-            Acting::Witnessed | Acting::Within { .. } | Acting::Remedied { .. } => None,
-        };
-        TrialSpec {
-            keep_outputs,
-            ..spec(&self.plan, &self.options.build, asked, self.limit)
-        }
-    }
-
     /// Takes down what became of a trial.
-    fn record(&mut self, id: TrialId, one: &Wanted, report: &TrialReport) {
+    pub(super) fn record(&mut self, id: TrialId, one: &Wanted, report: &TrialReport) {
         let before = self.first_difference();
         let (result, differing) = self.take_down(id, one, report);
         (self.progress)(&Progress::Ended {
@@ -331,7 +183,7 @@ impl Session<'_> {
     }
 
     /// What a trial varies, as `name=level`.
-    fn said(&self, asked: &Asked) -> Vec<String> {
+    pub(super) fn said(&self, asked: &Asked) -> Vec<String> {
         let varied = self.plan.varied_by(asked).into_iter();
         varied
             .map(|(name, level)| format!("{name}={level}"))
@@ -467,19 +319,6 @@ impl Session<'_> {
         }
         self.introduced = self.ledger.elements().len();
     }
-
-    /// Waits until the given time after the latest control's start.
-    fn wait_for(&self, after: Option<f64>) -> Result<(), Error> {
-        let (Some(after), Some(control)) = (after, self.control_started) else {
-            return Ok(());
-        };
-        let until = control + Duration::from_secs_f64(after.max(0.0));
-        while let Some(left) = until.checked_duration_since(Instant::now()) {
-            self.not_stopped()?;
-            thread::sleep(left.min(Duration::from_millis(50)));
-        }
-        Ok(())
-    }
 }
 
 /// The elements that differ in what a trial showed.
@@ -487,55 +326,4 @@ fn differing<'l>(ledger: &'l Ledger, seen: &'l [Seen]) -> impl Iterator<Item = &
     let elements = ledger.elements().iter().zip(seen);
     let differing = elements.filter(|(_, seen)| seen.differs());
     differing.map(|(element, _)| element)
-}
-
-/// The trial that asks this, of which nothing is kept.
-pub(super) fn spec(plan: &Plan, build: &Build, asked: &Asked, timeout: Duration) -> TrialSpec {
-    let mut build = build.clone();
-    let focus = match &asked.acting {
-        Acting::Witnessed => Some(Focus {
-            witness: true,
-            within: None,
-        }),
-        Acting::Within { scope } => Some(Focus {
-            witness: false,
-            within: Some(Within::new(scope.clone(), &plan.environment(&asked.row))),
-        }),
-        Acting::Remedied { variables } => {
-            build.variables.extend(variables.clone());
-            None
-        }
-        Acting::Whole | Acting::Part { .. } => None,
-    };
-    TrialSpec {
-        environment: plan.environment_of(asked),
-        build,
-        timeout,
-        keep_outputs: None,
-        log: None,
-        focus,
-    }
-}
-
-/// What is written down of a trial.
-pub(super) fn event(
-    id: TrialId,
-    one: &Wanted,
-    environment: Environment,
-    round: u32,
-    report: &TrialReport,
-) -> TrialEvent {
-    TrialEvent {
-        id,
-        asked: one.asked.clone(),
-        kind: one.kind,
-        round,
-        environment,
-        outcome: report.outcome.clone(),
-        seconds: report.seconds,
-        cpu_seconds: report.cpu_seconds,
-        passed: report.passed_variables.clone(),
-        readings: report.readings.clone(),
-        directory: report.directory.clone(),
-    }
 }

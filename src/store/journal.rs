@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Asked, Build, Checkout, Environment, Outcome, OutputsFrom, Reading, TrialId, TrialKind,
+    Asked, Build, Checkout, Environment, Outcome, OutputsFrom, Reading, Snapshot, TrialId,
+    TrialKind,
 };
 use crate::plan::Plan;
 
@@ -25,10 +27,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What happened in a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "event")]
+// Tagged from outside: whatever is tagged from inside is read into a buffer of several times its size.
+#[serde(rename_all = "kebab-case")]
 pub enum Event {
     /// The session began: everything that its trials need.
     Started(Box<Start>),
+    /// Trials begin together: what follows is decided when all of them have ended.
+    Round {
+        /// Their numbers, rising, and what they ask.
+        planned: Vec<Planned>,
+    },
     /// A trial ended.
     Trial(Box<TrialEvent>),
     /// Everything that was to be tried was tried.
@@ -100,8 +108,21 @@ pub struct Recorded {
     pub start: Start,
     /// The trials that ended, by number.
     pub trials: BTreeMap<TrialId, TrialEvent>,
+    /// The trials that began together last.
+    pub round: Vec<Planned>,
     /// Nothing is left to be done.
     pub finished: bool,
+}
+
+/// One trial that begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// Its number.
+    pub id: TrialId,
+    /// What it asks of the build.
+    pub asked: Asked,
+    /// Why it is run.
+    pub kind: TrialKind,
 }
 
 /// One trial that ended.
@@ -301,6 +322,19 @@ fn whole_lines(file: &File) -> io::Result<u64> {
     }
 }
 
+/// Whether a journal holds a trial that ended; it is not parsed.
+pub fn has_trial(path: &Path) -> bool {
+    let begun = || -> io::Result<bool> {
+        let mut file = File::open(path)?;
+        let end = whole_lines(&file)?;
+        file.rewind()?;
+        let mut first = Vec::new();
+        let start = BufReader::new(file).read_until(b'\n', &mut first)?;
+        Ok(end > start as u64)
+    };
+    begun().unwrap_or(false)
+}
+
 /// All events of a journal; a torn last line is none.
 pub fn read(path: &Path) -> Result<Vec<Event>, Error> {
     let fail = |source| Error::Io {
@@ -308,29 +342,48 @@ pub fn read(path: &Path) -> Result<Vec<Event>, Error> {
         path: path.to_owned(),
         source,
     };
-    let bytes = std::fs::read(path).map_err(fail)?;
-    let mut events = Vec::new();
-    let whole = bytes
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |last| last + 1);
-    let lines = bytes
-        .get(..whole)
-        .unwrap_or_default()
-        .split(|byte| *byte == b'\n');
-    for (index, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
-        if index == 0 {
-            check_version(path, line)?;
+    let mut reader = BufReader::new(File::open(path).map_err(fail)?);
+    let mut events = Events::default();
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        reader.read_until(b'\n', &mut line).map_err(fail)?;
+        let Some(text) = line.strip_suffix(b"\n") else {
+            break;
+        };
+        if number == 1 {
+            check_version(path, text)?;
         }
-        events.push(
-            serde_json::from_slice(line).map_err(|error| Error::Damaged {
-                path: path.to_owned(),
-                line: index + 1,
-                reason: error.to_string(),
-            })?,
-        );
+        let event = serde_json::from_slice(text).map_err(|error| Error::Damaged {
+            path: path.to_owned(),
+            line: number,
+            reason: error.to_string(),
+        })?;
+        events.push(event);
     }
-    Ok(events)
+    Ok(events.all)
+}
+
+/// Events as they are read: what trials made alike is in memory once.
+#[derive(Debug, Default)]
+struct Events {
+    all: Vec<Event>,
+    /// What the first trial made.
+    first: Option<Arc<Snapshot>>,
+}
+
+impl Events {
+    fn push(&mut self, mut event: Event) {
+        if let Event::Trial(trial) = &mut event
+            && let Outcome::Built { snapshot } = &mut trial.outcome
+        {
+            match (&self.first, Arc::get_mut(snapshot)) {
+                (Some(first), Some(own)) => own.elements.share_with(&first.elements),
+                _ => self.first = Some(Arc::clone(snapshot)),
+            }
+        }
+        self.all.push(event);
+    }
 }
 
 /// A session as its journal tells it.
@@ -345,10 +398,12 @@ pub fn recorded(path: &Path) -> Result<Recorded, Error> {
     let mut session = Recorded {
         start: *start,
         trials: BTreeMap::new(),
+        round: Vec::new(),
         finished: false,
     };
     for event in events {
         match event {
+            Event::Round { planned } => session.round = planned,
             Event::Trial(trial) => drop(session.trials.insert(trial.id, *trial)),
             Event::Finished => session.finished = true,
             Event::Started(_) => {}
@@ -362,7 +417,9 @@ pub fn recorded(path: &Path) -> Result<Recorded, Error> {
 
 fn check_version(path: &Path, line: &[u8]) -> Result<(), Error> {
     let first: serde_json::Value = serde_json::from_slice(line).unwrap_or_default();
-    let version = first.get("version").and_then(serde_json::Value::as_u64);
+    // In a journal before format 4 it stood beside the tag.
+    let start = first.get("started").unwrap_or(&first);
+    let version = start.get("version").and_then(serde_json::Value::as_u64);
     match version {
         Some(found) if found != u64::from(JOURNAL) => Err(Error::Version {
             path: path.to_owned(),
@@ -408,11 +465,7 @@ mod tests {
     fn a_damaged_line_in_the_middle_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
-        std::fs::write(
-            &path,
-            "{\"event\":\"finished\"}\nnonsense\n{\"event\":\"finished\"}\n",
-        )
-        .unwrap();
+        std::fs::write(&path, "\"finished\"\nnonsense\n\"finished\"\n").unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("line 2"));
     }
 
@@ -420,7 +473,13 @@ mod tests {
     fn a_journal_of_another_format_is_refused_by_its_number() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
-        std::fs::write(&path, "{\"event\":\"started\",\"version\":7}\n").unwrap();
-        assert!(read(&path).unwrap_err().to_string().contains("format 7"));
+        let refused = |line: &str| {
+            std::fs::write(&path, line).unwrap();
+            read(&path).unwrap_err().to_string()
+        };
+        let older = "{\"event\":\"started\",\"version\":3}\n";
+        assert!(refused(older).contains("format 3"));
+        let newer = "{\"started\":{\"version\":7}}\n";
+        assert!(refused(newer).contains("format 7"));
     }
 }

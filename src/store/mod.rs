@@ -9,7 +9,9 @@ mod prune;
 use std::path::{Path, PathBuf};
 
 pub use directory::{Which, create, find};
-pub use journal::{Error, Event, JOURNAL, Journal, Recorded, Start, TrialEvent, read, recorded};
+pub use journal::{
+    Error, Event, JOURNAL, Journal, Planned, Recorded, Start, TrialEvent, has_trial, read, recorded,
+};
 pub use prune::Pruned;
 
 /// Where a session keeps what its trials made, until it is finished.

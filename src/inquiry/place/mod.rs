@@ -182,16 +182,14 @@ impl Looking<'_> {
         let mut suspects = suspects;
         let mut shown = None;
         while let Some((first, rest)) = halves(suspects).map(|at| suspects.split_at(at)) {
-            shown = match self.differing(target, scope(first)) {
-                Ok(shown) => shown,
-                Err(Open) => {
-                    for half in [first, rest] {
-                        let next = halves(half).map_or(half, |at| half.split_at(at).0);
-                        self.guess(&within(target, scope(next)));
-                    }
-                    return Err(Open);
+            let looked = self.differing(target, scope(first));
+            if looked.is_err() {
+                for half in [first, rest] {
+                    let next = halves(half).map_or(half, |at| half.split_at(at).0);
+                    self.guess(&within(target, scope(next)));
                 }
-            };
+            }
+            shown = looked?;
             // If it is none of these either, the last trial will say so.
             suspects = if shown.is_some() { first } else { rest };
         }
