@@ -7,10 +7,13 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod plans;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use insta::assert_snapshot;
+use plans::{able, request};
 use proptest::prelude::*;
 use reprobe::catalog::{Catalog, FILES};
 use reprobe::model::{
@@ -18,23 +21,6 @@ use reprobe::model::{
     UserIdentity, Varies,
 };
 use reprobe::plan::{self, Hold, Plan, Request, Why, plan};
-
-const NOW: i64 = 1_795_370_000;
-
-/// A host that allows everything.
-fn able() -> Capabilities {
-    Capabilities {
-        kernel: "Linux 6.18.44 x86_64".into(),
-        root: true,
-        caller: (0, 0),
-        cpus: 2,
-        locales: vec!["C".into(), "C.utf8".into(), "POSIX".into()],
-        locale_sources: vec!["en_US".into(), "et_EE".into(), "tr_TR".into()],
-        shells: vec!["/usr/bin/dash".into(), "/usr/bin/bash".into()],
-        missing: BTreeMap::new(),
-        notes: Vec::new(),
-    }
-}
 
 /// A host that lacks these.
 fn lacking(needs: &[Need]) -> Capabilities {
@@ -48,21 +34,6 @@ fn lacking(needs: &[Need]) -> Capabilities {
         host.missing.insert(*need, missing);
     }
     host
-}
-
-fn request() -> Request {
-    Request {
-        only: None,
-        skip: Vec::new(),
-        require: Vec::new(),
-        seed: 42,
-        now: NOW,
-        network: false,
-        clock: Hold::Stepped,
-        source_name: "hello-2.10".into(),
-        source_owner: (0, 0),
-        source_mode: 0o755,
-    }
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -8,50 +8,33 @@
     reason = "a test that cannot go on fails, in its helpers as well"
 )]
 
+mod plans;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use plans::{able, request};
 use reprobe::catalog::Catalog;
 use reprobe::diff::{Judged, Seen};
 use reprobe::explain::Ledger;
 use reprobe::inquiry::place::{self, Causes, SLOTS, TRIALS, Target};
 use reprobe::inquiry::{self, Ended, Glimpse, Known, Shown, Trials};
 use reprobe::model::{
-    Acting, Asked, Capabilities, Chosen, Element, Expect, Field, Observed, Process, Reading, Row,
-    Scope, Slot, Snapshot, Source, TrialId, TrialKind, TrialRecord, TrialResult, Value,
+    Acting, Asked, Chosen, Element, Expect, Field, Observed, Process, Reading, Row, Scope, Slot,
+    Snapshot, Source, TrialId, TrialKind, TrialRecord, TrialResult, Value,
 };
-use reprobe::plan::{Hold, Plan, Request, plan};
+use reprobe::plan::{Plan, Request, plan};
 use reprobe::search::{Certified, ElementVerdict, Options, Search, Verdict};
 
 /// What is asked about, by the name of the variation.
 const NAMES: [&str; 3] = ["file-order", "randomness", "time"];
-const NOW: i64 = 1_795_370_000;
 
 fn planned() -> Plan {
-    let host = Capabilities {
-        kernel: "Linux 6.18.44 x86_64".into(),
-        root: true,
-        caller: (0, 0),
-        cpus: 2,
-        locales: vec!["C".into()],
-        locale_sources: Vec::new(),
-        shells: vec!["/usr/bin/dash".into()],
-        missing: BTreeMap::new(),
-        notes: Vec::new(),
-    };
     let request = Request {
         only: Some(NAMES.map(str::to_owned).to_vec()),
-        skip: Vec::new(),
-        require: Vec::new(),
-        seed: 42,
-        now: NOW,
-        network: false,
-        clock: Hold::Stepped,
-        source_name: "hello-2.10".into(),
-        source_owner: (0, 0),
-        source_mode: 0o755,
+        ..request()
     };
-    plan(&Catalog::builtin().unwrap(), &host, &request).unwrap()
+    plan(&Catalog::builtin().unwrap(), &able(), &request).unwrap()
 }
 
 /// A build that is only imagined: its processes, what they read, and which of that reaches which

@@ -1,5 +1,6 @@
 //! `reprobe replay`: one recorded trial run again, and whether it came out the same.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::args::ReplayArgs;
@@ -93,25 +94,19 @@ fn words(trial: &TrialEvent, plan: &Plan, replayed: &Replayed) -> (Exit, String)
 
 /// What the trial varied, in the words of the report.
 fn varied(trial: &TrialEvent, plan: &Plan) -> String {
-    let varied = plan.varied_by(&trial.asked).into_iter();
-    let varied: Vec<String> = varied
-        .map(|(name, level)| format!("{name}={level}"))
-        .collect();
-    let varied = if varied.is_empty() {
-        "nothing varied".to_owned()
-    } else {
-        varied.join(" ")
+    let pairs = |all: &BTreeMap<String, String>| {
+        let all = all.iter().map(|(name, value)| format!("{name}={value}"));
+        all.collect::<Vec<_>>().join(" ")
+    };
+    let varied = match plan.varied_by(&trial.asked) {
+        nothing if nothing.is_empty() => "nothing varied".to_owned(),
+        varied => pairs(&varied),
     };
     match &trial.asked.acting {
         Acting::Within { .. } => {
             format!("{varied} (for some of its processes or directories alone)")
         }
-        Acting::Remedied { variables } => {
-            let set = variables
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"));
-            format!("{varied} (with {})", set.collect::<Vec<_>>().join(" "))
-        }
+        Acting::Remedied { variables } => format!("{varied} (with {})", pairs(variables)),
         Acting::Whole | Acting::Witnessed | Acting::Part { .. } => varied,
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use crate::diff::Seen;
 use crate::model::{
-    Acting, Asked, Element, Reading, Snapshot, TrialId, TrialKind, TrialRecord, TrialResult,
+    Asked, Element, Reading, Snapshot, TrialId, TrialKind, TrialRecord, TrialResult,
 };
 use crate::search::Try;
 
@@ -24,6 +24,15 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// As soon as there is room for it.
+    pub fn new(asked: Asked, kind: TrialKind) -> Self {
+        Self {
+            asked,
+            kind,
+            after_seconds: None,
+        }
+    }
+
     /// The same for the search, which asks for whole rows alone.
     pub fn to_try(&self) -> Try {
         Try {
@@ -98,14 +107,10 @@ impl Ended {
         self.record.id
     }
 
-    /// Whether it built.
-    pub fn is_built(&self) -> bool {
-        self.record.result == TrialResult::Built
-    }
-
     /// The trial, if it built.
     pub fn built(&self) -> Option<TrialId> {
-        self.is_built().then_some(self.record.id)
+        let is_built = self.record.result == TrialResult::Built;
+        is_built.then_some(self.record.id)
     }
 
     /// What it showed, where that says nothing about variations.
@@ -122,11 +127,6 @@ impl Ended {
             Shown::Remedied(snapshot) => Some(Rc::clone(snapshot)),
             Shown::Observed | Shown::Glimpse(_) => None,
         }
-    }
-
-    /// Whether it is one of those that look for causes.
-    pub fn is_location(&self) -> bool {
-        matches!(self.asked.acting, Acting::Within { .. } | Acting::Witnessed)
     }
 }
 

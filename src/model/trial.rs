@@ -195,6 +195,15 @@ impl Row {
         Self(vec![0; count])
     }
 
+    /// One variation alone at a level, over `count` variations.
+    pub fn alone(count: usize, factor: usize, level: u8) -> Self {
+        let mut row = Self::control(count);
+        if let Some(slot) = row.0.get_mut(factor) {
+            *slot = level;
+        }
+        row
+    }
+
     /// Whether nothing is varied.
     pub fn is_control(&self) -> bool {
         self.0.iter().all(|level| *level == 0)

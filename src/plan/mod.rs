@@ -370,11 +370,7 @@ impl Plan {
 
     /// The row in which one variation alone varies.
     pub fn alone(&self, factor: usize, level: u8) -> Row {
-        let mut row = self.control_row();
-        if let Some(slot) = row.0.get_mut(factor) {
-            *slot = level;
-        }
-        row
+        Row::alone(self.variations.len(), factor, level)
     }
 
     /// The row of the first trial with everything varied.

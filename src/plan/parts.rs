@@ -35,13 +35,9 @@ pub struct Part {
 impl Plan {
     /// The parts of a level of one variation; none where it is no more than one.
     pub fn parts(&self, factor: usize, level: u8) -> Vec<Part> {
-        let mut row: Row = self.control_row();
-        if let Some(slot) = row.0.get_mut(factor) {
-            *slot = level;
-        }
         let environments = (
             self.environment(&self.control_row()),
-            self.environment(&row),
+            self.environment(&self.alone(factor, level)),
         );
         let level = self.variations.get(factor).and_then(|v| v.level(level));
         let parts = match level.map(|level| level.settings.as_slice()) {

@@ -11,7 +11,7 @@ use super::noise;
 use super::set::Set;
 use super::state::State;
 use super::types::{Certified, ElementVerdict, Reason, Seen};
-use super::view::{Scheme, View};
+use super::view::View;
 use crate::model::{Expect, Row, TrialId};
 
 /// How often what chance does may be blamed on a draw, shared by the draws of a session: no other factor
@@ -240,7 +240,7 @@ fn certified(
     (factor, level): (usize, u8),
     known: &Known<'_>,
 ) -> Certified {
-    let alone = alone(state.options.factors.len(), (factor, level));
+    let alone = Row::alone(state.options.factors.len(), factor, level);
     let differing = state.log.built().filter(|(_, row, _)| **row == alone);
     let differing = differing.filter(|(.., values)| differs(state, values, element));
     let differing = differing.map(|(id, ..)| (id, Expect::Differs));
@@ -282,7 +282,7 @@ fn count(
     (factor, level): (usize, u8),
     terms: &[(&View, Set)],
 ) -> Count {
-    let alone = alone(state.options.factors.len(), (factor, level));
+    let alone = Row::alone(state.options.factors.len(), factor, level);
     let acts = |row: &Row| {
         let mut terms = terms.iter();
         terms.any(|(view, term)| {
@@ -321,7 +321,7 @@ fn count(
 }
 
 /// The next trials: of the draw alone, and of the control, as many with the draw as without.
-fn next(state: &State<'_>, draw: (usize, u8), count: Count) -> Vec<Row> {
+fn next(state: &State<'_>, (factor, level): (usize, u8), count: Count) -> Vec<Row> {
     let bound = state.options.factors.len();
     let (mut with, mut without) = (count.with, count.without);
     let mut shown = count.alone_differing > 0 || count.alone == 0;
@@ -329,22 +329,13 @@ fn next(state: &State<'_>, draw: (usize, u8), count: Count) -> Vec<Row> {
         if with <= without || !shown {
             with += 1;
             shown = true;
-            alone(bound, draw)
+            Row::alone(bound, factor, level)
         } else {
             without += 1;
             Row::control(bound)
         }
     });
     rows.collect()
-}
-
-/// One level alone.
-fn alone(bound: usize, (factor, level): (usize, u8)) -> Row {
-    let mut scheme = Scheme(vec![0; bound]);
-    if let Some(slot) = scheme.0.get_mut(factor) {
-        *slot = level;
-    }
-    Row(scheme.0)
 }
 
 fn differs(state: &State<'_>, values: &[Seen], element: usize) -> bool {

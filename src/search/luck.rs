@@ -28,29 +28,20 @@ impl State<'_> {
     /// that a draw may part.
     pub(super) fn contradicted_draws(&self) -> Vec<Row> {
         let mut wanted = BTreeSet::new();
-        for (index, view) in self.views.iter().enumerate() {
-            if view.draws.is_empty() {
-                continue;
-            }
-            for (number, progress) in self.progress(index) {
-                let class = view.classes.get(*number);
-                let Some(class) = class.filter(|class| class.active && !class.drawn) else {
-                    continue;
-                };
-                let rows = match progress {
-                    Progress::Certified(_) => continue,
-                    Progress::Needs(_) | Progress::Open(_) => contradiction(view, class),
-                    Progress::Unsettled(..) => {
-                        let rows = contradiction(view, class);
-                        if rows.is_empty() {
-                            alone(view, class)
-                        } else {
-                            rows
-                        }
+        for (view, class, progress) in self.beside_draws() {
+            let rows = match progress {
+                Progress::Certified(_) => continue,
+                Progress::Needs(_) | Progress::Open(_) => contradiction(view, class),
+                Progress::Unsettled(..) => {
+                    let rows = contradiction(view, class);
+                    if rows.is_empty() {
+                        alone(view, class)
+                    } else {
+                        rows
                     }
-                };
-                wanted.extend(rows.iter().map(|set| view.scheme.row(set)));
-            }
+                }
+            };
+            wanted.extend(rows.iter().map(|set| view.scheme.row(set)));
         }
         wanted.into_iter().collect()
     }
@@ -59,18 +50,25 @@ impl State<'_> {
     /// luck.
     pub(super) fn agreeing_draws(&self) -> Vec<Row> {
         let mut wanted = BTreeSet::new();
-        for (index, view) in self.views.iter().enumerate() {
-            for (number, progress) in self.progress(index) {
-                let class = view.classes.get(*number);
-                let Some(class) = class.filter(|class| class.active && !class.drawn) else {
-                    continue;
-                };
-                if let Progress::Certified(proofs) = progress {
-                    wanted.extend(self.again(view, class, proofs));
-                }
+        for (view, class, progress) in self.beside_draws() {
+            if let Progress::Certified(proofs) = progress {
+                wanted.extend(self.again(view, class, proofs));
             }
         }
         wanted.into_iter().collect()
+    }
+
+    /// How far the classes are that are searched in rows with a draw.
+    fn beside_draws(&self) -> impl Iterator<Item = (&View, &Class, &Progress)> {
+        let views = self.views.iter().enumerate();
+        let views = views.filter(|(_, view)| !view.draws.is_empty());
+        views.flat_map(|(index, view)| {
+            let classes = self.progress(index).iter();
+            classes.filter_map(move |(number, progress)| {
+                let class = view.classes.get(*number)?;
+                (class.active && !class.drawn).then_some((view, class, progress))
+            })
+        })
     }
 
     fn again(&self, view: &View, class: &Class, proofs: &[Proof]) -> Vec<Row> {
@@ -84,23 +82,22 @@ impl State<'_> {
         });
         let none = view.top.minus(&view.top);
         let alone: BTreeSet<Set> = draws.map(|draw| none.with(draw)).collect();
-        let alone = alone.into_iter().map(|set| (set, TRIALS_ALONE));
-        let mut rows: Vec<(Set, usize)> = alone.collect();
+        let few = |set: &Set, trials: usize| view.trials(set).count() < trials;
+        let alone = alone.into_iter().filter(|set| few(set, TRIALS_ALONE));
+        let mut rows: Vec<Set> = alone.collect();
+        let same = proofs.iter().flat_map(|proof| &proof.rows);
+        let same = same.filter(|(set, expect)| *expect == Expect::Same && set.meets(&view.draws));
+        let same = same.filter(|(set, _)| few(set, TRIALS));
+        let same: Vec<Set> = same.map(|(set, _)| set.clone()).collect();
         let named = proofs.iter().any(|proof| proof.term.meets(&view.draws));
-        let members = class.members.iter().take(MEMBERS);
+        let mut members = class.members.iter().take(MEMBERS);
         if !named
-            && members
-                .into_iter()
-                .any(|element| self.changes_more(view, proofs, *element))
+            && !same.is_empty()
+            && members.any(|element| self.changes_more(view, proofs, *element))
         {
-            let same = proofs.iter().flat_map(|proof| &proof.rows);
-            let same =
-                same.filter(|(set, expect)| *expect == Expect::Same && set.meets(&view.draws));
-            rows.extend(same.map(|(set, _)| (set.clone(), TRIALS)));
+            rows.extend(same);
         }
-        let missing = rows.into_iter();
-        let missing = missing.filter(|(set, trials)| view.trials(set).count() < *trials);
-        missing.map(|(set, _)| view.scheme.row(&set)).collect()
+        rows.iter().map(|set| view.scheme.row(set)).collect()
     }
 
     /// Whether an element has another value with a draw than without it, while the same sets act.

@@ -91,13 +91,6 @@ impl Token {
     }
 }
 
-impl Reading<'_> {
-    /// Whether an environment changes its own values from trial to trial.
-    fn is_volatile(&self, row: &Row) -> bool {
-        is_volatile(self.factors, row)
-    }
-}
-
 /// Whether an environment changes its own values from trial to trial.
 pub(super) fn is_volatile(factors: &[Factor], row: &Row) -> bool {
     row.0.iter().zip(factors).any(|(level, factor)| {
@@ -228,8 +221,8 @@ type Key = (Vec<Token>, Vec<usize>, bool, bool);
 fn classes(log: &Log, observed: &[(&[Seen], &Row)], reading: &Reading<'_>) -> Vec<Class> {
     let mut groups: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
     let rows = observed.iter().map(|(values, row)| {
-        let (volatile, drawn) = (reading.is_volatile(row), is_drawn(reading.draws, row));
-        (*values, volatile, drawn)
+        let volatile = is_volatile(reading.factors, row);
+        (*values, volatile, is_drawn(reading.draws, row))
     });
     let observed: Vec<(&[Seen], bool, bool)> = rows.collect();
     let Some(control) = log.control_values() else {

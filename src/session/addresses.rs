@@ -218,10 +218,10 @@ impl Session<'_> {
     /// Two trials of one environment, the control or it with one variation more; runs what is
     /// missing.
     fn two_of(&mut self, factor: Option<usize>) -> Result<Option<[TrialId; 2]>, Error> {
-        let mut row = Row::control(self.plan.variations.len());
-        if let Some(level) = factor.and_then(|factor| row.0.get_mut(factor)) {
-            *level = 1;
-        }
+        let row = match factor {
+            Some(factor) => self.plan.alone(factor, 1),
+            None => self.plan.control_row(),
+        };
         let asked = Asked::whole(row);
         for _ in 0..3 {
             let built = self.trials.of(&asked).filter_map(Ended::built);
@@ -236,12 +236,7 @@ impl Session<'_> {
                 Some(_) => TrialKind::Search,
                 None => TrialKind::Repeat,
             };
-            let wanted = Wanted {
-                asked: asked.clone(),
-                kind,
-                after_seconds: None,
-            };
-            self.batch(&[wanted], None)?;
+            self.batch(&[Wanted::new(asked.clone(), kind)], None)?;
         }
         Ok(None)
     }

@@ -56,6 +56,11 @@ const POWERS: &[&str] = &[
     "nsenter",
     "/dev/loop",
 ];
+const REFUSED: &[&str] = &[
+    "permission denied",
+    "operation not permitted",
+    "must be superuser",
+];
 /// How sandboxes of a build's own say that they were refused a /proc or a namespace of control groups.
 const SANDBOXES: &[&str] = &[
     "no permissions to create new namespace",
@@ -66,11 +71,6 @@ const SANDBOXES: &[&str] = &[
 const SEVERAL_IDS: &[&str] = &["newuidmap", "newgidmap", "setgroups"];
 /// How debootstrap does that may not open the devices that it makes.
 const DEVICES: &[&str] = &["mounted with noexec or nodev"];
-const REFUSED: &[&str] = &[
-    "permission denied",
-    "operation not permitted",
-    "must be superuser",
-];
 
 /// How programs say that a file is not there, in lower case.
 const MISSING: &[&str] = &[

@@ -104,11 +104,8 @@ pub(super) fn open<'a>(
     let start = start(options, sandbox, plan, notes, limit, workers);
     if let Some(journal) = &mut journal {
         journal.append(&Event::Started(Box::new(start.clone())))?;
-        let control = Wanted {
-            asked: Asked::whole(start.plan.control_row()),
-            kind: TrialKind::Control,
-            after_seconds: None,
-        };
+        let control = Asked::whole(start.plan.control_row());
+        let control = Wanted::new(control, TrialKind::Control);
         let environment = start.plan.environment_of(&control.asked);
         let event = rounds::event(TrialId(0), &control, environment, 1, &report);
         journal.append(&Event::Trial(Box::new(event)))?;

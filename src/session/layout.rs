@@ -87,10 +87,7 @@ impl Session<'_> {
         if open.is_empty() {
             return Ok(());
         }
-        let mut row = Row::control(self.plan.variations.len());
-        if let Some(slot) = row.0.get_mut(factor) {
-            *slot = level;
-        }
+        let row = self.plan.alone(factor, level);
         for by in self.stack_moved_by(&row)? {
             let Some(trial) = self.try_part(factor, level, PartOf::Stack { by })? else {
                 continue;

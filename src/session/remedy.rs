@@ -68,7 +68,7 @@ impl Session<'_> {
                 variables: variables.clone(),
             };
             let asked = Asked { row, acting };
-            if self.trials.of(&asked).next().is_none() && !self.has_room_for(left + 1) {
+            if self.trials.first(&asked).is_none() && !self.has_room_for(left + 1) {
                 return Ok(None);
             }
             let ended = self.once(&asked, TrialKind::Remedy, Left::AtMost(left))?;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::run::Session;
 use super::{Error, left};
 use crate::inquiry::Wanted;
-use crate::model::{Asked, TrialId, TrialKind};
+use crate::model::TrialId;
 use crate::sandbox::TrialReport;
 use crate::store::{Planned, Recorded, TrialEvent};
 
@@ -31,7 +31,8 @@ impl Session<'_> {
                 self.control = Some((Instant::now(), report));
                 break;
             }
-            self.take_down(trial.id, &wanted(&trial.asked, trial.kind), &report);
+            let one = Wanted::new(trial.asked.clone(), trial.kind);
+            self.take_down(trial.id, &one, &report);
             self.rounds = self.rounds.max(trial.round);
         }
     }
@@ -41,7 +42,10 @@ impl Session<'_> {
         let open = recorded.round.iter();
         let open = open.filter(|planned| planned.id >= self.trials.next());
         let open: Vec<(TrialId, Wanted)> = open
-            .map(|planned| (planned.id, wanted(&planned.asked, planned.kind)))
+            .map(|planned| {
+                let one = Wanted::new(planned.asked.clone(), planned.kind);
+                (planned.id, one)
+            })
             .collect();
         let Some((first, _)) = open.first() else {
             return Ok(());
@@ -84,13 +88,5 @@ impl Session<'_> {
             directory: trial.directory.clone(),
             readings: trial.readings.clone(),
         }
-    }
-}
-
-fn wanted(asked: &Asked, kind: TrialKind) -> Wanted {
-    Wanted {
-        asked: asked.clone(),
-        kind,
-        after_seconds: None,
     }
 }

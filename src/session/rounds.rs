@@ -81,12 +81,7 @@ impl Session<'_> {
                 return Ok(None);
             }
             self.rounds += 1;
-            let wanted = Wanted {
-                asked: asked.clone(),
-                kind,
-                after_seconds: None,
-            };
-            self.batch(&[wanted], Some(left))?;
+            self.batch(&[Wanted::new(asked.clone(), kind)], Some(left))?;
         }
         Ok(self.trials.first(asked))
     }
@@ -113,12 +108,8 @@ impl Session<'_> {
                 Ok(left) if most < usize::MAX => Left::AtMost(left),
                 _ => Left::Search(0),
             };
-            let wanted = |asked| Wanted {
-                asked,
-                kind,
-                after_seconds: None,
-            };
-            let wanted: Vec<Wanted> = batch.into_iter().map(wanted).collect();
+            let wanted = batch.into_iter().map(|asked| Wanted::new(asked, kind));
+            let wanted: Vec<Wanted> = wanted.collect();
             self.rounds += 1;
             if let Err(error) = self.batch(&wanted, Some(left)) {
                 return (said, Err(error));

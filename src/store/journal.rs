@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -136,7 +136,7 @@ pub struct TrialEvent {
     pub kind: TrialKind,
     /// In which round of trials it was run, counted from 1.
     pub round: u32,
-    /// Its environment, resolved: a replay reads this alone.
+    /// Its environment, resolved: a replay takes it from here.
     pub environment: Environment,
     /// What became of it.
     pub outcome: Outcome,
@@ -322,17 +322,12 @@ fn whole_lines(file: &File) -> io::Result<u64> {
     }
 }
 
-/// Whether a journal holds a trial that ended; it is not parsed.
+/// Whether a journal holds a trial that ended: a whole line behind the first. It is not parsed.
 pub fn has_trial(path: &Path) -> bool {
-    let begun = || -> io::Result<bool> {
-        let mut file = File::open(path)?;
-        let end = whole_lines(&file)?;
-        file.rewind()?;
-        let mut first = Vec::new();
-        let start = BufReader::new(file).read_until(b'\n', &mut first)?;
-        Ok(end > start as u64)
-    };
-    begun().unwrap_or(false)
+    File::open(path).is_ok_and(|file| {
+        let bytes = BufReader::new(file).bytes().map_while(Result::ok);
+        bytes.filter(|byte| *byte == b'\n').nth(1).is_some()
+    })
 }
 
 /// All events of a journal; a torn last line is none.

@@ -72,8 +72,7 @@ pub fn targets(
             return None;
         }
         let alone = culprits.iter().find(|culprit| culprit.set == [factor])?;
-        let mut row = known.plan.control_row();
-        *row.0.get_mut(factor)? = *alone.levels.first()?;
+        let row = known.plan.alone(factor, *alone.levels.first()?);
         if slot == Slot::Clock {
             // Two clocks of one trial can differ by a constant only.
             let clock = known.plan.environment(&row).clock;
