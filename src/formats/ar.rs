@@ -4,14 +4,23 @@
 
 use std::io::Read;
 
-use super::Format;
+use super::format::{Format, Holds, Kind, Known};
 use super::place::{Names, Place};
 use super::stream::Stream;
 use crate::model::{Field, escape_bytes};
 
 pub(super) const FORMAT: Format = Format {
+    name: "ar",
     recognise: |prefix| prefix.starts_with(MAGIC),
     read,
+    holds: Holds::Members,
+    fields: &[
+        Known::within("order", Kind::Order),
+        Known::around("mtime", Kind::Time),
+        Known::around("mode", Kind::Mode),
+        Known::around("uid", Kind::Owner),
+        Known::around("gid", Kind::Owner),
+    ],
 };
 
 const MAGIC: &[u8] = b"!<arch>\n";

@@ -2,11 +2,12 @@
 
 use bzip2::bufread::MultiBzDecoder;
 
-use super::Format;
+use super::format::{Format, Holds};
 use super::place::Place;
 use super::stream::Stream;
 
 pub(super) const FORMAT: Format = Format {
+    name: "bzip2",
     recognise: |prefix| {
         // The level, then the mark of a block, or of the end of an empty file.
         prefix.starts_with(b"BZh")
@@ -17,13 +18,13 @@ pub(super) const FORMAT: Format = Format {
             )
     },
     read,
+    holds: Holds::Payload(&[(".bz2", ""), (".tbz2", ".tar"), (".tbz", ".tar")]),
+    fields: &[],
 };
-
-const SUFFIXES: &[(&str, &str)] = &[(".bz2", ""), (".tbz2", ".tar"), (".tbz", ".tar")];
 
 fn read(stream: &mut Stream<'_>, place: &mut Place<'_>) {
     let mut payload = MultiBzDecoder::new(stream);
-    let whole = place.payload(SUFFIXES).content(&mut payload, 0);
+    let whole = place.payload(&FORMAT).content(&mut payload, 0);
     if let Some(error) = whole.error {
         place.problem(format!("truncated or corrupt bzip2 stream: {error}"));
     }

@@ -3,14 +3,26 @@
 
 use std::io::Read;
 
-use super::Format;
+use super::format::{Format, Holds, Kind, Known};
 use super::place::{Names, Place, until_nul};
 use super::stream::Stream;
 use crate::model::Field;
 
 pub(super) const FORMAT: Format = Format {
+    name: "cpio",
     recognise: |prefix| MAGIC.iter().any(|magic| prefix.starts_with(magic)),
     read,
+    holds: Holds::Members,
+    fields: &[
+        Known::within("order", Kind::Order),
+        Known::around("mtime", Kind::Time),
+        Known::around("mode", Kind::Mode),
+        Known::around("uid", Kind::Owner),
+        Known::around("gid", Kind::Owner),
+        Known::around("ino", Kind::Encoding),
+        Known::around("dev", Kind::Encoding),
+        Known::around("nlink", Kind::Encoding),
+    ],
 };
 
 /// Without and with a checksum.
@@ -76,7 +88,7 @@ fn behind(stream: &mut Stream<'_>, place: &mut Place<'_>) {
     }
     let at = stream.offset();
     if !stream.peek(1).is_empty() {
-        let whole = place.payload(&[]).content(stream, at);
+        let whole = place.payload(&FORMAT).content(stream, at);
         if let Some(error) = whole.error {
             place.problem(error.to_string());
         }

@@ -5,15 +5,18 @@ use std::io::Read;
 
 use flate2::{Decompress, FlushDecompress};
 
-use super::Format;
+use super::format::{Format, Holds, Kind, Known};
 use super::inflate::{Inflate, Inflated};
 use super::place::Place;
 use super::stream::{Hash, Stream};
 use crate::model::Field;
 
 pub(super) const FORMAT: Format = Format {
+    name: "git",
     recognise: |prefix| prefix.starts_with(&[0x78]) && kind(&beginning(prefix)).is_some(),
     read,
+    holds: Holds::Members,
+    fields: &[Known::within("compression", Kind::Compression)],
 };
 
 /// The longest beginning: a kind, a length, and a NUL.

@@ -5,15 +5,32 @@ use std::io::{self, BufRead, Read};
 
 use flate2::Crc;
 
-use super::Format;
+use super::format::{Format, Holds, Kind, Known};
 use super::inflate::{Inflate, invalid};
 use super::place::{Place, binary, raw};
 use super::stream::{Hash, Stream};
 use crate::model::{Field, Value};
 
 pub(super) const FORMAT: Format = Format {
+    name: "gzip",
     recognise: |prefix| prefix.starts_with(&MAGIC),
     read,
+    holds: Holds::Payload(&[
+        (".gz", ""),
+        (".tgz", ".tar"),
+        (".svgz", ".svg"),
+        (".crate", ".tar"),
+        (".apk", ".tar"),
+    ]),
+    fields: &[
+        Known::within("mtime", Kind::Time),
+        Known::within("compression", Kind::Compression),
+        Known::within("comment", Kind::Content),
+        Known::within("extra", Kind::Content),
+        Known::within("extra-flags", Kind::Encoding),
+        Known::within("name", Kind::Encoding),
+        Known::within("os", Kind::Encoding),
+    ],
 };
 
 /// The two bytes of the format, and deflate as the method.
@@ -22,13 +39,6 @@ const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 const HEADERS: usize = 64;
 /// Longer names and comments are not read.
 const STRING: u64 = 64 << 10;
-const SUFFIXES: &[(&str, &str)] = &[
-    (".gz", ""),
-    (".tgz", ".tar"),
-    (".svgz", ".svg"),
-    (".crate", ".tar"),
-    (".apk", ".tar"),
-];
 
 /// The header of one member.
 #[derive(Default)]
@@ -61,7 +71,7 @@ fn read(stream: &mut Stream<'_>, place: &mut Place<'_>) {
         compressed: Hash::default(),
         problems: Vec::new(),
     };
-    let whole = place.payload(SUFFIXES).content(&mut members, 0);
+    let whole = place.payload(&FORMAT).content(&mut members, 0);
     let Members {
         headers,
         count,

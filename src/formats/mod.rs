@@ -10,6 +10,7 @@ mod bzip2;
 mod cpio;
 pub mod digits;
 pub mod elf;
+mod format;
 mod git;
 mod gzip;
 pub mod hashed;
@@ -27,17 +28,10 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 
 use crate::model::{Elements, Field, Value};
+pub use format::Kind;
+use format::{Format, Holds, Known};
 pub use place::Budget;
 use place::{Findings, Place, Wanted};
-use stream::Stream;
-
-/// A format: how its first bytes look, and what reads it.
-struct Format {
-    /// Whether a stream that begins so is one; up to [`PREFIX`] bytes.
-    recognise: fn(&[u8]) -> bool,
-    /// Reads as far as it can; what it leaves is hashed all the same.
-    read: fn(&mut Stream<'_>, &mut Place<'_>),
-}
 
 /// All formats; the first that recognises a prefix reads it.
 const FORMATS: &[Format] = &[
@@ -130,43 +124,46 @@ pub fn short(bytes: &[u8]) -> Value {
     place::raw(bytes)
 }
 
-/// Whether the field is the compressed form of a payload, so that its difference means something
-/// only where the payload is the same. The payload is the content at the same path, or inside.
+/// What a field tells; [`Kind::Content`] where no format knows it.
+pub fn kind(field: &Field) -> Kind {
+    known(field).map_or(Kind::Content, |known| known.kind)
+}
+
+/// Whether the field is the compressed form of a payload.
 pub fn is_compression(field: &Field) -> bool {
-    field.as_str().ends_with(".compression")
+    kind(field) == Kind::Compression
 }
 
 /// Whether the field is one that only a compressed file has, which holds one thing: what that is
 /// called follows from the file's own name.
 pub fn is_compressed_file(field: &Field) -> bool {
-    let format = field.as_str().split('.').next().unwrap_or_default();
-    matches!(format, "gzip" | "xz" | "zstd" | "bzip2")
+    let found = format_of(field);
+    found.is_some_and(|(format, _)| matches!(format.holds, Holds::Payload(_)))
+}
+
+/// Whether a file of this name is a compressed one, by its ending.
+pub fn is_compressed_name(name: &str) -> bool {
+    let mut endings = FORMATS.iter().flat_map(|format| format.endings());
+    endings.any(|(ending, _)| name.ends_with(ending))
 }
 
 /// Whether the field stands within the bytes at its own path (`gzip.mtime`, `tar.order`) and so
 /// explains a difference of them; a member's header (`tar.mode`) stands in the archive around it.
 pub fn is_within(field: &Field) -> bool {
-    let (format, aspect) = field.as_str().split_once('.').unwrap_or_default();
-    match format {
-        "gzip" | "xz" | "zstd" | "bzip2" | "git" => true,
-        "tar" | "zip" | "ar" | "cpio" => {
-            let aspect = aspect.split('.').next().unwrap_or_default();
-            WITHIN.contains(&aspect)
-        }
-        _ => false,
-    }
+    known(field).is_some_and(|known| known.within)
 }
 
-/// What archives say of themselves, as opposed to their members.
-const WITHIN: [&str; 7] = [
-    "order",
-    "directory-order",
-    "format",
-    "trailer",
-    "archive-comment",
-    "global",
-    "global-name",
-];
+/// The format of a field, and the field's name in it.
+fn format_of(field: &Field) -> Option<(&'static Format, &str)> {
+    let (format, name) = field.as_str().split_once('.')?;
+    let format = FORMATS.iter().find(|known| known.name == format)?;
+    Some((format, name))
+}
+
+fn known(field: &Field) -> Option<&'static Known> {
+    let (format, name) = format_of(field)?;
+    format.known(name)
+}
 
 fn recognise(prefix: &[u8]) -> Option<&'static Format> {
     FORMATS.iter().find(|format| (format.recognise)(prefix))

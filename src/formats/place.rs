@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::format::Format;
 use super::stream::{Hash, Stream, Whole, hexadecimal};
 use super::{Examined, hashed, recognise};
 use crate::model::{Element, Field, Observed, Value, escape_bytes, escape_name};
@@ -244,9 +245,10 @@ impl<'f> Place<'f> {
     }
 
     /// Enters what a compressed file holds, named after that file: `x.tar` of `x.tar.gz`.
-    pub(super) fn payload(&mut self, suffixes: &[(&str, &str)]) -> Place<'_> {
+    pub(super) fn payload(&mut self, format: &Format) -> Place<'_> {
         let name = self.path.rsplit('/').next().unwrap_or_default();
-        let name = suffixes
+        let name = format
+            .endings()
             .iter()
             .find_map(|(suffix, instead)| {
                 let stem = name.strip_suffix(suffix)?;
@@ -407,6 +409,7 @@ pub(super) fn until_nul(bytes: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::gzip;
     use super::*;
 
     #[test]
@@ -441,7 +444,6 @@ mod tests {
     #[test]
     fn a_payload_is_named_after_the_compressed_file() {
         let mut findings = Findings::default();
-        let suffixes = [(".gz", ""), (".tgz", ".tar")];
         for (outer, inner) in [
             ("d/x.tar.gz", "d/x.tar.gz!/x.tar"),
             ("x.tgz", "x.tgz!/x.tar"),
@@ -450,7 +452,7 @@ mod tests {
             ("a.zip!/b.gz", "a.zip!/b.gz!/b"),
         ] {
             let mut place = Place::new(&mut findings, outer);
-            assert_eq!(place.payload(&suffixes).path(), inner);
+            assert_eq!(place.payload(&gzip::FORMAT).path(), inner);
         }
     }
 }

@@ -5,22 +5,24 @@ use std::io;
 
 use lzma_rust2::XzReader;
 
-use super::Format;
+use super::format::{Format, Holds};
 use super::place::Place;
 use super::stream::Stream;
 
 pub(super) const FORMAT: Format = Format {
+    name: "xz",
     recognise: |prefix| prefix.starts_with(b"\xfd7zXZ\0"),
     read,
+    holds: Holds::Payload(&[(".xz", ""), (".txz", ".tar")]),
+    fields: &[],
 };
 
 /// Memory that a dictionary may take, in KiB: the largest that `xz -9` makes is 64 MiB.
 const MEMORY: u32 = 256 << 10;
-const SUFFIXES: &[(&str, &str)] = &[(".xz", ""), (".txz", ".tar")];
 
 fn read(stream: &mut Stream<'_>, place: &mut Place<'_>) {
     let mut payload = XzReader::new_mem_limit(&mut *stream, true, MEMORY);
-    let whole = place.payload(SUFFIXES).content(&mut payload, 0);
+    let whole = place.payload(&FORMAT).content(&mut payload, 0);
     if let Some(error) = whole.error {
         place.problem(describe(&error));
     }

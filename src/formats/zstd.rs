@@ -6,19 +6,21 @@ use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::errors::ReadFrameHeaderError::SkipFrame;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::Format;
+use super::format::{Format, Holds};
 use super::inflate::invalid;
 use super::place::Place;
 use super::stream::Stream;
 
 pub(super) const FORMAT: Format = Format {
+    name: "zstd",
     recognise: |prefix| prefix.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]),
     read,
+    holds: Holds::Payload(&[(".zst", ""), (".tzst", ".tar")]),
+    fields: &[],
 };
 
 /// Memory that a window may take: the largest that `zstd -19 --long` makes.
 const WINDOW: u64 = 128 << 20;
-const SUFFIXES: &[(&str, &str)] = &[(".zst", ""), (".tzst", ".tar")];
 
 /// The payload of all frames.
 struct Frames<'s, 'a> {
@@ -36,7 +38,7 @@ fn read(stream: &mut Stream<'_>, place: &mut Place<'_>) {
         decoder,
         inside: false,
     };
-    let whole = place.payload(SUFFIXES).content(&mut payload, 0);
+    let whole = place.payload(&FORMAT).content(&mut payload, 0);
     if let Some(error) = whole.error {
         place.problem(format!("truncated or corrupt zstd stream: {error}"));
     }

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::{change, printable};
+use crate::formats;
 use crate::model::{Artifact, Finding, Findings};
 
 /// How many kinds of change are listed before one example stands for all.
@@ -171,21 +172,12 @@ fn steps(path: &str, last: bool) -> Vec<&str> {
     let mut shown: Vec<&str> = Vec::new();
     let mut rest = path.split("!/").peekable();
     while let Some(step) = rest.next() {
-        if !is_compressed(outer) || (last && rest.peek().is_none()) {
+        if !formats::is_compressed_name(outer) || (last && rest.peek().is_none()) {
             shown.push(step);
         }
         outer = step;
     }
     shown
-}
-
-fn is_compressed(name: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, extension)| {
-        matches!(
-            extension,
-            "gz" | "tgz" | "xz" | "txz" | "bz2" | "zst" | "lz4" | "lzma"
-        )
-    })
 }
 
 /// All outputs by path.

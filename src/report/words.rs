@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Finding, Findings, TrialId, TrialRecord, Values, VariationStatus};
+use crate::formats::{self, Kind};
+use crate::model::{Field, Finding, Findings, TrialId, TrialRecord, Values, VariationStatus};
 
 /// Longest value shown in full, in characters.
 const VALUE_LIMIT: usize = 44;
@@ -131,7 +132,8 @@ fn changed(field: &str, values: &Values) -> String {
 /// A time in seconds since 1970, with what it means (UTC); everything else as it is.
 fn dated(field: &str, text: &str) -> String {
     let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
-    let seconds = whole.parse().ok().filter(|_| field.ends_with("mtime"));
+    let is_time = formats::kind(&Field::from(field)) == Kind::Time;
+    let seconds = whole.parse().ok().filter(|_| is_time);
     let time = seconds.and_then(|seconds| chrono::DateTime::from_timestamp(seconds, 0));
     match time {
         Some(time) => format!("{text} ({})", time.format("%Y-%m-%d %H:%M:%S")),

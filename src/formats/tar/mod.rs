@@ -7,7 +7,7 @@ mod pax;
 use std::collections::BTreeSet;
 use std::io::{BufRead, Read};
 
-use super::Format;
+use super::format::{Format, Holds, Kind, Known};
 use super::place::{Names, Place, raw, shortened};
 use super::stream::{Hash, Stream};
 use crate::model::{Field, escape_bytes};
@@ -15,12 +15,32 @@ use header::{BLOCK, Dialect, Header, Span};
 use pax::{Applying, Records};
 
 pub(super) const FORMAT: Format = Format {
+    name: "tar",
     recognise: |prefix| {
         prefix
             .try_into()
             .is_ok_and(|block| Header::parse(block).is_some())
     },
     read,
+    holds: Holds::Members,
+    fields: &[
+        Known::within("order", Kind::Order),
+        Known::within("format", Kind::Encoding),
+        Known::within("trailer", Kind::Encoding),
+        Known::within("global-name", Kind::Encoding),
+        Known::within("global", Kind::Content),
+        Known::around("mtime", Kind::Time),
+        Known::around("atime", Kind::Time),
+        Known::around("ctime", Kind::Time),
+        Known::around("pax-mtime", Kind::Time),
+        Known::around("mode", Kind::Mode),
+        Known::around("uid", Kind::Owner),
+        Known::around("gid", Kind::Owner),
+        Known::around("uname", Kind::Owner),
+        Known::around("gname", Kind::Owner),
+        Known::around("pax-name", Kind::Encoding),
+        Known::around("padding", Kind::Encoding),
+    ],
 };
 
 /// The most that an extended header or a long name may hold.

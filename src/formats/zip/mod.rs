@@ -10,7 +10,7 @@ use std::io::{self, BufRead, Read};
 
 use flate2::Crc;
 
-use super::Format;
+use super::format::{Format, Holds, Kind, Known};
 use super::inflate::{Checked, Inflate, Inflated};
 use super::place::{Names, Place, binary, raw};
 use super::stream::{Hash, Stream, Whole};
@@ -18,8 +18,25 @@ use crate::model::{Field, Value, escape_bytes};
 use record::{Central, Local, Numbers, dos_time};
 
 pub(super) const FORMAT: Format = Format {
+    name: "zip",
     recognise: |prefix| prefix.starts_with(&record::LOCAL) || prefix.starts_with(&record::END),
     read,
+    holds: Holds::Members,
+    fields: &[
+        Known::within("order", Kind::Order),
+        Known::within("directory-order", Kind::Order),
+        Known::within("archive-comment", Kind::Content),
+        Known::around("date", Kind::Time),
+        Known::around("directory-date", Kind::Time),
+        Known::around("extra.UT", Kind::Time),
+        Known::around("attributes", Kind::Mode),
+        Known::around("extra.ux", Kind::Owner),
+        Known::around("compression", Kind::Compression),
+        Known::around("create-system", Kind::Encoding),
+        Known::around("create-version", Kind::Encoding),
+        Known::around("version", Kind::Encoding),
+        Known::around("flags", Kind::Encoding),
+    ],
 };
 
 const STORED: u16 = 0;
