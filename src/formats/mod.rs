@@ -143,7 +143,7 @@ pub fn is_compressed_file(field: &Field) -> bool {
 
 /// Whether a file of this name is a compressed one, by its ending.
 pub fn is_compressed_name(name: &str) -> bool {
-    let mut endings = FORMATS.iter().flat_map(|format| format.endings());
+    let mut endings = FORMATS.iter().flat_map(Format::endings);
     endings.any(|(ending, _)| name.ends_with(ending))
 }
 

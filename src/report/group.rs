@@ -217,6 +217,7 @@ mod tests {
             told("x.deb!/data.tar.xz!/data.tar!/usr/bin/a"),
             "x.deb!/data.tar.xz!/usr/bin/a"
         );
+        assert_eq!(told("x.crate!/x.tar!/x/a.rs"), "x.crate!/x/a.rs");
         assert_eq!(told("x.whl!/a.py"), "x.whl!/a.py");
         assert_eq!(told("man.1.gz!/man.1"), "man.1.gz!/man.1");
         assert_eq!(steps("x.tar.gz!/x.tar", false), ["x.tar.gz"]);
