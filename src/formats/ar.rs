@@ -17,9 +17,6 @@ pub(super) const FORMAT: Format = Format {
     fields: &[
         Known::within("order", Kind::Order),
         Known::around("mtime", Kind::Time),
-        Known::around("mode", Kind::Mode),
-        Known::around("uid", Kind::Owner),
-        Known::around("gid", Kind::Owner),
     ],
 };
 

@@ -16,12 +16,6 @@ pub(super) const FORMAT: Format = Format {
     fields: &[
         Known::within("order", Kind::Order),
         Known::around("mtime", Kind::Time),
-        Known::around("mode", Kind::Mode),
-        Known::around("uid", Kind::Owner),
-        Known::around("gid", Kind::Owner),
-        Known::around("ino", Kind::Encoding),
-        Known::around("dev", Kind::Encoding),
-        Known::around("nlink", Kind::Encoding),
     ],
 };
 

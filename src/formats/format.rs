@@ -44,28 +44,27 @@ pub(super) struct Known {
 pub enum Kind {
     /// Seconds since 1970, or a date.
     Time,
-    /// Permissions.
-    Mode,
-    /// A user or group, by number or name.
-    Owner,
     /// In which order the members stand.
     Order,
     /// The compressed form of a payload, which means something only where the payload is the same:
     /// the content at the same path, or inside.
     Compression,
-    /// How it is written: a dialect, a version, the name of the file that was packed.
-    Encoding,
     /// Anything else.
     Content,
 }
 
 impl Format {
-    /// The endings of the names of files that hold one thing, and what stands for them in its name.
-    pub(super) fn endings(&self) -> &'static [(&'static str, &'static str)] {
-        match self.holds {
-            Holds::Payload(endings) => endings,
-            Holds::Members => &[],
-        }
+    /// What the one thing is called that a file of this path holds: `x.tar` in `d/x.tar.gz`. Nothing
+    /// where the path has no ending of this format.
+    pub(super) fn payload_name(&self, path: &str) -> Option<String> {
+        let Holds::Payload(endings) = self.holds else {
+            return None;
+        };
+        let name = path.rsplit('/').next().unwrap_or_default();
+        endings.iter().find_map(|(ending, instead)| {
+            let stem = name.strip_suffix(ending)?;
+            (!stem.is_empty()).then(|| format!("{stem}{instead}"))
+        })
     }
 
     /// What is known of the field of this name, which is given without that of the format.

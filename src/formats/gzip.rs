@@ -27,9 +27,9 @@ pub(super) const FORMAT: Format = Format {
         Known::within("compression", Kind::Compression),
         Known::within("comment", Kind::Content),
         Known::within("extra", Kind::Content),
-        Known::within("extra-flags", Kind::Encoding),
-        Known::within("name", Kind::Encoding),
-        Known::within("os", Kind::Encoding),
+        Known::within("extra-flags", Kind::Content),
+        Known::within("name", Kind::Content),
+        Known::within("os", Kind::Content),
     ],
 };
 

@@ -141,10 +141,12 @@ pub fn is_compressed_file(field: &Field) -> bool {
     found.is_some_and(|(format, _)| matches!(format.holds, Holds::Payload(_)))
 }
 
-/// Whether a file of this name is a compressed one, by its ending.
-pub fn is_compressed_name(name: &str) -> bool {
-    let mut endings = FORMATS.iter().flat_map(Format::endings);
-    endings.any(|(ending, _)| name.ends_with(ending))
+/// Whether `inner` is what a compressed file of the path `outer` calls the one thing it holds.
+pub fn is_payload(outer: &str, inner: &str) -> bool {
+    let mut names = FORMATS
+        .iter()
+        .filter_map(|format| format.payload_name(outer));
+    names.any(|name| name == inner)
 }
 
 /// Whether the field stands within the bytes at its own path (`gzip.mtime`, `tar.order`) and so

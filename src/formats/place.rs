@@ -246,16 +246,8 @@ impl<'f> Place<'f> {
 
     /// Enters what a compressed file holds, named after that file: `x.tar` of `x.tar.gz`.
     pub(super) fn payload(&mut self, format: &Format) -> Place<'_> {
-        let name = self.path.rsplit('/').next().unwrap_or_default();
-        let name = format
-            .endings()
-            .iter()
-            .find_map(|(suffix, instead)| {
-                let stem = name.strip_suffix(suffix)?;
-                (!stem.is_empty()).then(|| format!("{stem}{instead}"))
-            })
-            .unwrap_or_else(|| "data".to_owned());
-        self.enter(&name)
+        let name = format.payload_name(&self.path);
+        self.enter(name.as_deref().unwrap_or("data"))
     }
 
     /// Enters what an object holds that has no name of its own.

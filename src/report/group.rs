@@ -172,7 +172,7 @@ fn steps(path: &str, last: bool) -> Vec<&str> {
     let mut shown: Vec<&str> = Vec::new();
     let mut rest = path.split("!/").peekable();
     while let Some(step) = rest.next() {
-        if !formats::is_compressed_name(outer) || (last && rest.peek().is_none()) {
+        if !formats::is_payload(outer, step) || (last && rest.peek().is_none()) {
             shown.push(step);
         }
         outer = step;
@@ -218,6 +218,8 @@ mod tests {
             "x.deb!/data.tar.xz!/usr/bin/a"
         );
         assert_eq!(told("x.crate!/x.tar!/x/a.rs"), "x.crate!/x/a.rs");
+        // Android's are zip archives, whose members have names of their own.
+        assert_eq!(told("x.apk!/b.zip!/c"), "x.apk!/b.zip!/c");
         assert_eq!(told("x.whl!/a.py"), "x.whl!/a.py");
         assert_eq!(told("man.1.gz!/man.1"), "man.1.gz!/man.1");
         assert_eq!(steps("x.tar.gz!/x.tar", false), ["x.tar.gz"]);

@@ -311,6 +311,7 @@ mod tests {
         );
         assert_eq!(shown("tar.atime", "86400"), "86400 (1970-01-02 00:00:00)");
         assert_eq!(shown("gzip.mtime#2", "0"), "0 (1970-01-01 00:00:00)");
+        assert_eq!(shown("tar.global.mtime", "0"), "0 (1970-01-01 00:00:00)");
         assert_eq!(shown("tar.uid", "86400"), "86400");
         assert_eq!(
             shown("zip.mtime", "2020-01-01 00:00:00"),

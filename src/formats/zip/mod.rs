@@ -29,13 +29,7 @@ pub(super) const FORMAT: Format = Format {
         Known::around("date", Kind::Time),
         Known::around("directory-date", Kind::Time),
         Known::around("extra.UT", Kind::Time),
-        Known::around("attributes", Kind::Mode),
-        Known::around("extra.ux", Kind::Owner),
         Known::around("compression", Kind::Compression),
-        Known::around("create-system", Kind::Encoding),
-        Known::around("create-version", Kind::Encoding),
-        Known::around("version", Kind::Encoding),
-        Known::around("flags", Kind::Encoding),
     ],
 };
 
