@@ -471,6 +471,24 @@ fn an_ordinary_users_sources_of_others_are_alike_whatever_varies() {
     assert!(notes.contains("the tree holds files of others"), "{notes}");
 }
 
+/// An overlay has no word for a directory that was renamed: `mv` copied it, and the copies were the
+/// build user's.
+#[test]
+fn a_directory_of_sources_that_is_renamed_keeps_its_owner() {
+    let tree = tree();
+    fs::create_dir_all(tree.path().join("s/t")).unwrap();
+    fs::write(tree.path().join("s/t/f"), "x").unwrap();
+    let only = "umask,user,source-owner";
+    let build = "mv s d; ls -lnR d >o";
+    let words = [
+        "check", "--only", only, "-o", "o", "--json", "-", "--", build,
+    ];
+    let said = run(tree.path(), &words);
+    let findings: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let culprits = findings["artifacts"][0]["culprits"].to_string();
+    assert_eq!(culprits, r#"[["source-owner"]]"#, "{}", findings["why"]);
+}
+
 #[test]
 fn other_modes_of_sources_of_others_change_nothing_for_all_others() {
     let tree = tree();

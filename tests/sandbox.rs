@@ -19,7 +19,7 @@ use std::time::Duration;
 use reprobe::model::{
     Accounting, Build, BuildPath, Capabilities, Clock, Cpus, DirectoryOrder, Environment, Inodes,
     Kernel, Locale, Need, Network, Outcome, OutputSelection, Randomness, Shell, Snapshot,
-    SourceMode, SourceMtime, Terminal, UserIdentity,
+    SourceMode, SourceMtime, SourceOwner, Terminal, UserIdentity,
 };
 use reprobe::sandbox::{
     self, Limits, LowerSource, Sandbox, SessionOptions, TrialReport, TrialSpec,
@@ -1469,4 +1469,76 @@ fn a_session_asked_to_end_leaves_no_process_and_no_scratch_space() {
         .map(|entry| entry.name)
         .collect();
     assert!(names.is_empty(), "{names:?}");
+}
+
+/// The kernel renames no directory that lies below an overlay.
+#[test]
+fn directories_of_the_source_are_renamed_as_outside_and_stay_what_they_are() {
+    if !meets(&[Need::InodeNumbers]) {
+        return;
+    }
+    let bench = Bench::new();
+    std::fs::create_dir_all(bench.source.join("s/closed")).unwrap();
+    for name in ["s/f", "s/closed/g"] {
+        std::fs::write(bench.source.join(name), name).unwrap();
+    }
+    std::fs::hard_link(bench.source.join("s/f"), bench.source.join("s/h")).unwrap();
+    std::fs::create_dir_all(bench.source.join("full/x")).unwrap();
+    let closed = std::fs::Permissions::from_mode(0o555);
+    std::fs::set_permissions(bench.source.join("s/closed"), closed).unwrap();
+    for name in ["s/closed", "s"] {
+        let directory = std::fs::File::open(bench.source.join(name)).unwrap();
+        let old = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        directory.set_modified(old).unwrap();
+    }
+    let environment = with(|e| {
+        e.inodes = Inodes::Numbered {
+            key: 1,
+            accounting: Accounting::default(),
+        };
+        e.clock = Clock::Stepped { start: START };
+        e.source_owner = SourceOwner::Other {
+            uid: 45673,
+            gid: 56734,
+            name: "owner".into(),
+            group: "group".into(),
+        };
+    });
+    let rename = |from: &str, to: &str| {
+        format!("perl -e 'rename \"{from}\", \"{to}\" or print \"$!\\n\"' | sed 's|^|{to}: |'")
+    };
+    let look = |dir: &str| format!("(cd {dir}; stat -c '%n %a %i %u %s %Y' . f h closed closed/g)");
+    let line = [
+        look("s"),
+        rename("s", "full"),
+        rename("full", "s"),
+        rename("s", "/tmp/s"),
+        rename("s", "given"),
+        rename("s", "s/in"),
+        "mkdir empty".into(),
+        rename("s", "empty"),
+        "echo moved; ls; cat empty/f empty/closed/g; echo".into(),
+        look("empty"),
+    ]
+    .join("; ");
+    let said = says(&bench, &environment, &line);
+    let (before, rest) = said.split_at(5);
+    let refused = [
+        "full: Directory not empty",
+        "s: Directory not empty",
+        "/tmp/s: Invalid cross-device link",
+        "given: Not a directory",
+        "s/in: Invalid argument",
+        "moved",
+        "empty",
+        "full",
+        "given",
+        "s/fs/closed/g",
+    ];
+    assert_eq!(rest.get(..10).unwrap(), refused);
+    assert_eq!(rest.get(10..).unwrap(), before);
+    let is_the_owners = |line: &String| line.contains(" 45673 ");
+    assert!(before.iter().all(is_the_owners), "{before:?}");
+    let kept = std::fs::read(bench.source.join("s/closed/g")).unwrap();
+    assert_eq!(kept, b"s/closed/g");
 }

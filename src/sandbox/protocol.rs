@@ -85,6 +85,7 @@ impl Request {
             places,
             sources: self.sources.clone(),
             few_ids: self.user_map.is_some(),
+            overlays: self.namespaces.mount_and_pid,
             ..supervisor::Config::new(environment)
         };
         if let Some(focus) = &self.focus {

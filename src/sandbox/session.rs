@@ -194,16 +194,8 @@ impl Sandbox {
         let log = String::from_utf8_lossy(&log);
         [
             (
-                "Invalid cross-device link",
-                "directories of the source cannot be renamed (EXDEV)",
-            ),
-            (
                 "Value too large for defined data type",
                 "files of the source belong to others (EOVERFLOW)",
-            ),
-            (
-                "EXDEV",
-                "directories of the source cannot be renamed (EXDEV)",
             ),
             (
                 "EOVERFLOW",

@@ -150,6 +150,9 @@ pub(super) static ABIS: [Abi; 2] = [
             trap(260, C::Own(Form::At, IDS), P::Owners, &[]),
             trap(86, C::Link(Form::Path), P::Links, &[]),
             trap(265, C::Link(Form::At), P::Links, &[]),
+            trap(82, C::Rename(Form::Path, false), P::Renames, &[]),
+            trap(264, C::Rename(Form::At, false), P::Renames, &[]),
+            trap(316, C::Rename(Form::At, true), P::Renames, &[]),
         ],
     },
     Abi {
@@ -339,6 +342,9 @@ pub(super) static ABIS: [Abi; 2] = [
             trap(298, C::Own(Form::At, IDS), P::Owners, &[]),
             trap(9, C::Link(Form::Path), P::Links, &[]),
             trap(303, C::Link(Form::At), P::Links, &[]),
+            trap(38, C::Rename(Form::Path, false), P::Renames, &[]),
+            trap(302, C::Rename(Form::At, false), P::Renames, &[]),
+            trap(353, C::Rename(Form::At, true), P::Renames, &[]),
         ],
     },
 ];

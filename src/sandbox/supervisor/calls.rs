@@ -75,6 +75,8 @@ pub(super) enum Call {
     BecomeGroup(usize),
     /// Makes a hard link.
     Link(Form),
+    /// Gives a file another name: by paths alone, or beside descriptors; and whether with flags.
+    Rename(Form, bool),
     /// Gives a file to somebody: by what name, and which bits of an id count.
     Own(Form, u32),
 }
@@ -104,6 +106,8 @@ pub(super) enum Purpose {
     Owners,
     /// Hard links.
     Links,
+    /// Directories that get another name.
+    Renames,
 }
 
 /// A condition on an argument.

@@ -32,7 +32,7 @@ use super::unvaried::{self, Watch};
 use super::view::{Guise, Views};
 use super::witness::Log;
 use super::{Config, Error, Report};
-use super::{files, links, names, names::Words, owners, randomness, reads, waits};
+use super::{files, links, moves, names, names::Words, owners, randomness, reads, waits};
 use crate::model::Source;
 use crate::sandbox::sys::{notify, tracee::clock};
 
@@ -330,6 +330,7 @@ impl Supervisor {
             Call::BecomeUser(count) => self.views.become_user(&self.tracees, event, count),
             Call::BecomeGroup(count) => self.views.become_group(&self.tracees, event, count),
             Call::Link(form) => links::answer(self, event, form, guise),
+            Call::Rename(form, flags) => moves::answer(self, event, (form, flags), guise),
             Call::Own(..) => owners::answer(self, event, guise),
         }
     }

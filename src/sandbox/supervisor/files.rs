@@ -140,7 +140,7 @@ impl Supervisor {
             .filter(|_| is_file && status.stx_nlink > 1)
             && let Some(source) = numbers.link_of(|| found.path(&self.tracees))
         {
-            owners.is_link(view::file_of(status), source);
+            owners.is_also(view::file_of(status), source);
         }
         owners.show(status)
     }

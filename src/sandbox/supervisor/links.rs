@@ -2,9 +2,7 @@
 //! it have two inodes: overlayfs tells where a file was copied up from only to who has
 //! `CAP_DAC_READ_SEARCH` on the host. Who archives or copies them would make two files of one.
 
-use std::ffi::{CStr, CString, OsStr};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::ffi::CStr;
 
 use nix::errno::Errno;
 
@@ -59,7 +57,7 @@ fn note(
     if look(to, &new, false).is_ok() {
         return Ok(());
     }
-    let (above, name) = split(&new)?;
+    let (above, name) = view::split(&new)?;
     let (_, above) = look(to, &above, true)?;
     let (mut status, found) = look(from, &old, flags & libc::AT_SYMLINK_FOLLOW != 0)?;
     let file = view::file_of(&status);
@@ -70,17 +68,4 @@ fn note(
     path.extend(name.to_bytes());
     numbers.link(path, file);
     Ok(())
-}
-
-/// The directory of a path, and the name in it.
-fn split(path: &CStr) -> Result<(CString, CString), Errno> {
-    let path = Path::new(OsStr::from_bytes(path.to_bytes()));
-    let name = path.file_name().ok_or(Errno::EEXIST)?;
-    let above = match path.parent() {
-        Some(above) if above.as_os_str().is_empty() => PathBuf::from("."),
-        Some(above) => above.to_owned(),
-        None => return Err(Errno::EEXIST),
-    };
-    let text = |text: &OsStr| CString::new(text.as_bytes()).map_err(|_| Errno::EINVAL);
-    Ok((text(above.as_os_str())?, text(name)?))
 }

@@ -24,6 +24,7 @@ mod identifiers;
 mod layout;
 mod links;
 mod movers;
+mod moves;
 mod names;
 mod naps;
 mod numbers;
@@ -100,6 +101,9 @@ pub struct Config {
     /// an ordinary user's are.
     #[serde(default)]
     pub few_ids: bool,
+    /// Overlays show the trial what was there before, which cannot rename its directories.
+    #[serde(default)]
+    pub overlays: bool,
     /// Makes every clock read a system call, so that it can be witnessed (about 8 µs each).
     pub witness: bool,
 }
@@ -119,6 +123,7 @@ impl Config {
             file_times: true,
             sources: None,
             few_ids: false,
+            overlays: false,
             witness: false,
         }
     }
@@ -159,6 +164,9 @@ impl Config {
         }
         if self.few_ids && self.inodes != Inodes::Host {
             purposes.push(Purpose::Links);
+        }
+        if self.overlays {
+            purposes.push(Purpose::Renames);
         }
         // Which process is which is learnt when its program begins, and where its vDSO is.
         let several = self.randomness != Randomness::Host || within.is_some() || self.witness;

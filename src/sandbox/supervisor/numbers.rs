@@ -134,6 +134,14 @@ impl Numbers {
         }
     }
 
+    /// A directory was made anew: it keeps its number.
+    pub(super) fn is_made_anew(&self, before: (u64, u64), now: (u64, u64)) {
+        let numbers = &mut lock(&self.met).files.numbers;
+        if let Some(number) = numbers.get(&before).copied() {
+            numbers.insert(now, number);
+        }
+    }
+
     /// A link to a file that has a number is about to be made under this path.
     pub(super) fn link(&self, path: Vec<u8>, file: (u64, u64)) {
         lock(&self.met).links.insert(path, file);

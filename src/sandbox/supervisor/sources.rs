@@ -173,8 +173,8 @@ impl Owners {
         (shown != stored).then_some(shown)
     }
 
-    /// A file that was met under the name of a link is this source.
-    pub(super) fn is_link(&self, file: (u64, u64), source: (u64, u64)) {
+    /// A file that was met under the name of a link, or was made anew, is this source.
+    pub(super) fn is_also(&self, file: (u64, u64), source: (u64, u64)) {
         if let Some(met) = self.met.get() {
             let mut met = lock(met);
             if let Some(shown) = met.get(&source).copied() {

@@ -175,6 +175,14 @@ impl Guise {
         }
         self.current = Some(wanted.clone());
     }
+
+    /// Takes on its own rights again.
+    pub(super) fn drop(&mut self) {
+        if let (Some(own), true) = (self.own.clone(), self.current.is_some()) {
+            sys::look_up_as(own.user, own.group, &own.groups, own.capabilities);
+            self.current = Some(own);
+        }
+    }
 }
 
 /// A file as a process names it.
@@ -329,6 +337,11 @@ impl Found {
         }
     }
 
+    /// The file, where it was found by all of its path.
+    pub(super) fn file(&self) -> &OwnedFd {
+        &self.file
+    }
+
     /// The file, to be read.
     pub(super) fn open(&self, tracees: &Tracees) -> Result<OwnedFd, Errno> {
         if self.leaf.is_empty() {
@@ -446,6 +459,19 @@ fn whole_path(tracees: &Tracees, start: &OwnedFd, path: &[u8]) -> Result<CString
     }
     let whole = directory.join(Path::new(OsStr::from_bytes(path)));
     CString::new(whole.into_os_string().into_vec()).map_err(|_| Errno::EINVAL)
+}
+
+/// The directory of a path, and the name in it.
+pub(super) fn split(path: &CStr) -> Result<(CString, CString), Errno> {
+    let path = Path::new(OsStr::from_bytes(path.to_bytes()));
+    let name = path.file_name().ok_or(Errno::EEXIST)?;
+    let above = match path.parent() {
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+        None => return Err(Errno::EEXIST),
+    };
+    let text = |text: &OsStr| CString::new(text.as_bytes()).map_err(|_| Errno::EINVAL);
+    Ok((text(above.as_os_str())?, text(name)?))
 }
 
 /// The descriptor that a path names by `/dev/fd` or `/proc/self/fd`.
