@@ -23,6 +23,8 @@ pub(super) struct Owned {
     pub(super) readable: bool,
     /// Some of its names are hard links of each other.
     pub(super) linked: bool,
+    /// Some of its files have further names, in it or elsewhere.
+    pub(super) shared: bool,
 }
 
 impl Owned {
@@ -33,6 +35,7 @@ impl Owned {
             alike: true,
             readable: true,
             linked: false,
+            shared: false,
         };
         owned.take_in(tree, &mut BTreeSet::new())?;
         Ok(owned)
@@ -50,6 +53,7 @@ impl Owned {
             }
         } else if !metadata.is_symlink() {
             let id = (metadata.dev(), metadata.ino());
+            self.shared |= metadata.nlink() > 1;
             self.linked |= metadata.nlink() > 1 && !seen.insert(id);
             self.readable &= access(path, AccessFlags::R_OK).is_ok();
         }
@@ -85,10 +89,11 @@ mod tests {
         std::fs::create_dir(&below).unwrap();
         std::fs::write(&file, "").unwrap();
         let owned = Owned::of(dir.path()).unwrap();
-        assert!(owned.alike && !owned.others(owned.top) && !owned.linked);
+        assert!(owned.alike && !owned.others(owned.top) && !owned.shared);
         let elsewhere = tempfile::tempdir_in(dir.path().parent().unwrap()).unwrap();
         std::fs::hard_link(&file, elsewhere.path().join("f")).unwrap();
-        assert!(!Owned::of(dir.path()).unwrap().linked);
+        let owned = Owned::of(dir.path()).unwrap();
+        assert!(!owned.linked && owned.shared);
         std::fs::hard_link(&file, below.join("g")).unwrap();
         assert!(Owned::of(dir.path()).unwrap().linked);
         if nix::unistd::geteuid().is_root() {

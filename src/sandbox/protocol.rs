@@ -58,6 +58,9 @@ pub(super) struct Request {
     pub(super) supervised: bool,
     /// Paths whose change is the sandbox's own doing.
     pub ours: Vec<PathBuf>,
+    /// No file of the source has several names.
+    #[serde(default)]
+    pub single: bool,
     /// A closer look, if one is taken.
     pub focus: Option<Focus>,
 }
@@ -85,6 +88,7 @@ impl Request {
             places,
             sources: self.sources.clone(),
             few_ids: self.user_map.is_some(),
+            single: self.single.then(|| self.directory.clone()),
             overlays: self.namespaces.mount_and_pid,
             ..supervisor::Config::new(environment)
         };

@@ -241,6 +241,8 @@ impl Sandbox {
             supervised: self.has(Need::Supervisor),
             ours: layout.ours,
             focus: spec.focus.clone(),
+            // What a preparation has left may have.
+            single: self.prepared().is_empty() && !self.owned()?.shared,
             environment,
         })
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use nix::errno::Errno;
@@ -248,9 +248,16 @@ impl Reading<'_> {
             }
             path.into_os_string().into_vec()
         };
-        let number = |inode, name: &[u8]| match &self.supervisor.numbers {
+        let known = OnceCell::new();
+        let known = || *known.get_or_init(|| self.is_without_links(&path(b".")));
+        let number = |inode, kind, name: &[u8]| match &self.supervisor.numbers {
             Some(numbers) => {
-                numbers.inode(device, inode, || self.shared_by_links(name), || path(name))
+                let may_have_links = matches!(kind, libc::DT_REG | libc::DT_UNKNOWN);
+                let links = || {
+                    let looks = may_have_links && !known();
+                    looks.then(|| self.shared_by_links(name)).flatten()
+                };
+                numbers.inode(device, inode, links, || path(name))
             }
             None => inode,
         };
@@ -259,6 +266,13 @@ impl Reading<'_> {
             Slice::TooSmall => self.stay(position, Err(Errno::EINVAL)),
             Slice::Filled(next) => self.deliver(position, next, &out),
         }
+    }
+
+    /// Whether it is known that no file in this directory has several names: to look at each costs
+    /// more than all the rest.
+    fn is_without_links(&self, path: &[u8]) -> bool {
+        let numbers = self.supervisor.numbers.as_ref();
+        numbers.is_some_and(|numbers| numbers.are_single(Path::new(OsStr::from_bytes(path))))
     }
 
     /// What the entry is numbered by, if it is a file with hard links.

@@ -18,6 +18,7 @@ use super::calls::{Abi, Call, Purpose, Trap};
 use super::clock::{Ahead, Clockwork, host_now};
 use super::deadlines::{self, Loans};
 use super::directory::{self, Directories};
+use super::guise::Guise;
 use super::numbers::Numbers;
 use super::order::Records;
 use super::places::Places;
@@ -29,7 +30,7 @@ use super::timeline::{SECOND, Timeline};
 use super::tracee::{Tracees, lock};
 use super::turn::Turn;
 use super::unvaried::{self, Watch};
-use super::view::{Guise, Views};
+use super::view::Views;
 use super::witness::Log;
 use super::{Config, Error, Report};
 use super::{files, links, moves, names, names::Words, owners, randomness, reads, waits};
@@ -131,7 +132,7 @@ impl Supervisor {
         let within = config.within.clone();
         let scope = within.as_ref().map(|within| within.scope.clone());
         let places = Places::new(&config.places);
-        let numbers = Numbers::of(config.inodes, &places);
+        let numbers = Numbers::of(config.inodes, &places, config.single.clone());
         let alike = log.is_none() && !config.witness;
         let told = clock
             .as_ref()

@@ -7,11 +7,12 @@ use nix::errno::Errno;
 
 use super::calls::Call;
 use super::engine::{Answer, Event, Supervisor};
+use super::guise::Guise;
 use super::layout::{Layout, device, encode};
 use super::numbers::shared_by_links;
 use super::timeline::{SECOND, Sight};
 use super::tracee::Memory;
-use super::view::{self, Found, Guise, Name, Status};
+use super::view::{self, Found, Name, Status};
 use crate::model::Source;
 
 /// What `vfs_statx` knows; the kernel refuses anything else.

@@ -1,6 +1,7 @@
 //! Notes under which names hard links are made. In an ordinary user's overlay a source and a link to
 //! it have two inodes: overlayfs tells where a file was copied up from only to who has
-//! `CAP_DAC_READ_SEARCH` on the host. Who archives or copies them would make two files of one.
+//! `CAP_DAC_READ_SEARCH` on the host. Who archives or copies them would make two files of one. Whatever
+//! the overlay: before the first link, files of the source need not be looked at when they are listed.
 
 use std::ffi::CStr;
 
@@ -8,9 +9,10 @@ use nix::errno::Errno;
 
 use super::calls::Form;
 use super::engine::{Answer, Event, Supervisor};
+use super::guise::Guise;
 use super::low;
 use super::tracee::Memory;
-use super::view::{self, Guise, Name};
+use super::view::{self, Name};
 
 /// Looks at what is linked, and where; the link is the kernel's to make.
 pub(super) fn answer(

@@ -20,6 +20,7 @@ mod directory;
 mod engine;
 mod files;
 mod filter;
+mod guise;
 mod identifiers;
 mod layout;
 mod links;
@@ -101,6 +102,9 @@ pub struct Config {
     /// an ordinary user's are.
     #[serde(default)]
     pub few_ids: bool,
+    /// A directory in which no file had several names before the build.
+    #[serde(default)]
+    pub single: Option<PathBuf>,
     /// Overlays show the trial what was there before, which cannot rename its directories.
     #[serde(default)]
     pub overlays: bool,
@@ -123,6 +127,7 @@ impl Config {
             file_times: true,
             sources: None,
             few_ids: false,
+            single: None,
             overlays: false,
             witness: false,
         }
@@ -162,7 +167,7 @@ impl Config {
         if self.few_ids || self.sources.is_some() {
             purposes.push(Purpose::Owners);
         }
-        if self.few_ids && self.inodes != Inodes::Host {
+        if self.inodes != Inodes::Host {
             purposes.push(Purpose::Links);
         }
         if self.overlays {

@@ -17,9 +17,10 @@ use xattr::FileExt as _;
 
 use super::calls::Form;
 use super::engine::{Answer, Event, Supervisor};
+use super::guise::Guise;
 use super::low;
 use super::tracee::Memory;
-use super::view::{self, Guise, Name, Status, file_of};
+use super::view::{self, Name, Status, file_of};
 use crate::sandbox::sys::tracee as sys;
 
 /// Renames a directory; everything else, and all that cannot be done, is the kernel's.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use nix::errno::Errno;
@@ -32,6 +33,8 @@ pub(super) struct Numbers {
     key: u64,
     counts: Counts,
     places: Places,
+    /// A directory in which no file had several names before the build.
+    single: Option<PathBuf>,
     met: Mutex<Met>,
 }
 
@@ -92,13 +95,14 @@ pub(super) fn shared_by_links(
 }
 
 impl Numbers {
-    pub(super) fn of(inodes: Inodes, places: &Places) -> Option<Self> {
+    pub(super) fn of(inodes: Inodes, places: &Places, single: Option<PathBuf>) -> Option<Self> {
         match inodes {
             Inodes::Host => None,
             Inodes::Numbered { key, accounting } => Some(Self {
                 key,
                 counts: counts::of(accounting),
                 places: places.clone(),
+                single,
                 met: Mutex::default(),
             }),
         }
@@ -145,6 +149,14 @@ impl Numbers {
     /// A link to a file that has a number is about to be made under this path.
     pub(super) fn link(&self, path: Vec<u8>, file: (u64, u64)) {
         lock(&self.met).links.insert(path, file);
+    }
+
+    /// Whether no file of a directory has several names: none had before the build, which has made
+    /// no link so far.
+    pub(super) fn are_single(&self, directory: &Path) -> bool {
+        let single = self.single.as_deref();
+        single.is_some_and(|single| directory.starts_with(single))
+            && lock(&self.met).links.is_empty()
     }
 
     /// What a link under this path was made of.
@@ -212,7 +224,7 @@ mod tests {
 
     fn numbers(key: u64) -> Numbers {
         let places = Places::new(&["/build".into()]);
-        Numbers::of(inodes(key), &places).unwrap()
+        Numbers::of(inodes(key), &places, None).unwrap()
     }
 
     #[test]

@@ -123,14 +123,14 @@ impl Listing {
     }
 
     /// Lays out the entries from `position` on, as many as fit into `room` bytes. `renumber` maps
-    /// inode numbers.
+    /// inode numbers, by kind (`DT_*`) and name.
     pub(super) fn fill(
         &self,
         position: u64,
         records: Records,
         room: usize,
         out: &mut Vec<u8>,
-        renumber: impl Fn(u64, &[u8]) -> u64,
+        renumber: impl Fn(u64, u8, &[u8]) -> u64,
     ) -> Slice {
         out.clear();
         let start = self.entries.partition_point(|(at, _)| *at < position);
@@ -143,7 +143,7 @@ impl Listing {
             let before = out.len();
             for (_, offset) in group {
                 if let Some(entry) = Entry::at(&self.records, *offset) {
-                    let inode = renumber(entry.inode, entry.name);
+                    let inode = renumber(entry.inode, entry.kind, entry.name);
                     let record = self.records.get(*offset..offset + entry.length);
                     match record.and_then(|record| record.get(16..)) {
                         // As the kernel laid it out, but for two numbers.
@@ -256,7 +256,9 @@ mod tests {
     fn all(listing: &Listing, room: usize) -> Vec<String> {
         let (mut position, mut out, mut found) = (0, Vec::new(), Vec::new());
         while let Slice::Filled(next) =
-            listing.fill(position, Records::Modern, room, &mut out, |inode, _| inode)
+            listing.fill(position, Records::Modern, room, &mut out, |inode, _, _| {
+                inode
+            })
         {
             assert!(out.len() <= room);
             found.extend(names(&out));
@@ -309,9 +311,9 @@ mod tests {
             42,
         );
         let mut out = Vec::new();
-        let slice = listing.fill(0, Records::Modern, 10, &mut out, |inode, _| inode);
+        let slice = listing.fill(0, Records::Modern, 10, &mut out, |inode, _, _| inode);
         assert_eq!(slice, Slice::TooSmall);
-        let slice = listing.fill(end(42), Records::Modern, 10, &mut out, |inode, _| inode);
+        let slice = listing.fill(end(42), Records::Modern, 10, &mut out, |inode, _, _| inode);
         assert_eq!(slice, Slice::End);
     }
 
@@ -326,12 +328,14 @@ mod tests {
             30,
         );
         let mut out = Vec::new();
-        listing.fill(0, Records::Legacy(8), 4096, &mut out, |inode, _| inode + 5);
+        listing.fill(0, Records::Legacy(8), 4096, &mut out, |inode, _, _| {
+            inode + 5
+        });
         assert_eq!(out.len(), 24);
         assert_eq!(out[0], 6);
         assert_eq!(&out[18..23], b"name\0");
         assert_eq!(out[23], 8);
-        listing.fill(0, Records::Legacy(4), 4096, &mut out, |inode, _| inode);
+        listing.fill(0, Records::Legacy(4), 4096, &mut out, |inode, _, _| inode);
         assert_eq!(out.len(), 16);
         assert_eq!(&out[10..15], b"name\0");
     }

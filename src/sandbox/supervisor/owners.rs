@@ -9,9 +9,10 @@ use nix::errno::Errno;
 
 use super::calls::{Call, Form};
 use super::engine::{Answer, Event, Supervisor};
+use super::guise::{Guise, IdMap};
 use super::low;
 use super::tracee::Memory;
-use super::view::{self, Guise, IdMap, Name, Status};
+use super::view::{self, Name, Status};
 
 /// What `fchownat` knows; the kernel refuses anything else.
 const KNOWN_FLAGS: i32 = libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH;

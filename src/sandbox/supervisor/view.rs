@@ -13,6 +13,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::sys::stat::Mode;
 
 use super::engine::{Answer, Event, Supervisor};
+use super::guise::{Guise, IdMap, Identity};
 use super::low;
 use super::tracee::{Tracees, lock};
 use crate::sandbox::sys::tracee as sys;
@@ -50,70 +51,6 @@ struct Footing {
     groups: IdMap,
 }
 
-/// Whose rights a look-up uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Identity {
-    user: u32,
-    group: u32,
-    groups: Vec<u32>,
-    /// `CapEff`.
-    capabilities: u64,
-}
-
-/// The ids of a user namespace, `user_namespaces(7)`: first inside, first outside, count.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct IdMap(Vec<[u32; 3]>);
-
-impl IdMap {
-    pub(super) fn parse(text: &str) -> Self {
-        let line = |line: &str| {
-            let mut words = line.split_ascii_whitespace().map(|word| word.parse().ok());
-            Some([words.next()??, words.next()??, words.next()??])
-        };
-        Self(text.lines().filter_map(line).collect())
-    }
-
-    /// Whether the namespace has this id.
-    pub(super) fn names(&self, id: u32) -> bool {
-        let mut ranges = self.0.iter();
-        ranges.any(|[inside, _, count]| id.checked_sub(*inside).is_some_and(|far| far < *count))
-    }
-
-    fn inside(&self, outside: u32) -> u32 {
-        let mut ranges = self.0.iter();
-        ranges
-            .find_map(|[inside, from, count]| {
-                let distance = outside.checked_sub(*from)?;
-                (distance < *count).then(|| inside + distance)
-            })
-            // What the kernel shows for ids without a name (overflowuid).
-            .unwrap_or(65534)
-    }
-}
-
-impl Identity {
-    /// From `/proc/TID/status`, proc(5).
-    fn parse(text: &str) -> Option<Self> {
-        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
-        // Real, effective, saved, file system.
-        let last = |name: &str| field(name)?.split_ascii_whitespace().nth(3)?.parse().ok();
-        Some(Self {
-            user: last("Uid:")?,
-            group: last("Gid:")?,
-            groups: field("Groups:")?
-                .split_ascii_whitespace()
-                .filter_map(|word| word.parse().ok())
-                .collect(),
-            capabilities: u64::from_str_radix(field("CapEff:")?.trim(), 16).ok()?,
-        })
-    }
-
-    fn of(tracees: &Tracees, process: &str) -> Option<Self> {
-        let text = tracees.read_proc(&format!("{process}/status")).ok()?;
-        Self::parse(&String::from_utf8_lossy(&text))
-    }
-}
-
 impl Footing {
     fn of(tracees: &Tracees, tid: u32) -> Result<Self, Errno> {
         let root = tracees.open_proc(&format!("{tid}/root"), OFlag::O_PATH)?;
@@ -125,8 +62,7 @@ impl Footing {
             IdMap::parse(&String::from_utf8_lossy(&text))
         };
         let (users, groups) = if namespace(tracees, tid) == namespace(tracees, std::process::id()) {
-            let same = IdMap(vec![[0, 0, u32::MAX]]);
-            (same.clone(), same)
+            (IdMap::same(), IdMap::same())
         } else {
             (map("uid_map"), map("gid_map"))
         };
@@ -141,48 +77,6 @@ impl Footing {
 
 fn namespace(tracees: &Tracees, pid: u32) -> Option<std::ffi::OsString> {
     tracees.link(&format!("{pid}/ns/user")).ok()
-}
-
-/// What a worker thread keeps of its own: as whom it looks things up at the moment.
-#[derive(Debug, Default)]
-pub(super) struct Guise {
-    own: Option<Identity>,
-    current: Option<Identity>,
-}
-
-impl Guise {
-    /// Takes on the rights of a process for look-ups, as far as this process may.
-    fn assume(&mut self, tracees: &Tracees, wanted: &Identity) {
-        let own = match &self.own {
-            Some(own) => own,
-            None => self.own.insert(
-                // Without it nobody could be another anyway.
-                Identity::of(tracees, "thread-self").unwrap_or_else(|| wanted.clone()),
-            ),
-        };
-        // Only root can be somebody else; others supervise their own processes.
-        if own.user != 0 || self.current.as_ref() == Some(wanted) {
-            return;
-        }
-        let known = self.current.as_ref().unwrap_or(own);
-        if known != wanted {
-            sys::look_up_as(
-                wanted.user,
-                wanted.group,
-                &wanted.groups,
-                wanted.capabilities,
-            );
-        }
-        self.current = Some(wanted.clone());
-    }
-
-    /// Takes on its own rights again.
-    pub(super) fn drop(&mut self) {
-        if let (Some(own), true) = (self.own.clone(), self.current.is_some()) {
-            sys::look_up_as(own.user, own.group, &own.groups, own.capabilities);
-            self.current = Some(own);
-        }
-    }
 }
 
 /// A file as a process names it.
@@ -523,16 +417,6 @@ mod tests {
     use crate::sandbox::supervisor::arch::{ABIS, identify};
 
     #[test]
-    fn ids_are_shown_as_the_user_namespace_names_them() {
-        let map = IdMap::parse("      1000          0          1\n 2000 100000 65536\n");
-        assert_eq!(map.inside(0), 1000);
-        assert_eq!(map.inside(100_005), 2005);
-        assert_eq!(map.inside(7), 65534);
-        assert!([1000, 2000, 67_535].iter().all(|id| map.names(*id)));
-        assert!(![0, 999, 1001, 67_536].iter().any(|id| map.names(*id)));
-    }
-
-    #[test]
     fn who_becomes_who_it_is_already_does_not_part_from_the_others() {
         let tracees = Tracees::new().unwrap();
         let own = nix::unistd::Uid::effective().as_raw();
@@ -557,17 +441,6 @@ mod tests {
         assert!(!becomes(&[UNCHANGED, own, UNCHANGED]));
         assert!(becomes(&[own + 1]));
         assert!(becomes(&[own, own, own + 1]));
-    }
-
-    #[test]
-    fn the_rights_of_a_process_are_its_file_system_ids() {
-        let text =
-            "Uid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \nCapEff:\t000001ffffffffff\n";
-        let identity = Identity::parse(text).unwrap();
-        assert_eq!((identity.user, identity.group), (4, 8));
-        assert_eq!(identity.groups, [9, 10]);
-        assert_eq!(identity.capabilities, 0x1ff_ffff_ffff);
-        assert_eq!(Identity::parse("Uid:\t1\n"), None);
     }
 
     #[test]
