@@ -171,8 +171,8 @@ impl Index {
             position += 1;
             put(&written, form, source, &mut out)
         })?;
-        let end = 2 * 512 + out.count;
-        out.zeros(2 * 512 + end.wrapping_neg() % RECORD)?;
+        let end = (out.count + 2 * 512).next_multiple_of(RECORD);
+        out.zeros(end - out.count)?;
         out.out.flush().map_err(Error::writing)
     }
 
