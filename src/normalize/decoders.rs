@@ -25,29 +25,61 @@ fn corrupt(error: impl std::fmt::Display) -> io::Error {
     )
 }
 
+/// A raw deflate stream.
+pub(super) struct RawInflate<R> {
+    source: R,
+    state: Box<InflateState>,
+    ended: bool,
+}
+
+impl<R: BufRead> RawInflate<R> {
+    pub(super) fn new(source: R) -> Self {
+        Self {
+            source,
+            state: InflateState::new_boxed(DataFormat::Raw),
+            ended: false,
+        }
+    }
+}
+
+impl<R: BufRead> Read for RawInflate<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while !self.ended && !out.is_empty() {
+            let input = self.source.fill_buf()?;
+            let exhausted = input.is_empty();
+            let result = inflate(&mut self.state, input, out, MZFlush::None);
+            self.source.consume(result.bytes_consumed);
+            self.ended = result.status == Ok(MZStatus::StreamEnd);
+            if result.bytes_written > 0 {
+                return Ok(result.bytes_written);
+            }
+            if !self.ended && (exhausted || result.status.is_err()) {
+                return Err(invalid("corrupt or truncated deflate stream"));
+            }
+        }
+        Ok(0)
+    }
+}
+
 /// One gzip member with a header of ten bytes, as it is written here, and its checksum.
 pub(super) struct Inflated<'r> {
-    source: BufReader<&'r mut dyn Read>,
-    state: Box<InflateState>,
+    inflate: RawInflate<BufReader<&'r mut dyn Read>>,
     crc: Crc,
     begun: bool,
-    ended: bool,
 }
 
 impl<'r> Inflated<'r> {
     pub(super) fn new(source: &'r mut dyn Read) -> Self {
         Self {
-            source: BufReader::with_capacity(BUFFER, source),
-            state: InflateState::new_boxed(DataFormat::Raw),
+            inflate: RawInflate::new(BufReader::with_capacity(BUFFER, source)),
             crc: Crc::new(),
             begun: false,
-            ended: false,
         }
     }
 
     fn header(&mut self) -> io::Result<()> {
         let mut header = [0; 10];
-        self.source.read_exact(&mut header)?;
+        self.inflate.source.read_exact(&mut header)?;
         self.begun = true;
         if header == [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255] {
             return Ok(());
@@ -57,12 +89,12 @@ impl<'r> Inflated<'r> {
 
     fn trailer(&mut self) -> io::Result<()> {
         let mut trailer = [0; 8];
-        self.source.read_exact(&mut trailer)?;
+        self.inflate.source.read_exact(&mut trailer)?;
         let sums = [self.crc.sum().to_le_bytes(), self.crc.amount().to_le_bytes()];
         if trailer != *sums.as_flattened() {
             return Err(invalid("wrong checksum in the trailer"));
         }
-        if self.source.fill_buf()?.is_empty() {
+        if self.inflate.source.fill_buf()?.is_empty() {
             return Ok(());
         }
         Err(invalid("bytes behind the trailer"))
@@ -74,30 +106,13 @@ impl Read for Inflated<'_> {
         if !self.begun {
             self.header()?;
         }
-        while !self.ended && !out.is_empty() {
-            let input = self.source.fill_buf()?;
-            let exhausted = input.is_empty();
-            let result = inflate(&mut self.state, input, out, MZFlush::None);
-            self.source.consume(result.bytes_consumed);
-            let made = out.get(..result.bytes_written).unwrap_or_default();
-            self.crc.update(made);
-            match result.status {
-                Ok(MZStatus::StreamEnd) => {
-                    self.ended = true;
-                    self.trailer()?;
-                }
-                Ok(_) => {}
-                Err(_) if result.bytes_written > 0 => {}
-                Err(_) => return Err(invalid("corrupt deflate stream")),
-            }
-            if result.bytes_written > 0 {
-                return Ok(result.bytes_written);
-            }
-            if exhausted && !self.ended {
-                return Err(invalid("truncated deflate stream"));
-            }
+        let ended = self.inflate.ended;
+        let count = self.inflate.read(out)?;
+        self.crc.update(out.get(..count).unwrap_or_default());
+        if self.inflate.ended && !ended {
+            self.trailer()?;
         }
-        Ok(0)
+        Ok(count)
     }
 }
 

@@ -2,23 +2,16 @@
 
 use std::io::{self, Read, Write};
 
+use super::canonical::Canonical;
 use super::compressed::Codec;
 use super::context::Context;
 use super::error::Error;
 use super::spool::{Digest, Source, Spool, Tee, copy_all, seek};
 use super::tar::{self, Reader};
+use super::zip;
 
 /// Bytes by which a file is recognised: a block of tar.
 const PREFIX: u64 = 512;
-
-/// A file that was read and judged.
-pub(super) trait Canonical {
-    /// Writes the canonical form.
-    fn write(&mut self, out: &mut dyn Write, context: &mut Context<'_>) -> Result<(), Error>;
-
-    /// Reads back what was written and compares it with what was read.
-    fn verify(&mut self, back: &mut dyn Read) -> Result<(), Error>;
-}
 
 /// Reads a file called `name`.
 pub(super) fn read<'s>(
@@ -39,7 +32,9 @@ pub(super) fn read<'s>(
         let index = tar::Index::read(source, Reader::Everybody, context)?;
         return Ok(Box::new(Tar { source, index }));
     }
-    let _ = name;
+    if let Some(zip) = zip::read(name, source, context)? {
+        return Ok(Box::new(zip));
+    }
     Err(Error::refused(
         "not an archive or a compressed file that is known here",
         "known are tar, gzip, xz, zstd, bzip2, zip (jar, wheel), ar, deb and cpio",

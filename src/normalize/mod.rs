@@ -7,6 +7,7 @@
 //! This module opens no file: it reads and writes what it is given, and keeps what does not fit into
 //! memory in spools that its caller makes.
 
+mod canonical;
 mod compressed;
 mod context;
 mod decoders;
@@ -17,6 +18,7 @@ mod path;
 mod sorted;
 mod spool;
 mod tar;
+mod zip;
 
 use std::io::Read as _;
 

@@ -11,7 +11,7 @@ pub(crate) const END64_LOCATOR: [u8; 4] = *b"PK\x06\x07";
 pub(crate) const DESCRIPTOR: [u8; 4] = *b"PK\x07\x08";
 
 /// The id of the extra field with 64-bit sizes.
-const ZIP64: u16 = 1;
+pub(crate) const ZIP64: u16 = 1;
 
 /// A local file header.
 pub(crate) struct Local {
@@ -32,8 +32,15 @@ pub(crate) struct Local {
 pub(crate) struct Central {
     pub(crate) offset: u64,
     pub(crate) made_by: u16,
+    pub(crate) version: u16,
+    pub(crate) flags: u16,
+    pub(crate) method: u16,
     pub(crate) time: u16,
     pub(crate) date: u16,
+    pub(crate) crc: u32,
+    pub(crate) compressed: u64,
+    pub(crate) size: u64,
+    pub(crate) disk: u16,
     pub(crate) internal: u16,
     pub(crate) external: u32,
     pub(crate) local: u64,
@@ -47,7 +54,7 @@ pub(crate) struct Central {
 pub(crate) type Extra = Vec<(u16, Vec<u8>, u64)>;
 
 /// Takes numbers off the front of bytes; 0 where they end, which fixed records never reach.
-pub(crate) struct Numbers<'b>(pub(super) &'b [u8]);
+pub(crate) struct Numbers<'b>(pub(crate) &'b [u8]);
 
 impl Numbers<'_> {
     pub(crate) fn left(&self) -> usize {
@@ -140,11 +147,11 @@ impl Central {
         let mut numbers = Numbers(&fixed);
         numbers.u32();
         let made_by = numbers.u16();
-        let (_version, _flags, _method) = (numbers.u16(), numbers.u16(), numbers.u16());
-        let (time, date, _crc) = (numbers.u16(), numbers.u16(), numbers.u32());
+        let (version, flags, method) = (numbers.u16(), numbers.u16(), numbers.u16());
+        let (time, date, crc) = (numbers.u16(), numbers.u16(), numbers.u32());
         let (compressed, size) = (numbers.u32(), numbers.u32());
         let (name, extras) = (numbers.u16(), numbers.u16());
-        let (comment, _disk) = (numbers.u16(), numbers.u16());
+        let (comment, disk) = (numbers.u16(), numbers.u16());
         let (internal, external, local) = (numbers.u16(), numbers.u32(), numbers.u32());
         let name = stream.exactly(u64::from(name))?;
         let extra = extra(stream, extras)?;
@@ -153,8 +160,15 @@ impl Central {
         let mut central = Self {
             offset,
             made_by,
+            version,
+            flags,
+            method,
             time,
             date,
+            crc,
+            compressed: u64::from(compressed),
+            size: u64::from(size),
+            disk,
             internal,
             external,
             local: u64::from(local),
@@ -163,16 +177,17 @@ impl Central {
             comment,
             comment_offset,
         };
-        if local == u32::MAX
-            && let Some((_, long, _)) = central.extra.iter().find(|(id, _, _)| *id == ZIP64)
-        {
+        if let Some((_, long, _)) = central.extra.iter().find(|(id, _, _)| *id == ZIP64) {
             let mut long = Numbers(long);
-            for narrow in [size, compressed] {
+            for (narrow, wide) in [
+                (size, &mut central.size),
+                (compressed, &mut central.compressed),
+                (local, &mut central.local),
+            ] {
                 if narrow == u32::MAX {
-                    long.u64();
+                    *wide = long.u64();
                 }
             }
-            central.local = long.u64();
         }
         Some(central)
     }
