@@ -7,13 +7,17 @@
 //! This module opens no file: it reads and writes what it is given, and keeps what does not fit into
 //! memory in spools that its caller makes.
 
+mod ar;
 mod canonical;
 mod compressed;
 mod context;
+mod cpio;
+mod deb;
 mod decoders;
 mod error;
 mod form;
 mod options;
+mod packed;
 mod path;
 mod sorted;
 mod spool;
