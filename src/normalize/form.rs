@@ -9,6 +9,7 @@ use super::context::Context;
 use super::cpio::{self, Cpio};
 use super::deb::{self, Deb};
 use super::error::Error;
+use super::options::Pass;
 use super::packed::Packed;
 use super::spool::{Source, seek};
 use super::tar::{self, Reader};
@@ -24,6 +25,12 @@ pub(super) fn read<'s>(
     context: &mut Context<'_>,
 ) -> Result<Box<dyn Canonical + 's>, Error> {
     let prefix = prefix(source)?;
+    if context.keeps(Pass::Compression) && !zip::recognise(source)? {
+        return Err(Error::refused(
+            "compressed bytes can be kept in zip files only",
+            "leave --keep compression out",
+        ));
+    }
     if let Some(codec) = Codec::recognise(&prefix) {
         let packed = Packed::read(Some(codec), source, Reader::Everybody, context)?;
         return Ok(Box::new(packed));

@@ -54,6 +54,13 @@ impl Rules {
     }
 }
 
+/// Whether a file ends as a zip archive does, whatever it begins with.
+pub(super) fn recognise(source: &mut dyn Source) -> Result<bool, Error> {
+    let found = read::layout(source)?.is_some();
+    seek(source, 0)?;
+    Ok(found)
+}
+
 /// Reads a zip archive called `name`; `None` where there is no end record.
 pub(super) fn read<'s>(
     name: &str,
