@@ -28,6 +28,8 @@ pub mod search;
 
 pub mod formats;
 
+pub mod normalize;
+
 pub mod diff;
 
 pub mod explain;

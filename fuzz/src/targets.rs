@@ -1,11 +1,12 @@
 //! What is fed with bytes, and what must hold for all of them. `tests/fuzz.rs` runs the same.
 
-use std::io::Read;
+use std::io::{Cursor, Read};
 
 use reprobe::cli::config;
 use reprobe::diff::{self, Judged};
 use reprobe::formats::{self, Budget, elf, hashed};
 use reprobe::model::{Element, Field, Observed, Snapshot, Value};
+use reprobe::normalize::{self, Class, Options, Spool, Spools};
 use reprobe::store;
 
 /// A name, and what is done with bytes.
@@ -20,6 +21,7 @@ pub(crate) const TARGETS: &[Target] = &[
     ("names", names),
     ("journal", events),
     ("config", settings),
+    ("normalize", canonical),
 ];
 
 /// Hands out one to three bytes at a time.
@@ -138,5 +140,34 @@ fn events(bytes: &[u8]) {
 fn settings(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = config::parse("reprobe.toml", text);
+    }
+}
+
+struct InMemory;
+
+impl Spools for InMemory {
+    fn spool(&self) -> std::io::Result<Box<dyn Spool>> {
+        Ok(Box::new(Cursor::new(Vec::new())))
+    }
+}
+
+/// What has a canonical form reads back as it was, or `rewrite` fails; and that form is its own.
+fn canonical(bytes: &[u8]) {
+    let options = Options {
+        class: Some(Class::Exchange),
+        time: Some(1_700_000_000),
+        ..Options::default()
+    };
+    let form = |bytes: &[u8]| {
+        let mut out = Cursor::new(Vec::new());
+        let written =
+            normalize::rewrite("x", &mut Cursor::new(bytes), &mut out, &options, &InMemory);
+        if let Err(normalize::Error::Unverified(what)) = &written {
+            panic!("does not read back: {what}");
+        }
+        written.map(|_| out.into_inner())
+    };
+    if let Ok(once) = form(bytes) {
+        assert!(form(&once).is_ok_and(|twice| twice == once));
     }
 }

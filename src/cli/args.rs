@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::normalize::args::NormalizeArgs;
 use super::values::{assignment, checkout, duration, glob, name, variable_name};
 use crate::model::Checkout;
 
@@ -54,6 +55,8 @@ pub enum Command {
     List(ListArgs),
     /// Say what this machine allows, and for each missing thing the way out
     Doctor,
+    /// Bring archives into one canonical form: from "it differs" to one hash
+    Normalize(Box<NormalizeArgs>),
 }
 
 /// Build under variations: are the outputs identical, and if not, what makes them differ?
@@ -383,6 +386,7 @@ Examples:
   reprobe check -o 'dist/*' -- 'python3 -m build --sdist --no-isolation'
   reprobe check --only umask,user ~/src/hello -- make dist
   reprobe exec --vary timezone,umask -- sh
+  reprobe normalize dist/*         one form of archives: no times, owners, order of packing
   reprobe doctor                   what can be varied on this machine, and what to do about the rest
 
 Exit codes of check:

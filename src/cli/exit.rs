@@ -13,6 +13,8 @@ pub(super) enum Exit {
     Differs,
     /// Wrong command line, before anything ran.
     Usage,
+    /// A file was refused, or cannot be read.
+    Refused,
     /// Could not decide, or could not do what was asked.
     Undecided,
     /// A signal ended the program.
@@ -37,7 +39,7 @@ impl From<Exit> for ExitCode {
         Self::from(match exit {
             Exit::Success => 0,
             Exit::Differs => 1,
-            Exit::Usage => 2,
+            Exit::Usage | Exit::Refused => 2,
             Exit::Undecided => 125,
             Exit::Signal(number) => u8::try_from(number + 128).unwrap_or(125),
             Exit::Command(code) => code,

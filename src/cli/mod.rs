@@ -13,6 +13,7 @@ mod inputs;
 mod job;
 mod kinds;
 mod list;
+pub mod normalize;
 pub mod preset;
 mod progress;
 mod replay;
@@ -91,5 +92,6 @@ fn command(command: &Command) -> Result<Exit, Failure> {
         Command::Replay(args) => replay::run(args),
         Command::List(args) => list::run(args),
         Command::Doctor => doctor::run(),
+        Command::Normalize(args) => normalize::run(args),
     }
 }

@@ -20,23 +20,25 @@ pub(super) const FORMAT: Format = Format {
     ],
 };
 
-const MAGIC: &[u8] = b"!<arch>\n";
+pub(crate) const MAGIC: &[u8] = b"!<arch>\n";
 /// The most that a table of long names may hold.
 const TABLE: u64 = 16 << 20;
 
 /// A member's header: blank-padded text.
-struct Header {
-    bytes: [u8; 60],
-    offset: u64,
+pub(crate) struct Header {
+    pub(crate) bytes: [u8; 60],
+    pub(crate) offset: u64,
 }
 
 impl Header {
-    fn column(&self, at: usize, length: usize) -> &[u8] {
+    /// A column of the header, without the blanks behind it.
+    pub(crate) fn column(&self, at: usize, length: usize) -> &[u8] {
         let column = self.bytes.get(at..at + length).unwrap_or_default();
         column.trim_ascii_end()
     }
 
-    fn decimal(&self, at: usize, length: usize) -> Option<u64> {
+    /// A column that is a decimal number.
+    pub(crate) fn decimal(&self, at: usize, length: usize) -> Option<u64> {
         std::str::from_utf8(self.column(at, length))
             .ok()?
             .parse()

@@ -20,11 +20,11 @@ pub(super) const FORMAT: Format = Format {
 };
 
 /// Without and with a checksum.
-const MAGIC: [&[u8]; 2] = [b"070701", b"070702"];
+pub(crate) const MAGIC: [&[u8]; 2] = [b"070701", b"070702"];
 /// The longest name that is read.
-const NAME: u64 = 64 << 10;
+pub(crate) const NAME: u64 = 64 << 10;
 /// The name of the last member.
-const TRAILER: &[u8] = b"TRAILER!!!";
+pub(crate) const TRAILER: &[u8] = b"TRAILER!!!";
 
 /// What to do after a member.
 enum Next {
@@ -34,13 +34,14 @@ enum Next {
 }
 
 /// A member's header: thirteen numbers of eight hexadecimal digits.
-struct Header {
-    bytes: [u8; 110],
-    offset: u64,
+pub(crate) struct Header {
+    pub(crate) bytes: [u8; 110],
+    pub(crate) offset: u64,
 }
 
 impl Header {
-    fn number(&self, index: usize) -> Option<u64> {
+    /// One of the numbers, counted from 0.
+    pub(crate) fn number(&self, index: usize) -> Option<u64> {
         let digits = self.bytes.get(6 + 8 * index..14 + 8 * index)?;
         u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
     }
@@ -158,6 +159,6 @@ fn fields(member: &mut Place<'_>, header: &Header) {
 }
 
 /// Names and contents are padded to four bytes.
-fn padding(length: u64) -> u64 {
+pub(crate) fn padding(length: u64) -> u64 {
     length.wrapping_neg() % 4
 }

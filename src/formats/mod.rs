@@ -5,9 +5,9 @@
 //! Nothing here fails on foreign bytes: what could be read is returned, with problems that say
 //! what could not.
 
-mod ar;
+pub(crate) mod ar;
 mod bzip2;
-mod cpio;
+pub(crate) mod cpio;
 pub mod digits;
 pub mod elf;
 mod format;
@@ -17,10 +17,10 @@ pub mod hashed;
 mod inflate;
 mod place;
 pub mod sketch;
-mod stream;
-mod tar;
+pub(crate) mod stream;
+pub(crate) mod tar;
 mod xz;
-mod zip;
+pub(crate) mod zip;
 mod zstd;
 
 use std::collections::{BTreeMap, BTreeSet};

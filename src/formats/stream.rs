@@ -11,19 +11,19 @@ use crate::model::Value;
 
 /// What a stream was in all.
 #[derive(Debug)]
-pub(super) struct Whole {
+pub(crate) struct Whole {
     /// SHA-256 and length.
-    pub(super) digest: Value,
+    pub(crate) digest: Value,
     /// Its length.
-    pub(super) size: u64,
+    pub(crate) size: u64,
     /// What it has in common with others, where that was asked for.
-    pub(super) sketch: Option<Vec<u32>>,
+    pub(crate) sketch: Option<Vec<u32>>,
     /// The error that ended it early.
-    pub(super) error: Option<io::Error>,
+    pub(crate) error: Option<io::Error>,
 }
 
 /// A hashed stream with a fixed buffer.
-pub(super) struct Stream<'a> {
+pub(crate) struct Stream<'a> {
     source: &'a mut dyn Read,
     hash: Hash,
     buffer: Vec<u8>,
@@ -35,14 +35,14 @@ pub(super) struct Stream<'a> {
 
 /// SHA-256 of bytes and their number.
 #[derive(Default)]
-pub(super) struct Hash {
+pub(crate) struct Hash {
     sha256: Sha256,
     size: u64,
     sketch: Option<Sketch>,
 }
 
 impl Hash {
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);
         if let Some(sketch) = &mut self.sketch {
             sketch.update(bytes);
@@ -50,7 +50,7 @@ impl Hash {
         self.size += bytes.len() as u64;
     }
 
-    pub(super) fn value(self) -> Value {
+    pub(crate) fn value(self) -> Value {
         Value::Digest {
             sha256: hexadecimal(&self.sha256.finalize()),
             size: self.size,
@@ -58,7 +58,7 @@ impl Hash {
     }
 
     /// The digest of bytes that are at hand.
-    pub(super) fn of(bytes: &[u8]) -> Value {
+    pub(crate) fn of(bytes: &[u8]) -> Value {
         let mut hash = Self::default();
         hash.update(bytes);
         hash.value()
@@ -66,7 +66,7 @@ impl Hash {
 }
 
 /// Lower-case hexadecimal digits.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
 
     let mut text = String::with_capacity(bytes.len() * 2);
@@ -79,7 +79,7 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
 
 impl<'a> Stream<'a> {
     /// A stream with a buffer of `capacity` bytes, which is also the most that can be peeked.
-    pub(super) fn new(source: &'a mut dyn Read, capacity: usize) -> Self {
+    pub(crate) fn new(source: &'a mut dyn Read, capacity: usize) -> Self {
         Self {
             source,
             hash: Hash::default(),
@@ -92,18 +92,18 @@ impl<'a> Stream<'a> {
     }
 
     /// The same, with a sketch of what passes.
-    pub(super) fn sketched(mut self) -> Self {
+    pub(crate) fn sketched(mut self) -> Self {
         self.hash.sketch = Some(Sketch::default());
         self
     }
 
     /// How many bytes were taken out of it.
-    pub(super) fn offset(&self) -> u64 {
+    pub(crate) fn offset(&self) -> u64 {
         self.hash.size - self.buffered().len() as u64
     }
 
     /// The next `wanted` bytes without taking them; fewer where the stream ends before.
-    pub(super) fn peek(&mut self, wanted: usize) -> &[u8] {
+    pub(crate) fn peek(&mut self, wanted: usize) -> &[u8] {
         let wanted = wanted.min(self.buffer.len());
         if self.buffered().len() < wanted {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -116,21 +116,21 @@ impl<'a> Stream<'a> {
     }
 
     /// The next `N` bytes; `None` where the stream ends before, which takes what is left.
-    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let mut bytes = [0; N];
         self.read_exact(&mut bytes).ok()?;
         Some(bytes)
     }
 
     /// The next `length` bytes; `None` where the stream ends before.
-    pub(super) fn exactly(&mut self, length: u64) -> Option<Vec<u8>> {
+    pub(crate) fn exactly(&mut self, length: u64) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         self.take(length).read_to_end(&mut bytes).ok()?;
         (bytes.len() as u64 == length).then_some(bytes)
     }
 
     /// Takes `length` bytes; false where the stream ends before.
-    pub(super) fn skip(&mut self, length: u64) -> bool {
+    pub(crate) fn skip(&mut self, length: u64) -> bool {
         let mut left = length;
         while left > 0 {
             let Ok(available) = self.fill_buf() else {
@@ -148,7 +148,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Reads what is left and says what the whole was.
-    pub(super) fn finish(mut self) -> Whole {
+    pub(crate) fn finish(mut self) -> Whole {
         self.start = self.end;
         loop {
             self.start = 0;

@@ -21,7 +21,7 @@ use crate::formats::{Budget, Examined};
 use crate::model::{OutputSelection, Snapshot};
 use select::{Selected, Selection};
 
-pub use select::kept_as;
+pub use select::{kept_as, on_disk};
 
 /// What to take a snapshot of. All paths are those of the trial's view.
 #[derive(Debug, Clone)]

@@ -112,7 +112,7 @@ impl Selection {
         let mut found = Vec::new();
         let mut left = LOOKED_AT;
         for pattern in patterns {
-            pattern.search(&pattern.base, &mut left, &mut found);
+            pattern.search(&pattern.base, &mut left, NEAR_MISSES, &mut found);
         }
         found.sort();
         found.dedup();
@@ -174,23 +174,36 @@ impl Pattern {
         literal.is_some_and(|literal| literal == self.matcher.glob().glob())
     }
 
-    /// Collects what it matches below `directory`.
-    fn search(&self, directory: &Path, left: &mut usize, found: &mut Vec<PathBuf>) {
+    /// Collects what it matches below `directory`: at most `most`, among as many entries as are `left`.
+    fn search(&self, directory: &Path, left: &mut usize, most: usize, found: &mut Vec<PathBuf>) {
         let Ok(entries) = sorted_entries(directory) else {
             return;
         };
         for entry in entries {
-            if *left == 0 || found.len() >= NEAR_MISSES {
+            if *left == 0 || found.len() >= most {
                 return;
             }
             *left -= 1;
             if self.matcher.is_match(&entry.path) {
                 found.push(entry.path);
             } else if entry.kind.is_dir() {
-                self.search(&entry.path, left, found);
+                self.search(&entry.path, left, most, found);
             }
         }
     }
+}
+
+/// What globs match on disk, sorted; relative ones from `directory`, which is absolute.
+pub fn on_disk(patterns: &[String], directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut found = Vec::new();
+    let mut left = usize::MAX;
+    for pattern in patterns {
+        let pattern = Pattern::new(pattern, directory)?;
+        pattern.search(&pattern.base, &mut left, usize::MAX, &mut found);
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
 }
 
 /// Whether a path is that of a file in the directory around the build directory; what is hidden there

@@ -5,25 +5,25 @@ use crate::formats::place::until_nul;
 use crate::model::escape_bytes;
 
 /// The unit in which tar counts.
-pub(super) const BLOCK: u64 = 512;
+pub(crate) const BLOCK: u64 = 512;
 
 /// A header block whose checksum is right.
-pub(super) struct Header {
+pub(crate) struct Header {
     block: [u8; 512],
 }
 
 /// Where a field stands within the block.
 #[derive(Clone, Copy)]
-pub(super) struct Span {
+pub(crate) struct Span {
     /// The first byte.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     /// How many there are.
     length: usize,
 }
 
 /// Which of the historic dialects a header speaks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Dialect {
+pub(crate) enum Dialect {
     V7,
     Ustar,
     Gnu,
@@ -33,31 +33,31 @@ const fn span(at: usize, length: usize) -> Span {
     Span { at, length }
 }
 
-pub(super) const NAME: Span = span(0, 100);
-pub(super) const MODE: Span = span(100, 8);
-pub(super) const UID: Span = span(108, 8);
-pub(super) const GID: Span = span(116, 8);
-pub(super) const SIZE: Span = span(124, 12);
-pub(super) const MTIME: Span = span(136, 12);
+pub(crate) const NAME: Span = span(0, 100);
+pub(crate) const MODE: Span = span(100, 8);
+pub(crate) const UID: Span = span(108, 8);
+pub(crate) const GID: Span = span(116, 8);
+pub(crate) const SIZE: Span = span(124, 12);
+pub(crate) const MTIME: Span = span(136, 12);
 const CHECKSUM: Span = span(148, 8);
-pub(super) const TYPE: Span = span(156, 1);
-pub(super) const LINK: Span = span(157, 100);
+pub(crate) const TYPE: Span = span(156, 1);
+pub(crate) const LINK: Span = span(157, 100);
 const MAGIC: Span = span(257, 8);
-pub(super) const USER: Span = span(265, 32);
-pub(super) const GROUP: Span = span(297, 32);
-pub(super) const MAJOR: Span = span(329, 8);
-pub(super) const MINOR: Span = span(337, 8);
+pub(crate) const USER: Span = span(265, 32);
+pub(crate) const GROUP: Span = span(297, 32);
+pub(crate) const MAJOR: Span = span(329, 8);
+pub(crate) const MINOR: Span = span(337, 8);
 const PREFIX: Span = span(345, 155);
 // Of GNU headers only, in the place of the prefix.
-pub(super) const ATIME: Span = span(345, 12);
-pub(super) const CTIME: Span = span(357, 12);
-pub(super) const SPARSE: Span = span(386, 109);
+pub(crate) const ATIME: Span = span(345, 12);
+pub(crate) const CTIME: Span = span(357, 12);
+pub(crate) const SPARSE: Span = span(386, 109);
 /// Within a GNU header: whether blocks with more of the sparse map follow.
 const SPARSE_CONTINUES: Span = span(482, 1);
 
 impl Header {
     /// A header, if the checksum says that this is one.
-    pub(super) fn parse(block: &[u8; 512]) -> Option<Self> {
+    pub(crate) fn parse(block: &[u8; 512]) -> Option<Self> {
         let header = Self { block: *block };
         let stored = number(header.bytes(CHECKSUM))?;
         (header.sums().contains(&stored) && block.iter().any(|byte| *byte != 0)).then_some(header)
@@ -81,7 +81,7 @@ impl Header {
         })
     }
 
-    pub(super) fn dialect(&self) -> Dialect {
+    pub(crate) fn dialect(&self) -> Dialect {
         match self.bytes(MAGIC) {
             b"ustar  \0" => Dialect::Gnu,
             magic if magic.starts_with(b"ustar") => Dialect::Ustar,
@@ -90,23 +90,23 @@ impl Header {
     }
 
     /// The bytes of a field.
-    pub(super) fn bytes(&self, span: Span) -> &[u8] {
+    pub(crate) fn bytes(&self, span: Span) -> &[u8] {
         let end = span.at + span.length;
         self.block.get(span.at..end).unwrap_or_default()
     }
 
     /// A field of text: what stands before the first NUL.
-    pub(super) fn string(&self, span: Span) -> &[u8] {
+    pub(crate) fn string(&self, span: Span) -> &[u8] {
         until_nul(self.bytes(span))
     }
 
     /// A numeric field; `None` where no number stands there.
-    pub(super) fn number(&self, span: Span) -> Option<i64> {
+    pub(crate) fn number(&self, span: Span) -> Option<i64> {
         number(self.bytes(span))
     }
 
     /// A numeric field in decimal; as it stands where it is no number.
-    pub(super) fn decimal(&self, span: Span) -> String {
+    pub(crate) fn decimal(&self, span: Span) -> String {
         self.number(span).map_or_else(
             || escape_bytes(self.bytes(span)),
             |number| number.to_string(),
@@ -114,19 +114,19 @@ impl Header {
     }
 
     /// The mode in octal; as it stands where it is no number.
-    pub(super) fn mode(&self) -> String {
+    pub(crate) fn mode(&self) -> String {
         self.number(MODE).map_or_else(
             || escape_bytes(self.bytes(MODE)),
             |mode| format!("{mode:04o}"),
         )
     }
 
-    pub(super) fn kind(&self) -> u8 {
+    pub(crate) fn kind(&self) -> u8 {
         self.bytes(TYPE).first().copied().unwrap_or_default()
     }
 
     /// The name, with the prefix that ustar keeps apart.
-    pub(super) fn name(&self) -> Vec<u8> {
+    pub(crate) fn name(&self) -> Vec<u8> {
         let (prefix, name) = (self.string(PREFIX), self.string(NAME));
         if self.dialect() == Dialect::Ustar && !prefix.is_empty() {
             return [prefix, b"/", name].concat();
@@ -135,17 +135,17 @@ impl Header {
     }
 
     /// Whether more blocks of a sparse map follow a GNU header.
-    pub(super) fn sparse_continues(&self) -> bool {
+    pub(crate) fn sparse_continues(&self) -> bool {
         self.bytes(SPARSE_CONTINUES) != [0]
     }
 
     /// Whether no content follows, whatever the size says: links, devices, directories.
-    pub(super) fn is_header_only(&self) -> bool {
+    pub(crate) fn is_header_only(&self) -> bool {
         (b'1'..=b'6').contains(&self.kind())
     }
 
     /// How many bytes of content follow.
-    pub(super) fn size(&self) -> Option<u64> {
+    pub(crate) fn size(&self) -> Option<u64> {
         if self.is_header_only() {
             return Some(0);
         }
@@ -153,7 +153,7 @@ impl Header {
     }
 
     /// What the type flag means, in words.
-    pub(super) fn kind_in_words(&self) -> String {
+    pub(crate) fn kind_in_words(&self) -> String {
         let word = match self.kind() {
             b'0' => "file",
             0 => "file (old flag)",

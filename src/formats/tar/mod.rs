@@ -1,8 +1,8 @@
 //! tar in the dialects v7, ustar, GNU and PAX: every field of every member, with its offset in the
 //! tar stream. Sparse members are compared as they are stored, map and data; they are not expanded.
 
-mod header;
-mod pax;
+pub(crate) mod header;
+pub(crate) mod pax;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Read};

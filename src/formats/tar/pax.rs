@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 
 /// Records by key; a later one of the same key replaces an earlier one.
 #[derive(Clone, Default)]
-pub(super) struct Records(BTreeMap<Vec<u8>, Record>);
+pub(crate) struct Records(BTreeMap<Vec<u8>, Record>);
 
 /// One value and where it stands in the tar stream.
 #[derive(Clone)]
-pub(super) struct Record {
-    pub(super) value: Vec<u8>,
-    pub(super) offset: u64,
+pub(crate) struct Record {
+    pub(crate) value: Vec<u8>,
+    pub(crate) offset: u64,
 }
 
 impl Record {
     /// The value as a number; `None` where it is none.
-    pub(super) fn number(&self) -> Option<u64> {
+    pub(crate) fn number(&self) -> Option<u64> {
         std::str::from_utf8(&self.value).ok()?.parse().ok()
     }
 }
@@ -36,7 +36,7 @@ const REPLACING: [&[u8]; 8] = [
 
 impl Records {
     /// Reads the content of an extended header that begins at `offset`; false where it breaks off.
-    pub(super) fn read(&mut self, content: &[u8], offset: u64) -> bool {
+    pub(crate) fn read(&mut self, content: &[u8], offset: u64) -> bool {
         let mut rest = content;
         while !rest.is_empty() {
             let at = offset + (content.len() - rest.len()) as u64;
@@ -53,12 +53,12 @@ impl Records {
         true
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&Record> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Record> {
         self.0.get(key.as_bytes())
     }
 
     /// The records that no field of the header stands for.
-    pub(super) fn others(&self) -> impl Iterator<Item = (&[u8], &Record)> {
+    pub(crate) fn others(&self) -> impl Iterator<Item = (&[u8], &Record)> {
         self.0
             .iter()
             .map(|(key, record)| (key.as_slice(), record))
@@ -66,12 +66,12 @@ impl Records {
     }
 
     /// Takes over those of a later header.
-    pub(super) fn extend(&mut self, later: Self) {
+    pub(crate) fn extend(&mut self, later: Self) {
         self.0.extend(later.0);
     }
 
     /// How many bytes they hold.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         let sizes = self
             .0
             .iter()
@@ -82,13 +82,13 @@ impl Records {
 
 /// What applies to one member: its own records before those of all members after a global header.
 #[derive(Clone, Copy)]
-pub(super) struct Applying<'r> {
-    pub(super) own: &'r Records,
-    pub(super) global: &'r Records,
+pub(crate) struct Applying<'r> {
+    pub(crate) own: &'r Records,
+    pub(crate) global: &'r Records,
 }
 
 impl<'r> Applying<'r> {
-    pub(super) fn get(self, key: &str) -> Option<&'r Record> {
+    pub(crate) fn get(self, key: &str) -> Option<&'r Record> {
         self.own.get(key).or_else(|| self.global.get(key))
     }
 }

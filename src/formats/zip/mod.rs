@@ -3,7 +3,7 @@
 //! deflate are compared as they are stored. Archives behind a foreign prefix (self-extracting ones)
 //! are not recognised.
 
-mod record;
+pub(crate) mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Read};

@@ -3,54 +3,61 @@
 
 use crate::formats::stream::Stream;
 
-pub(super) const LOCAL: [u8; 4] = *b"PK\x03\x04";
-pub(super) const CENTRAL: [u8; 4] = *b"PK\x01\x02";
-pub(super) const END: [u8; 4] = *b"PK\x05\x06";
-pub(super) const END64: [u8; 4] = *b"PK\x06\x06";
-pub(super) const END64_LOCATOR: [u8; 4] = *b"PK\x06\x07";
-pub(super) const DESCRIPTOR: [u8; 4] = *b"PK\x07\x08";
+pub(crate) const LOCAL: [u8; 4] = *b"PK\x03\x04";
+pub(crate) const CENTRAL: [u8; 4] = *b"PK\x01\x02";
+pub(crate) const END: [u8; 4] = *b"PK\x05\x06";
+pub(crate) const END64: [u8; 4] = *b"PK\x06\x06";
+pub(crate) const END64_LOCATOR: [u8; 4] = *b"PK\x06\x07";
+pub(crate) const DESCRIPTOR: [u8; 4] = *b"PK\x07\x08";
 
 /// The id of the extra field with 64-bit sizes.
-const ZIP64: u16 = 1;
+pub(crate) const ZIP64: u16 = 1;
 
 /// A local file header.
-pub(super) struct Local {
-    pub(super) offset: u64,
-    pub(super) version: u16,
-    pub(super) flags: u16,
-    pub(super) method: u16,
-    pub(super) time: u16,
-    pub(super) date: u16,
-    pub(super) crc: u32,
-    pub(super) compressed: u64,
-    pub(super) size: u64,
-    pub(super) name: Vec<u8>,
-    pub(super) extra: Extra,
+pub(crate) struct Local {
+    pub(crate) offset: u64,
+    pub(crate) version: u16,
+    pub(crate) flags: u16,
+    pub(crate) method: u16,
+    pub(crate) time: u16,
+    pub(crate) date: u16,
+    pub(crate) crc: u32,
+    pub(crate) compressed: u64,
+    pub(crate) size: u64,
+    pub(crate) name: Vec<u8>,
+    pub(crate) extra: Extra,
 }
 
 /// An entry of the central directory.
-pub(super) struct Central {
-    pub(super) offset: u64,
-    pub(super) made_by: u16,
-    pub(super) time: u16,
-    pub(super) date: u16,
-    pub(super) internal: u16,
-    pub(super) external: u32,
-    pub(super) local: u64,
-    pub(super) name: Vec<u8>,
-    pub(super) extra: Extra,
-    pub(super) comment: Vec<u8>,
-    pub(super) comment_offset: u64,
+pub(crate) struct Central {
+    pub(crate) offset: u64,
+    pub(crate) made_by: u16,
+    pub(crate) version: u16,
+    pub(crate) flags: u16,
+    pub(crate) method: u16,
+    pub(crate) time: u16,
+    pub(crate) date: u16,
+    pub(crate) crc: u32,
+    pub(crate) compressed: u64,
+    pub(crate) size: u64,
+    pub(crate) disk: u16,
+    pub(crate) internal: u16,
+    pub(crate) external: u32,
+    pub(crate) local: u64,
+    pub(crate) name: Vec<u8>,
+    pub(crate) extra: Extra,
+    pub(crate) comment: Vec<u8>,
+    pub(crate) comment_offset: u64,
 }
 
 /// Extra fields: id, content, offset of the content.
-pub(super) type Extra = Vec<(u16, Vec<u8>, u64)>;
+pub(crate) type Extra = Vec<(u16, Vec<u8>, u64)>;
 
 /// Takes numbers off the front of bytes; 0 where they end, which fixed records never reach.
-pub(super) struct Numbers<'b>(pub(super) &'b [u8]);
+pub(crate) struct Numbers<'b>(pub(crate) &'b [u8]);
 
 impl Numbers<'_> {
-    pub(super) fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         self.0.len()
     }
 
@@ -63,26 +70,26 @@ impl Numbers<'_> {
         *bytes
     }
 
-    pub(super) fn u8(&mut self) -> u8 {
+    pub(crate) fn u8(&mut self) -> u8 {
         u8::from_le_bytes(self.array())
     }
 
-    pub(super) fn u16(&mut self) -> u16 {
+    pub(crate) fn u16(&mut self) -> u16 {
         u16::from_le_bytes(self.array())
     }
 
-    pub(super) fn u32(&mut self) -> u32 {
+    pub(crate) fn u32(&mut self) -> u32 {
         u32::from_le_bytes(self.array())
     }
 
-    pub(super) fn u64(&mut self) -> u64 {
+    pub(crate) fn u64(&mut self) -> u64 {
         u64::from_le_bytes(self.array())
     }
 }
 
 impl Local {
     /// Reads a header; `None` where the stream ends before.
-    pub(super) fn read(stream: &mut Stream<'_>) -> Option<Self> {
+    pub(crate) fn read(stream: &mut Stream<'_>) -> Option<Self> {
         let offset = stream.offset();
         let fixed = stream.array::<30>()?;
         let mut numbers = Numbers(&fixed);
@@ -118,33 +125,33 @@ impl Local {
         Some(local)
     }
 
-    pub(super) fn is_zip64(&self) -> bool {
+    pub(crate) fn is_zip64(&self) -> bool {
         self.extra.iter().any(|(id, _, _)| *id == ZIP64)
     }
 
-    pub(super) fn is_encrypted(&self) -> bool {
+    pub(crate) fn is_encrypted(&self) -> bool {
         self.flags & 1 != 0
     }
 
     /// Whether sizes and checksum follow the content.
-    pub(super) fn has_descriptor(&self) -> bool {
+    pub(crate) fn has_descriptor(&self) -> bool {
         self.flags & 8 != 0
     }
 }
 
 impl Central {
     /// Reads an entry; `None` where the stream ends before.
-    pub(super) fn read(stream: &mut Stream<'_>) -> Option<Self> {
+    pub(crate) fn read(stream: &mut Stream<'_>) -> Option<Self> {
         let offset = stream.offset();
         let fixed = stream.array::<46>()?;
         let mut numbers = Numbers(&fixed);
         numbers.u32();
         let made_by = numbers.u16();
-        let (_version, _flags, _method) = (numbers.u16(), numbers.u16(), numbers.u16());
-        let (time, date, _crc) = (numbers.u16(), numbers.u16(), numbers.u32());
+        let (version, flags, method) = (numbers.u16(), numbers.u16(), numbers.u16());
+        let (time, date, crc) = (numbers.u16(), numbers.u16(), numbers.u32());
         let (compressed, size) = (numbers.u32(), numbers.u32());
         let (name, extras) = (numbers.u16(), numbers.u16());
-        let (comment, _disk) = (numbers.u16(), numbers.u16());
+        let (comment, disk) = (numbers.u16(), numbers.u16());
         let (internal, external, local) = (numbers.u16(), numbers.u32(), numbers.u32());
         let name = stream.exactly(u64::from(name))?;
         let extra = extra(stream, extras)?;
@@ -153,8 +160,15 @@ impl Central {
         let mut central = Self {
             offset,
             made_by,
+            version,
+            flags,
+            method,
             time,
             date,
+            crc,
+            compressed: u64::from(compressed),
+            size: u64::from(size),
+            disk,
             internal,
             external,
             local: u64::from(local),
@@ -163,16 +177,17 @@ impl Central {
             comment,
             comment_offset,
         };
-        if local == u32::MAX
-            && let Some((_, long, _)) = central.extra.iter().find(|(id, _, _)| *id == ZIP64)
-        {
+        if let Some((_, long, _)) = central.extra.iter().find(|(id, _, _)| *id == ZIP64) {
             let mut long = Numbers(long);
-            for narrow in [size, compressed] {
+            for (narrow, wide) in [
+                (size, &mut central.size),
+                (compressed, &mut central.compressed),
+                (local, &mut central.local),
+            ] {
                 if narrow == u32::MAX {
-                    long.u64();
+                    *wide = long.u64();
                 }
             }
-            central.local = long.u64();
         }
         Some(central)
     }
@@ -194,7 +209,7 @@ fn extra(stream: &mut Stream<'_>, length: u16) -> Option<Extra> {
 }
 
 /// DOS date and time, which know no zone and count in steps of two seconds.
-pub(super) fn dos_time(date: u16, time: u16) -> String {
+pub(crate) fn dos_time(date: u16, time: u16) -> String {
     format!(
         "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
         1980 + (date >> 9),
