@@ -16,6 +16,7 @@ mod gzip;
 pub mod hashed;
 mod inflate;
 mod place;
+mod read_at;
 pub mod sketch;
 mod stream;
 mod tar;
@@ -32,6 +33,7 @@ pub use format::Kind;
 use format::{Format, Holds, Known};
 pub use place::Budget;
 use place::{Findings, Place, Wanted};
+pub use read_at::{ReadAt, part};
 
 /// All formats; the first that recognises a prefix reads it.
 const FORMATS: &[Format] = &[

@@ -3,6 +3,7 @@
 //! construction, order and conversion.
 
 mod capability;
+pub mod difference;
 mod element;
 mod elements;
 mod environment;
