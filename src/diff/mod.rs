@@ -8,11 +8,13 @@
 
 mod addresses;
 mod compare;
+mod differences;
 mod evidence;
 mod excerpt;
 mod holds;
 mod lines;
 mod pairs;
+mod passes;
 mod program;
 mod ranges;
 mod sections;
@@ -20,6 +22,7 @@ mod tree;
 
 pub use addresses::{Addresses, Moves, addresses, may_hold_addresses};
 pub use compare::{Comparison, Judged, Seen, compare, enclosing};
+pub use differences::{Compared, differences};
 pub use evidence::evidence;
 pub use excerpt::{excerpt, excerpt_at};
 pub use holds::{Changes, Source};

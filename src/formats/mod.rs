@@ -157,6 +157,24 @@ pub fn is_within(field: &Field) -> bool {
     known(field).is_some_and(|known| known.within)
 }
 
+/// The pass of a normaliser that removes a difference of this field, `tar-time`; none for what is
+/// content, and where a normaliser leaves it alone.
+pub fn pass(field: &Field) -> Option<String> {
+    let (format, name) = format_of(field)?;
+    let kind = format.known(name)?.kind;
+    let removed = format.normal.contains(&kind);
+    removed.then(|| format!("{}-{}", format.name, kind.word()))
+}
+
+/// The pass that compresses anew a file of the path `outer`, which calls the one thing it holds
+/// `inner`.
+pub fn compression_pass(outer: &str, inner: &str) -> Option<String> {
+    let mut formats = FORMATS.iter();
+    let format = formats.find(|format| format.payload_name(outer).as_deref() == Some(inner))?;
+    let removed = format.normal.contains(&Kind::Compression);
+    removed.then(|| format!("{}-{}", format.name, Kind::Compression.word()))
+}
+
 /// The format of a field, and the field's name in it.
 fn format_of(field: &Field) -> Option<(&'static Format, &str)> {
     let (format, name) = field.as_str().split_once('.')?;

@@ -20,13 +20,12 @@ pub struct Differences {
     pub tool_version: String,
     /// The answer.
     pub verdict: Sameness,
-    /// One sentence: why this verdict.
-    pub why: String,
     /// What was compared.
     pub first: Side,
     /// With what.
     pub second: Side,
-    /// How many files were compared, of both sides together by their names.
+    /// How many files and links were compared, those of one name in both as one; directories are not
+    /// counted.
     pub files: u64,
     /// How many of these are the same byte for byte.
     pub identical: u64,
@@ -52,6 +51,8 @@ pub enum Sameness {
     EqualWhenNormalised,
     /// Something else differs.
     Different,
+    /// Nothing differs in what could be read, and something could not be read.
+    Inconclusive,
 }
 
 /// One of the two.
@@ -61,8 +62,8 @@ pub struct Side {
     pub path: String,
     /// Bytes of a file; null for a directory.
     pub size: Option<u64>,
-    /// SHA-256 of a file that differs, in hexadecimal; null for a directory, and where both are the
-    /// same.
+    /// SHA-256 of a file in hexadecimal; null for a directory, and where both are the same, which
+    /// are compared without it.
     pub sha256: Option<String>,
 }
 
