@@ -31,6 +31,10 @@ pub fn likely(difference: &Difference) -> Vec<Likely> {
             "the same bytes, compressed otherwise: threads, level or version",
         ),
         Kind::Header => Vec::new(),
+        Kind::Content if field == Field::MODE => said(
+            &["umask", "source-mode"],
+            "modes of files as they were made",
+        ),
         Kind::Content if field == Field::CONTENT => content(difference.evidence.as_ref()),
         Kind::Content => words(first, second),
     }
@@ -148,32 +152,35 @@ fn words(first: &str, second: &str) -> Vec<Likely> {
     } else {
         vec![(first, second)]
     };
-    let all = |is: fn(&str) -> bool| changed.iter().any(|(old, new)| is(old) && is(new));
     if first.is_ascii() != second.is_ascii() {
         return said(&["locale"], "other letters, in one of the two only ASCII");
     }
-    if all(is_path) {
-        return said(&["build-path"], "absolute paths");
-    }
-    if all(is_zone) {
-        return said(&["timezone"], "time zones");
-    }
-    if all(is_time) {
-        return said(&["time"], "times or dates");
-    }
-    if all(is_uuid) {
-        return said(&["randomness"], "random identifiers");
-    }
-    if all(is_address) {
-        return said(&["aslr"], "addresses in memory");
-    }
-    if all(is_temporary) {
-        return said(&["randomness", "pid"], "names of temporary files");
-    }
-    if all(is_account) {
-        return said(&["user", "hostname"], "a user at a host");
-    }
-    Vec::new()
+    changed
+        .into_iter()
+        .flat_map(|(old, new)| word(old, new))
+        .collect()
+}
+
+/// What two words are, both of them.
+fn word(old: &str, new: &str) -> Vec<Likely> {
+    type Is = fn(&str) -> bool;
+    let known: [(Is, &[&str], &str); 7] = [
+        (
+            is_temporary,
+            &["randomness", "pid"],
+            "names of temporary files",
+        ),
+        (is_path, &["build-path"], "absolute paths"),
+        (is_zone, &["timezone"], "time zones"),
+        (is_time, &["time"], "times or dates"),
+        (is_uuid, &["randomness"], "random identifiers"),
+        (is_address, &["aslr"], "addresses in memory"),
+        (is_account, &["user", "hostname"], "a user at a host"),
+    ];
+    let found = known.into_iter().find(|(is, ..)| is(old) && is(new));
+    found.map_or_else(Vec::new, |(_, variations, because)| {
+        said(variations, because)
+    })
 }
 
 /// The words of a line, apart at blanks, quotes and the like.
@@ -264,11 +271,18 @@ fn is_address(word: &str) -> bool {
     number.is_some_and(|number| number.len() >= 8 && hexadecimal(number))
 }
 
+/// A random name below a directory for such files: `/tmp/ccX3Yz12.o`.
 fn is_temporary(word: &str) -> bool {
-    ["/tmp/", "/var/tmp/", "/tmp."]
+    let name = ["/tmp/", "/var/tmp/"]
         .iter()
-        .any(|place| word.contains(place))
-        || word.starts_with("tmp")
+        .find_map(|place| word.strip_prefix(place));
+    name.is_some_and(|name| {
+        let name = name.split(['.', '-']).find(|part| part.len() >= 6);
+        name.is_some_and(|name| {
+            let has = |is: fn(&char) -> bool| name.chars().any(|c| is(&c));
+            has(char::is_ascii_digit) && has(char::is_ascii_lowercase) && !name.contains('/')
+        })
+    })
 }
 
 fn is_account(word: &str) -> bool {
@@ -307,6 +321,14 @@ mod tests {
         );
         assert_eq!(of("by root@alpha", "by me@beta"), "user hostname");
         assert_eq!(of("naïve", "naive"), "locale");
+        assert_eq!(
+            of("cc /tmp/ccX3Yz12.o", "cc /tmp/ccAb3d5f.o"),
+            "randomness pid"
+        );
+        assert_eq!(
+            of("at 1700000000 in /a/b/c", "at 1700000009 in /a/d/c"),
+            "time build-path"
+        );
         assert_eq!(of("version 1", "version 2"), "");
         assert_eq!(of("https://a.example/x/y", "https://b.example/x/y"), "");
     }

@@ -221,6 +221,11 @@ impl<'a, D: Differing> Group<'a, D> {
     }
 }
 
+/// A path as a person says it.
+pub(super) fn shown_path(path: &str) -> String {
+    printable(&steps(path, true).join("!/"))
+}
+
 /// The steps of a path as a person says them: without the name that a compressed file gives to the
 /// one thing inside it, but for the last one where that is what is meant.
 fn steps(path: &str, last: bool) -> Vec<&str> {
@@ -269,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_name_inside_a_compressed_file_is_left_out() {
-        let told = |path| steps(path, true).join("!/");
+        let told = shown_path;
         assert_eq!(
             told("d/x.tar.gz!/x.tar!/x/setup.py"),
             "d/x.tar.gz!/x/setup.py"

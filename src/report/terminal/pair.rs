@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::group::shown_path;
 use super::super::page::{Layout, Look, Page, Text};
 use super::super::words::{and, count, printable};
 use super::evidence;
 use super::rows::{list, some_of};
 use crate::model::difference::{Difference, Differences, Likely, Sameness, Side, Which};
-use crate::model::output_of;
+use crate::model::{Field, output_of};
 
 /// So many contents and problems are shown.
 const SHOWN: usize = 20;
@@ -57,52 +58,45 @@ fn verdict(page: &mut Page, differences: &Differences) {
 
 /// One sentence.
 fn why(differences: &Differences) -> String {
-    let files = match differences.files {
-        1 => String::new(),
-        files => format!(" in all {}", count(files, "file")),
-    };
-    let fields: BTreeSet<&str> = differences
-        .differences
-        .iter()
-        .map(|found| found.field.as_str())
-        .collect();
+    let all = &differences.differences;
+    let fields: BTreeSet<&str> = all.iter().map(what).collect();
     let fields: Vec<&str> = fields.into_iter().collect();
-    let fields = some_of(&fields);
-    match differences.verdict {
-        Sameness::Identical => format!("byte for byte{files}"),
-        Sameness::Inconclusive => {
+    let outputs: BTreeSet<&str> = all.iter().map(|found| output_of(&found.element)).collect();
+    match (differences.verdict, differences.files) {
+        (Sameness::Identical, 1) => "byte for byte".to_owned(),
+        (Sameness::Identical, files) => format!("{}, byte for byte", count(files, "file")),
+        (Sameness::Inconclusive, _) => {
             "something could not be read, and nothing else differs".to_owned()
         }
-        Sameness::EqualWhenNormalised => format!(
-            "all content is the same; {fields} alone {}, which {} {} out",
-            if differences
-                .differences
-                .iter()
-                .any(|found| found.field != differences.differences[0].field)
-            {
-                "differ"
-            } else {
+        (Sameness::EqualWhenNormalised, _) => format!(
+            "what is inside is the same; only {} {}, which {} removes",
+            and(&fields),
+            if fields.len() == 1 {
                 "differs"
+            } else {
+                "differ"
             },
             and(&differences.passes),
-            if differences.passes.len() == 1 {
-                "takes"
-            } else {
-                "take"
-            },
         ),
-        Sameness::Different => {
-            let outputs: BTreeSet<&str> = differences
-                .differences
-                .iter()
-                .map(|found| output_of(&found.element))
-                .collect();
-            let number = differences.differences.len() as u64;
-            match differences.files {
-                1 => format!("{} ({fields})", count(number, "element")),
-                files => format!("{} of {} ({fields})", outputs.len(), count(files, "file")),
-            }
+        (Sameness::Different, 1) => {
+            let number = count(all.len() as u64, "element");
+            format!("{number} ({})", some_of(&fields))
         }
+        (Sameness::Different, files) => {
+            let files = count(files, "file");
+            format!("{} of {files} ({})", outputs.len(), some_of(&fields))
+        }
+    }
+}
+
+/// The field, in a word.
+fn what(difference: &Difference) -> &str {
+    let recompressed =
+        difference.field == Field::CONTENT.as_str() && difference.removed_by.is_some();
+    if recompressed {
+        "the compressed form"
+    } else {
+        &difference.field
     }
 }
 
@@ -161,7 +155,7 @@ fn write_contents(page: &mut Page, contents: &[&Difference]) {
     for (lines, members) in alike.iter().take(SHOWN) {
         let names: Vec<String> = members
             .iter()
-            .map(|found| printable(&found.element))
+            .map(|found| shown_path(&found.element))
             .collect();
         let guess = guessed(members.iter().flat_map(|found| &found.likely));
         let title = Text::new(Look::Strong, &some_of(&names)).and(Look::Dim, &guess);
@@ -198,7 +192,7 @@ fn problems(page: &mut Page, differences: &Differences) {
         };
         let text = format!(
             "{}{side}: {}",
-            printable(&problem.element),
+            shown_path(&problem.element),
             printable(&problem.text)
         );
         page.paragraph(2, 2, &text.into());
