@@ -246,7 +246,7 @@ pub struct CheckArgs {
     /// Keep the outputs of the control and of every certificate in DIR, one directory per trial
     ///
     /// And of the two trials that show that something is unstable. For example
-    /// `diffoscope DIR/0/x.tar.gz DIR/7/x.tar.gz`. DIR must not exist or be empty.
+    /// `reprobe diff DIR/0 DIR/7`. DIR must not exist or be empty.
     #[arg(long, value_name = "DIR", help_heading = "Results")]
     pub keep: Option<PathBuf>,
 

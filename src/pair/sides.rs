@@ -136,7 +136,7 @@ impl Sides {
     /// Takes two things of one name in.
     fn pair(&mut self, name: &str, one: Option<&Path>, other: Option<&Path>, judged: Judged) {
         let data = [one, other].map(|path| path.and_then(|path| path.symlink_metadata().ok()));
-        let is_directory = data.iter().flatten().any(Metadata::is_dir);
+        let is_directory = data.iter().flatten().all(Metadata::is_dir);
         self.files += u64::from(!is_directory);
         if let ([Some(left), Some(right)], Some(one), Some(other)) = (&data, one, other)
             && left.file_type() == right.file_type()

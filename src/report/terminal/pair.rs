@@ -62,28 +62,31 @@ fn why(differences: &Differences) -> String {
     let fields: BTreeSet<&str> = all.iter().map(what).collect();
     let fields: Vec<&str> = fields.into_iter().collect();
     let outputs: BTreeSet<&str> = all.iter().map(|found| output_of(&found.element)).collect();
-    match (differences.verdict, differences.files) {
-        (Sameness::Identical, 1) => "byte for byte".to_owned(),
-        (Sameness::Identical, files) => format!("{}, byte for byte", count(files, "file")),
-        (Sameness::Inconclusive, _) => {
+    let of_files = differences.first.size.is_some();
+    match differences.verdict {
+        Sameness::Identical if of_files => "byte for byte".to_owned(),
+        Sameness::Identical => {
+            format!("{}, byte for byte", count(differences.files, "file"))
+        }
+        Sameness::Inconclusive => {
             "something could not be read, and nothing else differs".to_owned()
         }
-        (Sameness::EqualWhenNormalised, _) => format!(
-            "what is inside is the same; only {} {}, which {} removes",
-            and(&fields),
-            if fields.len() == 1 {
-                "differs"
-            } else {
-                "differ"
-            },
-            and(&differences.passes),
-        ),
-        (Sameness::Different, 1) => {
+        Sameness::EqualWhenNormalised => {
+            let ending = |number: usize| if number == 1 { "s" } else { "" };
+            format!(
+                "what is inside is the same; only {} differ{}, which {} remove{}",
+                and(&fields),
+                ending(fields.len()),
+                and(&differences.passes),
+                ending(differences.passes.len()),
+            )
+        }
+        Sameness::Different if of_files => {
             let number = count(all.len() as u64, "element");
             format!("{number} ({})", some_of(&fields))
         }
-        (Sameness::Different, files) => {
-            let files = count(files, "file");
+        Sameness::Different => {
+            let files = count(differences.files, "file");
             format!("{} of {files} ({})", outputs.len(), some_of(&fields))
         }
     }
