@@ -413,3 +413,110 @@ fn broken_archives_are_compared_as_far_as_they_go_and_as_a_whole() {
         ran.expect(1, &["DIFFERENT:", "Not read in full", "(second):"]);
     }
 }
+
+/// The fields that differ in two files of one name that a shell line makes, with a likely variation.
+#[track_caller]
+fn named(programs: &[&str], line: &str, expected: &[(&str, Option<&str>)]) {
+    let Some(directory) = made(programs, line) else {
+        return;
+    };
+    let found = json(directory.path(), "one", "two");
+    let said: Vec<(&str, Option<&str>)> = found["differences"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| {
+            (
+                found["field"].as_str().unwrap(),
+                found["likely"][0]["variation"].as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(said, expected, "{found:#}");
+}
+
+#[test]
+fn byte_code_of_python_holds_the_time_of_its_source() {
+    let compile = "python3 -c \"import py_compile as p, sys
+p.compile('x.py', sys.argv[1], invalidation_mode=p.PycInvalidationMode.TIMESTAMP)\"";
+    let line = |second: &str| {
+        format!(
+            "mkdir one two; echo 'x = 1' >x.py; touch -d @1600000000 x.py; {compile} one/x.pyc
+            {second}; touch -d @1700000000 x.py; {compile} two/x.pyc"
+        )
+    };
+    let time = ("pyc.source-mtime", Some("time"));
+    named(&["python3"], &line("true"), &[time]);
+    // The code differs as well: the time does not explain it.
+    named(
+        &["python3"],
+        &line("echo 'x = 2' >x.py"),
+        &[("content", None), time],
+    );
+}
+
+#[test]
+fn catalogues_of_messages_hold_dates() {
+    let line = "for n in one two; do mkdir $n; year=20$(echo $n | wc -c)0; [ $n = one ] || year=2021
+        printf 'msgid \"\"\\nmsgstr \"\"\\n\"PO-Revision-Date: %s-01-01 10:00+0000\\\\n\"\\n\"Content-Type: text/plain; charset=UTF-8\\\\n\"\\n\\nmsgid \"a\"\\nmsgstr \"b\"\\n' $year >x.po
+        msgfmt -o $n/x.mo x.po; done";
+    named(&["msgfmt"], line, &[("mo.PO-Revision-Date", Some("time"))]);
+}
+
+#[test]
+fn programs_of_windows_hold_the_time_of_linking() {
+    let line = "printf '.globl start\\nstart: ret\\n' | as -o x.o; mkdir one two
+        ld -m i386pep --insert-timestamp -e start -o one/x.exe x.o; sleep 1.1
+        ld -m i386pep --insert-timestamp -e start -o two/x.exe x.o";
+    named(
+        &["as", "ld"],
+        line,
+        &[("pe.checksum", None), ("pe.timestamp", Some("time"))],
+    );
+}
+
+#[test]
+fn databases_of_sqlite_count_their_changes() {
+    let line = "for n in one two; do mkdir $n; python3 -c \"
+import sqlite3
+c = sqlite3.connect('$n/x.db')
+c.execute('create table t (a)'); c.commit()
+for i in range(0 if '$n' == 'one' else 3):
+    c.execute('insert into t values (1)'); c.commit(); c.execute('delete from t'); c.commit()
+c.execute('vacuum')\"; done";
+    named(
+        &["python3"],
+        line,
+        &[
+            ("sqlite.change-counter", None),
+            ("sqlite.version-valid-for", None),
+        ],
+    );
+}
+
+#[test]
+fn images_hold_times_and_texts_in_chunks_of_their_own() {
+    let line = "for n in one two; do mkdir $n; python3 -c \"
+import struct, zlib
+def chunk(kind, data): return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+day = 1 if '$n' == 'one' else 2
+open('$n/x.png', 'wb').write(b'\\x89PNG\\r\\n\\x1a\\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 1, 1, 8, 0, 0, 0, 0))
+    + chunk(b'tIME', struct.pack('>HBBBBB', 2024, 1, day, 0, 0, 0))
+    + chunk(b'tEXt', b'Author\\0' + b'$n') + chunk(b'IDAT', zlib.compress(b'\\0\\0')) + chunk(b'IEND', b''))\"; done";
+    named(
+        &["python3"],
+        line,
+        &[("png.text.Author", None), ("png.time", Some("time"))],
+    );
+}
+
+#[test]
+fn documents_hold_dates_and_identifiers() {
+    let line = "for n in one two; do mkdir $n; day=01; [ $n = one ] || day=02
+        printf '%%PDF-1.4\\n1 0 obj\\n<< /CreationDate (D:202401%s000000Z) /ModDate(D:20240101000000Z) >>\\nendobj\\ntrailer\\n<< /Info 1 0 R /ID [<%s> <%s>] >>\\n%%%%EOF\\n' $day aa$day aa$day >$n/x.pdf; done";
+    named(
+        &[],
+        line,
+        &[("pdf.CreationDate", Some("time")), ("pdf.ID", None)],
+    );
+}

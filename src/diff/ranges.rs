@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Range;
 
 use super::excerpt::common;
-use crate::formats::{ReadAt, part};
+use crate::formats::{self, ReadAt, part};
 use crate::model::difference::{self, Both};
 
 /// So many bytes are read at once.
@@ -19,6 +19,8 @@ const LISTED: usize = 10_000;
 const SHOWN: usize = 16;
 /// Runs of so many bytes bring two contents together again.
 const BLOCK: usize = 32;
+/// The weight of a byte that leaves the hash of such a run.
+const GONE: u64 = FACTOR.wrapping_pow(32);
 /// In longer stretches no such runs are looked for: they are one range.
 const ALIGNED: u64 = 8 << 20;
 
@@ -96,7 +98,7 @@ fn length(range: &Range<u64>) -> u64 {
 fn hexadecimal(content: &(impl ReadAt + ?Sized), range: &Range<u64>) -> String {
     let length = usize::try_from(length(range)).map_or(SHOWN, |length| length.min(SHOWN));
     let bytes = part(content, range.start, length).unwrap_or_default();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    formats::hexadecimal(&bytes)
 }
 
 /// Compares two contents; an error is one of reading them.
@@ -192,17 +194,18 @@ fn side_by_side(
                     Some(open) if place - open.end < GAP => open.end = place + 1,
                     _ => {
                         let ended = open.replace(place..place + 1);
-                        ended
-                            .into_iter()
-                            .for_each(|ended| found.add(ended.clone(), ended));
+                        if let Some(ended) = ended {
+                            found.add(ended.clone(), ended);
+                        }
                     }
                 }
             }
         }
         at += length as u64;
     }
-    open.into_iter()
-        .for_each(|ended| found.add(ended.clone(), ended));
+    if let Some(ended) = open {
+        found.add(ended.clone(), ended);
+    }
     Ok(found)
 }
 
@@ -302,7 +305,6 @@ struct Rolling {
 
 impl Rolling {
     fn at(&mut self, content: &[u8], at: usize) -> u64 {
-        const GONE: u64 = FACTOR.wrapping_pow(BLOCK as u32);
         let byte = |at: usize| content.get(at).map_or(0, |byte| u64::from(*byte) + 1);
         let hash = match self.last {
             Some((before, last)) if before + 1 == at => last

@@ -54,7 +54,8 @@ fn times(first: &str, second: &str) -> Vec<Likely> {
     let date = |text: &str| chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").ok();
     let apart = date(first).zip(date(second));
     let apart = apart.map(|(first, second)| (second - first).num_seconds().abs());
-    let by_zone = apart.is_some_and(|apart| apart % QUARTER == 0 && apart <= 26 * 4 * QUARTER);
+    let by_zone = apart
+        .is_some_and(|apart| apart % QUARTER == 0 && apart % DAY != 0 && apart <= 26 * 4 * QUARTER);
     let mut likely = Vec::new();
     if by_zone {
         likely = said(
@@ -71,6 +72,8 @@ fn times(first: &str, second: &str) -> Vec<Likely> {
 
 /// A quarter of an hour, in seconds: what zones differ by.
 const QUARTER: i64 = 900;
+/// A day: what times that others chose often differ by.
+const DAY: i64 = 96 * QUARTER;
 
 /// What the words say that stand in each other's place.
 fn content(evidence: Option<&Evidence>) -> Vec<Likely> {

@@ -24,6 +24,8 @@ pub(super) struct Format {
 
 /// What is in a file of a format.
 pub(super) enum Holds {
+    /// Nothing that is looked into by itself.
+    Nothing,
     /// Things with names of their own.
     Members,
     /// One thing, which is named after the file: its name's ending, and what stands for it.

@@ -104,12 +104,12 @@ fn what(difference: &Difference) -> &str {
 }
 
 fn described(side: &Side) -> String {
-    let size = side.size.map(|size| format!("({})", count(size, "byte")));
+    let bytes = side.size.map(|size| format!("({})", count(size, "byte")));
     let digest = side
         .sha256
         .as_ref()
         .map(|digest| format!("sha256:{digest}"));
-    let parts = [Some(printable(&side.path)), size, digest];
+    let parts = [Some(printable(&side.path)), bytes, digest];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
@@ -147,12 +147,12 @@ fn write_contents(page: &mut Page, contents: &[&Difference]) {
             .as_ref()
             .map(evidence::lines)
             .unwrap_or_default();
-        match places.get(&lines).and_then(|at| alike.get_mut(*at)) {
-            Some((_, members)) => members.push(difference),
-            None => {
-                places.insert(lines.clone(), alike.len());
-                alike.push((lines, vec![difference]));
-            }
+        let known = places.get(&lines).and_then(|at| alike.get_mut(*at));
+        if let Some((_, members)) = known {
+            members.push(difference);
+        } else {
+            places.insert(lines.clone(), alike.len());
+            alike.push((lines, vec![difference]));
         }
     }
     for (lines, members) in alike.iter().take(SHOWN) {
