@@ -1,6 +1,7 @@
 //! `reprobe diff` on what real tools make: what differs, how it is said, and the exit code.
 
 #![expect(
+    clippy::indexing_slicing,
     clippy::print_stderr,
     clippy::unwrap_used,
     reason = "a test may fail loudly, in its helpers as well"
@@ -240,6 +241,20 @@ fn of_a_program_the_path_in_it_is_shown_and_named_as_the_likely_cause() {
         names.contains(&".rodata") && names.contains(&"outside of sections"),
         "{names:?}"
     );
+}
+
+#[test]
+fn compressed_sections_of_a_program_are_unpacked() {
+    let line = "printf 'int main(void) { return 0; }\\n' >x.c
+        for n in one second; do mkdir $n; cp x.c $n; (cd $n; gcc -gz=zlib -g -c -o x \"$PWD/x.c\"); done
+        objcopy --compress-debug-sections=zlib-gabi one/x zlib
+        objcopy --decompress-debug-sections one/x plain";
+    let Some(directory) = made(&["gcc", "objcopy"], line) else {
+        return;
+    };
+    let ran = reprobe(directory.path(), &["one/x", "second/x"]);
+    ran.expect(1, &["likely build-path", "/one\" -> \"", "/second\""]);
+    reprobe(directory.path(), &["one/x", "plain"]).expect(1, &["(compressed otherwise)"]);
 }
 
 #[test]

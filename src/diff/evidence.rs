@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn kind(first: &[u8], second: &[u8]) -> &'static str {
-        match evidence(first, second).unwrap() {
+        match evidence(&first, &second).unwrap() {
             Evidence::Lines { .. } => "lines",
             Evidence::Sections { .. } => "sections",
             Evidence::Bytes { .. } => "bytes",

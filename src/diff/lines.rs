@@ -153,9 +153,7 @@ mod tests {
         assert_eq!((hunks.len(), hunks[0].lines.first.len()), (1, LINES));
         assert_eq!(hunks[0].more.first, 10);
         let lines_of = |word: &str| {
-            let pair = |number: usize| {
-                format!("{number}\nsame {number}\n").replace(|c: char| c == '9', word)
-            };
+            let pair = |number: usize| format!("{number}\nsame {number}\n").replace('9', word);
             (0..30_000).map(pair).collect::<String>()
         };
         let Evidence::Lines { hunks, more } = lines(&lines_of("x"), &lines_of("y")) else {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::program::words;
 use super::ranges::partings;
-use crate::formats::elf::{self, sections};
+use crate::formats::elf::{self, content, sections};
 use crate::model::difference::{Both, Evidence, Section};
 
 /// So many words of a section are listed that only one of the two has.
@@ -28,12 +28,23 @@ pub(super) fn differing(first: &[u8], second: &[u8]) -> Option<Evidence> {
     let mut found = Vec::new();
     for own in &old {
         let their = theirs.get_mut(own.name.as_str()).and_then(Vec::pop);
-        let old = first.get(own.range.clone()).unwrap_or_default();
-        let new = their.and_then(|their| second.get(their.range.clone()));
-        found.extend(section(&own.name, Some(old), new));
+        let stored = their.and_then(|their| second.get(their.range.clone()));
+        if stored.is_some() && stored == first.get(own.range.clone()) {
+            continue;
+        }
+        let new = their.map(|their| content(second, their));
+        let before = found.len();
+        found.extend(section(
+            &own.name,
+            Some(&content(first, own)),
+            new.as_deref(),
+        ));
+        if found.len() == before {
+            found.push(recompressed(own, their));
+        }
     }
     for their in theirs.values().flatten() {
-        found.extend(section(&their.name, None, second.get(their.range.clone())));
+        found.extend(section(&their.name, None, Some(&content(second, their))));
     }
     let (one, other) = (outside(first, &old), outside(second, &new));
     if one != other {
@@ -50,6 +61,20 @@ pub(super) fn differing(first: &[u8], second: &[u8]) -> Option<Evidence> {
         });
     }
     Some(Evidence::Sections { sections: found })
+}
+
+/// A section of the same bytes, compressed otherwise.
+fn recompressed(own: &elf::Section, their: Option<&elf::Section>) -> Section {
+    Section {
+        name: format!("{} (compressed otherwise)", own.name),
+        size: Both {
+            first: Some(own.range.len() as u64),
+            second: their.map(|their| their.range.len() as u64),
+        },
+        strings: Both::default(),
+        ranges: Vec::new(),
+        more: 0,
+    }
 }
 
 /// What differs in one section, if anything does.

@@ -158,11 +158,25 @@ fn words(first: &str, second: &str) -> Vec<Likely> {
     if first.is_ascii() != second.is_ascii() {
         return said(&["locale"], "other letters, in one of the two only ASCII");
     }
-    changed
-        .into_iter()
-        .flat_map(|(old, new)| word(old, new))
-        .collect()
+    let both = [first, second];
+    let known = NAMED
+        .iter()
+        .find(|(key, _)| both.iter().all(|line| line.contains(key)));
+    if let Some((_, variation)) = known {
+        return said(&[variation], "what the line is called");
+    }
+    let changed = changed.into_iter();
+    changed.flat_map(|(old, new)| word(old, new)).collect()
 }
+
+/// What lines are called that hold one thing only: a manifest's, and the kernel's own words.
+const NAMED: [(&str, &str); 5] = [
+    ("Built-By: ", "user"),
+    ("Build-Host: ", "hostname"),
+    ("Bnd-LastModified: ", "time"),
+    ("Build-Date: ", "time"),
+    ("Linux version ", "kernel"),
+];
 
 /// What two words are, both of them.
 fn word(old: &str, new: &str) -> Vec<Likely> {
@@ -332,6 +346,7 @@ mod tests {
             of("at 1700000000 in /a/b/c", "at 1700000009 in /a/d/c"),
             "time build-path"
         );
+        assert_eq!(of("Built-By: root", "Built-By: me"), "user");
         assert_eq!(of("version 1", "version 2"), "");
         assert_eq!(of("https://a.example/x/y", "https://b.example/x/y"), "");
     }

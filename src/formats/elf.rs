@@ -1,7 +1,12 @@
 //! Sections of an ELF file (the System V ABI's "Object Files", chapter 4), so that a difference in a
 //! program can be placed. Members it has none.
 
+use std::borrow::Cow;
+use std::io::Read as _;
 use std::ops::Range;
+
+use flate2::read::ZlibDecoder;
+use ruzstd::decoding::StreamingDecoder;
 
 /// One section that takes room in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +24,11 @@ pub struct Section {
 const NOBITS: u64 = 8;
 const EXECINSTR: u64 = 0x4;
 const COMPRESSED: u64 = 0x800;
+/// Ways of compressing a section.
+const ZLIB: u64 = 1;
+const ZSTD: u64 = 2;
+/// Sections that become longer stay compressed.
+const UNPACKED: u64 = 64 << 20;
 
 /// How numbers stand in the file.
 struct Layout<'b> {
@@ -86,6 +96,41 @@ impl Layout<'_> {
         let all = (0..count).filter_map(|index| self.section(index, names));
         Some(all.collect())
     }
+}
+
+/// The bytes of a section, uncompressed as far as the limit allows; compressed where they are broken or
+/// longer.
+pub fn content<'b>(bytes: &'b [u8], section: &Section) -> Cow<'b, [u8]> {
+    let stored = bytes.get(section.range.clone()).unwrap_or_default();
+    let unpacked = section
+        .compressed
+        .then(|| unpacked(bytes, stored))
+        .flatten();
+    unpacked.map_or(Cow::Borrowed(stored), Cow::Owned)
+}
+
+/// What a compressed section holds, behind the header that says how and how much.
+fn unpacked(file: &[u8], stored: &[u8]) -> Option<Vec<u8>> {
+    let layout = Layout {
+        bytes: stored,
+        wide: file.get(4) == Some(&2),
+        big_endian: file.get(5) == Some(&2),
+    };
+    let size = layout.word(0, 4, 8).filter(|size| *size <= UNPACKED)?;
+    let mut packed = stored.get(if layout.wide { 24 } else { 12 }..)?;
+    let mut content = Vec::new();
+    match layout.number(0, 4)? {
+        ZLIB => ZlibDecoder::new(packed)
+            .take(size)
+            .read_to_end(&mut content),
+        ZSTD => {
+            let decoder = StreamingDecoder::new(&mut packed).ok()?;
+            decoder.take(size).read_to_end(&mut content)
+        }
+        _ => return None,
+    }
+    .ok()?;
+    (content.len() as u64 == size).then_some(content)
 }
 
 /// The sections of an ELF file that are not empty, in their order; none of what is no ELF file.

@@ -28,6 +28,16 @@ impl ReadAt for [u8] {
     }
 }
 
+impl ReadAt for &[u8] {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<usize> {
+        (**self).read_at(at, out)
+    }
+}
+
 /// The bytes from `at` on, `length` of them or as many as there are.
 pub fn part(source: &(impl ReadAt + ?Sized), at: u64, length: usize) -> io::Result<Vec<u8>> {
     let left = source.size().saturating_sub(at);

@@ -1,4 +1,4 @@
-//! Databases of SQLite: the counters of the header, and the version of the library that wrote it.
+//! Databases of `SQLite`: the counters of the header, and the version of the library that wrote it.
 
 use super::format::{Format, Holds, Kind, Known};
 use super::pieces::Pieces;
