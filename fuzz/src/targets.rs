@@ -85,7 +85,7 @@ fn excerpts(bytes: &[u8]) {
 /// What is listed lies in the bytes, and where all is listed, it puts the one together from the other.
 fn evidence(bytes: &[u8]) {
     let (one, other) = halves(bytes);
-    let found = diff::evidence(&one, &other).unwrap();
+    let found = diff::evidence(&one, &other, usize::MAX).unwrap();
     let same = match &found {
         Evidence::Lines { hunks, .. } => hunks.is_empty(),
         Evidence::Sections { sections } => sections.is_empty(),

@@ -13,11 +13,13 @@ use crate::model::difference::Evidence;
 const IN_MEMORY: u64 = 32 << 20;
 /// What a content is, its first bytes show.
 const FIRST: usize = 4 << 10;
-/// So many ranges of bytes are listed.
+/// So many ranges of bytes are listed, of about so much memory each.
 const RANGES: usize = 1_000;
+const RANGE: usize = 200;
 
-/// Where two contents part; an error is one of reading them.
-pub fn evidence(first: &dyn ReadAt, second: &dyn ReadAt) -> io::Result<Evidence> {
+/// Where two contents part; an error is one of reading them. What is listed takes about `room` bytes of
+/// memory, and is one place at least.
+pub fn evidence(first: &dyn ReadAt, second: &dyn ReadAt, room: usize) -> io::Result<Evidence> {
     if first.size().max(second.size()) <= IN_MEMORY {
         let [old, new] = [part(first, 0, FIRST)?, part(second, 0, FIRST)?];
         let telling = |bytes: &[u8]| bytes.starts_with(b"\x7fELF") || begins_as_text(bytes);
@@ -25,15 +27,15 @@ pub fn evidence(first: &dyn ReadAt, second: &dyn ReadAt) -> io::Result<Evidence>
             let length = usize::try_from(IN_MEMORY).unwrap_or(usize::MAX);
             let (old, new) = (part(first, 0, length)?, part(second, 0, length)?);
             if let (Some(old), Some(new)) = (text(&old), text(&new)) {
-                return Ok(lines::lines(old, new));
+                return Ok(lines::lines(old, new, room));
             }
-            if let Some(found) = sections::differing(&old, &new) {
+            if let Some(found) = sections::differing(&old, &new, room) {
                 return Ok(found);
             }
         }
     }
     let partings = partings(first, second)?;
-    let (ranges, more) = partings.shown(first, second, RANGES);
+    let (ranges, more) = partings.shown(first, second, (room / RANGE).clamp(1, RANGES));
     Ok(Evidence::Bytes {
         ranges,
         more,
@@ -58,7 +60,7 @@ mod tests {
     use super::*;
 
     fn kind(first: &[u8], second: &[u8]) -> &'static str {
-        match evidence(&first, &second).unwrap() {
+        match evidence(&first, &second, usize::MAX).unwrap() {
             Evidence::Lines { .. } => "lines",
             Evidence::Sections { .. } => "sections",
             Evidence::Bytes { .. } => "bytes",

@@ -14,8 +14,9 @@ const WIDTH: usize = 500;
 /// What is shown of a longer line before the first difference.
 const BEFORE: usize = 60;
 
-/// Where the lines of two texts differ; the ends of lines count.
-pub(super) fn lines(first: &str, second: &str) -> Evidence {
+/// Where the lines of two texts differ; the ends of lines count. Hunks are listed as long as there is
+/// room for them, in bytes; the first always is.
+pub(super) fn lines(first: &str, second: &str, room: usize) -> Evidence {
     let input = InternedInput::new(first, second);
     let mut diff = Diff::compute(Algorithm::Histogram, &input);
     diff.postprocess_lines(&input);
@@ -25,10 +26,11 @@ pub(super) fn lines(first: &str, second: &str) -> Evidence {
         let lines = tokens.iter().map(|token| input.interner[*token]);
         lines.collect::<Vec<&str>>()
     };
-    let mut hunks = Vec::new();
+    let mut hunks: Vec<Hunk> = Vec::new();
+    let mut left = room;
     let mut more = 0;
     for part in diff.hunks() {
-        if hunks.len() == HUNKS {
+        if hunks.len() == HUNKS || (left == 0 && !hunks.is_empty()) {
             more += 1;
             continue;
         }
@@ -37,9 +39,20 @@ pub(super) fn lines(first: &str, second: &str) -> Evidence {
             text(&input.before, part.before),
             text(&input.after, part.after),
         ];
-        hunks.push(hunk(starts, lines));
+        let hunk = hunk(starts, lines);
+        left = left.saturating_sub(size(&hunk));
+        hunks.push(hunk);
     }
     Evidence::Lines { hunks, more }
+}
+
+/// About how much memory a hunk takes.
+fn size(hunk: &Hunk) -> usize {
+    let lines = hunk.lines.first.iter().chain(&hunk.lines.second);
+    lines
+        .map(|line| line.len() + size_of::<String>())
+        .sum::<usize>()
+        + size_of::<Hunk>()
 }
 
 fn hunk([first, second]: [u32; 2], [old, new]: [Vec<&str>; 2]) -> Hunk {
@@ -88,7 +101,7 @@ fn end(line: &str) -> &str {
 }
 
 /// A line, or a part of it from shortly before the byte `at` on.
-fn shown(line: &str, at: usize) -> String {
+pub(super) fn shown(line: &str, at: usize) -> String {
     if line.len() <= WIDTH {
         return line.to_owned();
     }
@@ -109,7 +122,7 @@ mod tests {
     use super::*;
 
     fn of(first: &str, second: &str) -> Vec<Hunk> {
-        let Evidence::Lines { hunks, more: 0 } = lines(first, second) else {
+        let Evidence::Lines { hunks, more: 0 } = lines(first, second, usize::MAX) else {
             panic!()
         };
         hunks
@@ -156,11 +169,29 @@ mod tests {
             let pair = |number: usize| format!("{number}\nsame {number}\n").replace('9', word);
             (0..30_000).map(pair).collect::<String>()
         };
-        let Evidence::Lines { hunks, more } = lines(&lines_of("x"), &lines_of("y")) else {
+        let Evidence::Lines { hunks, more } = lines(&lines_of("x"), &lines_of("y"), usize::MAX)
+        else {
             panic!()
         };
         assert_eq!(hunks.len(), HUNKS);
         assert!(more > 1000, "{more}");
+    }
+
+    #[test]
+    fn hunks_are_listed_as_long_as_there_is_room_and_one_always_is() {
+        let text = |word: &str| {
+            let pair = |number: usize| format!("{word}{number}\nsame {number}\n");
+            (0..20).map(pair).collect::<String>()
+        };
+        let of = |room| {
+            let Evidence::Lines { hunks, more } = lines(&text("x"), &text("y"), room) else {
+                panic!()
+            };
+            assert_eq!(hunks.len() as u64 + more, 20);
+            hunks.len()
+        };
+        assert_eq!((of(0), of(usize::MAX)), (1, 20));
+        assert!((2..20).contains(&of(1_000)), "{}", of(1_000));
     }
 
     #[test]

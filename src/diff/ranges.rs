@@ -249,12 +249,14 @@ fn aligned(old: &[u8], new: &[u8], start: u64) -> Partings {
 struct Blocks {
     /// Hash and place, sorted.
     known: Vec<(u64, usize)>,
-    /// Which hashes there may be, by some of their bits: most places of a content match none.
+    /// Which hashes there may be, by their first bits: most places of a content match none.
     may_be: Vec<bool>,
+    /// So many bits are looked at.
+    bits: u32,
 }
 
-/// Bits of a hash by which [`Blocks::may_be`] is looked up.
-const SIEVE: u32 = 20;
+/// The most bits that are looked at.
+const BITS: u32 = 20;
 
 impl Blocks {
     fn of(content: &[u8]) -> Self {
@@ -265,28 +267,36 @@ impl Blocks {
         let hashed = telling.map(|(number, block)| (hash(block), number * BLOCK));
         let mut known: Vec<(u64, usize)> = hashed.collect();
         known.sort_unstable();
-        let mut may_be = vec![false; 1 << SIEVE];
+        // Eight slots for each, so that contents of a few bytes take no more than these.
+        let bits = (known.len().max(1).ilog2() + 3).min(BITS);
+        let mut blocks = Self {
+            may_be: vec![false; 1 << bits],
+            bits,
+            known: Vec::new(),
+        };
         for (hash, _) in &known {
-            if let Some(slot) = may_be.get_mut(sieve(*hash)) {
+            let slot = blocks.slot(*hash);
+            if let Some(slot) = blocks.may_be.get_mut(slot) {
                 *slot = true;
             }
         }
-        Self { known, may_be }
+        Self { known, ..blocks }
     }
 
     /// The first block with this hash from `from` on.
     fn find(&self, hash: u64, from: usize) -> Option<usize> {
-        if !self.may_be.get(sieve(hash)).copied().unwrap_or_default() {
+        if self.may_be.get(self.slot(hash)) != Some(&true) {
             return None;
         }
         let at = self.known.partition_point(|known| *known < (hash, from));
         let (found, place) = self.known.get(at)?;
         (*found == hash).then_some(*place)
     }
-}
 
-fn sieve(hash: u64) -> usize {
-    usize::try_from(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SIEVE)).unwrap_or_default()
+    fn slot(&self, hash: u64) -> usize {
+        let mixed = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        usize::try_from(mixed >> (u64::BITS - self.bits)).unwrap_or_default()
+    }
 }
 
 /// An odd number: powers of it are odd as well, and no byte is lost.

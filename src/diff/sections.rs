@@ -1,8 +1,11 @@
 //! The sections of two programs, libraries or objects that differ, each with the words that only one
 //! of the two has and the ranges of its bytes.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::excerpt::common;
+use super::lines::shown;
 use super::program::words;
 use super::ranges::partings;
 use crate::formats::elf::{self, content, sections};
@@ -10,17 +13,33 @@ use crate::model::difference::{Both, Evidence, Section};
 
 /// So many words of a section are listed that only one of the two has.
 const WORDS: usize = 5;
-/// So many ranges of a section are listed.
+/// So many ranges of a section are listed, of about so much memory each.
 const RANGES: usize = 100;
+const RANGE: usize = 200;
+/// So many bytes of compressed sections are unpacked in all.
+const UNPACKED: usize = 256 << 20;
 /// What stands outside of all sections: the headers.
 const OUTSIDE: &str = "outside of sections";
 
-/// Where two ELF files differ; `None` where one of them is none.
-pub(super) fn differing(first: &[u8], second: &[u8]) -> Option<Evidence> {
+/// What is left of the limits.
+struct Left {
+    /// Bytes that may be unpacked.
+    unpacked: usize,
+    /// Bytes that evidence may take.
+    room: usize,
+}
+
+/// Where two ELF files differ; `None` where one of them is none, or the sections do not show it. Words
+/// and ranges are listed as long as there is room for them, in bytes.
+pub(super) fn differing(first: &[u8], second: &[u8], room: usize) -> Option<Evidence> {
     let (old, new) = (sections(first), sections(second));
     if old.is_empty() || new.is_empty() {
         return None;
     }
+    let mut left = Left {
+        unpacked: UNPACKED,
+        room,
+    };
     let mut theirs: BTreeMap<&str, Vec<&elf::Section>> = BTreeMap::new();
     for section in new.iter().rev() {
         theirs.entry(&section.name).or_default().push(section);
@@ -29,94 +48,103 @@ pub(super) fn differing(first: &[u8], second: &[u8]) -> Option<Evidence> {
     for own in &old {
         let their = theirs.get_mut(own.name.as_str()).and_then(Vec::pop);
         let stored = their.and_then(|their| second.get(their.range.clone()));
-        if stored.is_some() && stored == first.get(own.range.clone()) {
-            continue;
-        }
-        let new = their.map(|their| content(second, their));
-        let before = found.len();
-        found.extend(section(
-            &own.name,
-            Some(&content(first, own)),
-            new.as_deref(),
-        ));
-        if found.len() == before {
-            found.push(recompressed(own, their));
+        if stored.is_none() || stored != first.get(own.range.clone()) {
+            let (old, new) = (
+                left.content(first, own),
+                their.map(|their| left.content(second, their)),
+            );
+            found.push(left.section(&own.name, Some(&old), new.as_deref()));
         }
     }
     for their in theirs.values().flatten() {
-        found.extend(section(&their.name, None, Some(&content(second, their))));
+        let new = left.content(second, their);
+        found.push(left.section(&their.name, None, Some(&new)));
     }
     let (one, other) = (outside(first, &old), outside(second, &new));
     if one != other {
-        found.push(Section {
-            name: OUTSIDE.to_owned(),
-            size: Both {
-                first: Some(one.len() as u64),
-                second: Some(other.len() as u64),
-            },
-            // Offsets of sections stand here, which move with everything.
-            strings: Both::default(),
-            ranges: Vec::new(),
-            more: 0,
-        });
+        // Offsets of sections stand here, which move with everything.
+        found.push(named(
+            OUTSIDE.to_owned(),
+            [Some(one.len()), Some(other.len())],
+        ));
     }
-    Some(Evidence::Sections { sections: found })
+    (!found.is_empty() || first == second).then_some(Evidence::Sections { sections: found })
 }
 
-/// A section of the same bytes, compressed otherwise.
-fn recompressed(own: &elf::Section, their: Option<&elf::Section>) -> Section {
+/// A section of which nothing is said yet but the sizes.
+fn named(name: String, sizes: [Option<usize>; 2]) -> Section {
+    let [first, second] = sizes.map(|size| size.map(|size| size as u64));
     Section {
-        name: format!("{} (compressed otherwise)", own.name),
-        size: Both {
-            first: Some(own.range.len() as u64),
-            second: their.map(|their| their.range.len() as u64),
-        },
+        name,
+        size: Both { first, second },
         strings: Both::default(),
         ranges: Vec::new(),
         more: 0,
     }
 }
 
-/// What differs in one section, if anything does.
-fn section(name: &str, old: Option<&[u8]>, new: Option<&[u8]>) -> Option<Section> {
-    if old == new {
-        return None;
+impl Left {
+    /// The bytes of a section, unpacked as long as that is allowed.
+    fn content<'b>(&mut self, file: &'b [u8], section: &elf::Section) -> Cow<'b, [u8]> {
+        let content = content(file, section, self.unpacked);
+        if let Cow::Owned(bytes) = &content {
+            self.unpacked -= bytes.len().min(self.unpacked);
+        }
+        content
     }
-    let size = |bytes: Option<&[u8]>| bytes.map(|bytes| bytes.len() as u64);
-    let mut section = Section {
-        name: name.to_owned(),
-        size: Both {
-            first: size(old),
-            second: size(new),
-        },
-        strings: Both::default(),
-        ranges: Vec::new(),
-        more: 0,
-    };
-    if let (Some(old), Some(new)) = (old, new) {
-        section.strings = only(old, new);
+
+    /// What differs in a section, which is not the same as it is stored.
+    fn section(&mut self, name: &str, old: Option<&[u8]>, new: Option<&[u8]>) -> Section {
+        let sizes = [old, new].map(|bytes| bytes.map(<[u8]>::len));
+        let mut section = named(name.to_owned(), sizes);
+        let (Some(old), Some(new)) = (old, new) else {
+            return section;
+        };
+        if old == new {
+            section.name.push_str(" (compressed otherwise)");
+            return section;
+        }
         // Bytes in memory can always be read.
         if let Ok(partings) = partings(old, new) {
-            (section.ranges, section.more) = partings.shown(old, new, RANGES);
+            let most = (self.room / RANGE).min(RANGES);
+            (section.ranges, section.more) = partings.shown(old, new, most);
         }
+        if self.room > 0 {
+            section.strings = only(old, new);
+        }
+        let words = section.strings.first.iter().chain(&section.strings.second);
+        let words: usize = words.map(String::len).sum();
+        self.room = self
+            .room
+            .saturating_sub(words + section.ranges.len() * RANGE);
+        section
     }
-    Some(section)
 }
 
 /// Words that only one of the two has.
 fn only(old: &[u8], new: &[u8]) -> Both<Vec<String>> {
     let (old, new) = (words(old), words(new));
-    let only = |these: &[&str], those: &[&str]| {
+    let only = |these: &[&'_ str], those: &[&'_ str]| {
         let those: BTreeSet<&str> = those.iter().copied().collect();
         let mut told = BTreeSet::new();
         let only = these
             .iter()
             .filter(|word| !those.contains(**word) && told.insert(**word));
-        only.take(WORDS).map(|word| (*word).to_owned()).collect()
+        only.take(WORDS)
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<String>>()
+    };
+    let (old, new) = (only(&old, &new), only(&new, &old));
+    let cut = |these: &[String], those: &[String]| {
+        let cut = these.iter().enumerate().map(|(number, word)| {
+            let opposite = those.get(number).map_or("", String::as_str);
+            shown(word, common(word, opposite))
+        });
+        cut.collect()
     };
     Both {
-        first: only(&old, &new),
-        second: only(&new, &old),
+        first: cut(&old, &new),
+        second: cut(&new, &old),
     }
 }
 
@@ -150,7 +178,7 @@ mod tests {
             (".old", b"x"),
         ]);
         let new = program(&[(".text", b"\x01\x07\x03"), (".rodata", b"/build/second\0")]);
-        let Some(Evidence::Sections { sections }) = differing(&old, &new) else {
+        let Some(Evidence::Sections { sections }) = differing(&old, &new, usize::MAX) else {
             panic!()
         };
         let names: Vec<_> = sections
@@ -161,9 +189,9 @@ mod tests {
         assert_eq!(sections[0].ranges[0].bytes.second, "07");
         assert_eq!(sections[1].strings.first, ["/build/one"]);
         assert_eq!(sections[2].size.second, None);
-        assert_eq!(differing(b"GIF89a", &new), None);
+        assert_eq!(differing(b"GIF89a", &new, 0), None);
         assert_eq!(
-            differing(&new, &new),
+            differing(&new, &new, 0),
             Some(Evidence::Sections { sections: vec![] })
         );
     }

@@ -27,8 +27,8 @@ const COMPRESSED: u64 = 0x800;
 /// Ways of compressing a section.
 const ZLIB: u64 = 1;
 const ZSTD: u64 = 2;
-/// Sections that become longer stay compressed.
-const UNPACKED: u64 = 64 << 20;
+/// Longer names of sections are cut.
+const NAME: usize = 256;
 
 /// How numbers stand in the file.
 struct Layout<'b> {
@@ -79,6 +79,7 @@ impl Layout<'_> {
             return None;
         }
         let name = names.get(usize::try_from(self.number(header, 4)?).ok()?..)?;
+        let name = name.get(..NAME).unwrap_or(name);
         let name = name.split(|byte| *byte == 0).next()?;
         let flags = self.word(header, 0x8, 0x8)?;
         Some(Section {
@@ -94,29 +95,32 @@ impl Layout<'_> {
         let names = self.number(if self.wide { 0x3e } else { 0x32 }, 2)?;
         let names = self.bytes.get(self.range(self.header(names)?)?)?;
         let all = (0..count).filter_map(|index| self.section(index, names));
-        Some(all.collect())
+        let all: Vec<Section> = all.collect();
+        // Sections of real files hardly overlap: many that do would be read over and over.
+        let sum = all.iter().map(|section| section.range.len()).sum::<usize>();
+        (sum <= self.bytes.len().saturating_mul(2)).then_some(all)
     }
 }
 
-/// The bytes of a section, uncompressed as far as the limit allows; compressed where they are broken or
-/// longer.
-pub fn content<'b>(bytes: &'b [u8], section: &Section) -> Cow<'b, [u8]> {
+/// The bytes of a section, uncompressed; as they are stored where they are broken, or longer than the
+/// limit.
+pub fn content<'b>(bytes: &'b [u8], section: &Section, limit: usize) -> Cow<'b, [u8]> {
     let stored = bytes.get(section.range.clone()).unwrap_or_default();
     let unpacked = section
         .compressed
-        .then(|| unpacked(bytes, stored))
+        .then(|| unpacked(bytes, stored, limit))
         .flatten();
     unpacked.map_or(Cow::Borrowed(stored), Cow::Owned)
 }
 
 /// What a compressed section holds, behind the header that says how and how much.
-fn unpacked(file: &[u8], stored: &[u8]) -> Option<Vec<u8>> {
+fn unpacked(file: &[u8], stored: &[u8], limit: usize) -> Option<Vec<u8>> {
     let layout = Layout {
         bytes: stored,
         wide: file.get(4) == Some(&2),
         big_endian: file.get(5) == Some(&2),
     };
-    let size = layout.word(0, 4, 8).filter(|size| *size <= UNPACKED)?;
+    let size = layout.word(0, 4, 8).filter(|size| *size <= limit as u64)?;
     let mut packed = stored.get(if layout.wide { 24 } else { 12 }..)?;
     let mut content = Vec::new();
     match layout.number(0, 4)? {
@@ -192,6 +196,19 @@ pub(crate) mod tests {
         assert_eq!(found[0], (".text".to_owned(), b"abc".to_vec()));
         assert_eq!(found[1], (".rodata".to_owned(), b"hello".to_vec()));
         assert_eq!(found.len(), 3);
+    }
+
+    #[test]
+    fn sections_that_all_hold_the_same_bytes_are_none() {
+        let body = [b'x'; 4096];
+        let mut bytes = program(&[(".text", &body), (".a", b"a"), (".b", b"b"), (".c", b"c")]);
+        let headers = usize::from_le_bytes(*bytes[0x28..].first_chunk().unwrap());
+        let first = bytes[headers + 64..headers + 128].to_vec();
+        for number in 2..5 {
+            let at = headers + 64 * number + 0x18;
+            bytes[at..at + 16].copy_from_slice(&first[0x18..0x28]);
+        }
+        assert!(sections(&bytes).is_empty());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -12,11 +12,18 @@ use std::rc::Rc;
 use super::sides::{Sides, open};
 use crate::diff;
 use crate::formats::{self, ReadAt};
-use crate::model::difference::{Difference, Evidence, Problem, Which};
+use crate::model::difference::{self, Both, Difference, Evidence, Hunk, Problem, Section, Which};
 use crate::model::{Field, Renamed, output_of, own_path};
 
 /// Longer members are not looked into: one is in memory while it is taken out.
 const MEMBER: usize = 64 << 20;
+/// So many bytes of the members of one file are copied.
+const UNPACKED: u64 = 4 << 30;
+/// What is listed of all contents takes about so much memory, ...
+const ALL: usize = 64 << 20;
+/// ... of each at most this, and at least that.
+const MOST: usize = 1 << 20;
+const LEAST: usize = 1 << 10;
 
 /// Where the bytes of both sides are.
 pub(super) struct Contents<'s> {
@@ -74,6 +81,7 @@ impl<'s> Contents<'s> {
                 by_output.entry(output).or_default().push(difference);
             }
         }
+        let mut room = ALL;
         for (output, differences) in by_output {
             let paths: Vec<String> = differences
                 .iter()
@@ -82,8 +90,11 @@ impl<'s> Contents<'s> {
             let [one, other] = [0, 1].map(|side| self.slices(side, &output, &paths));
             for difference in differences {
                 let found = [&one, &other].map(|slices| slices.get(&difference.element));
-                match evidence(found) {
-                    Ok(evidence) => difference.evidence = Some(evidence),
+                match evidence(found, room.clamp(LEAST, MOST)) {
+                    Ok(evidence) => {
+                        room = room.saturating_sub(size(&evidence));
+                        difference.evidence = Some(evidence);
+                    }
                     Err(text) => problems.push(Problem {
                         element: difference.element.clone(),
                         text,
@@ -120,14 +131,58 @@ impl<'s> Contents<'s> {
     }
 }
 
-fn evidence(found: [Option<&Slice>; 2]) -> Result<Evidence, String> {
+/// Writes as long as there is room.
+struct Filling {
+    file: File,
+    left: u64,
+}
+
+impl Write for Filling {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = self.left.checked_sub(bytes.len() as u64);
+        self.left = left.ok_or(io::ErrorKind::StorageFull)?;
+        self.file.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// About how much memory evidence takes.
+fn size(evidence: &Evidence) -> usize {
+    let range = size_of::<difference::Range>() + 64;
+    let texts = |texts: &Both<Vec<String>>| -> usize {
+        let both = texts.first.iter().chain(&texts.second);
+        both.map(|text| text.len() + size_of::<String>()).sum()
+    };
+    match evidence {
+        Evidence::Lines { hunks, .. } => {
+            let sizes = hunks
+                .iter()
+                .map(|hunk| size_of::<Hunk>() + texts(&hunk.lines));
+            sizes.sum()
+        }
+        Evidence::Sections { sections } => {
+            let sizes = sections.iter().map(|section| {
+                let ranges = section.ranges.len() * range;
+                size_of::<Section>() + texts(&section.strings) + ranges
+            });
+            sizes.sum()
+        }
+        Evidence::Bytes { ranges, .. } => ranges.len() * range,
+    }
+}
+
+fn evidence(found: [Option<&Slice>; 2], room: usize) -> Result<Evidence, String> {
     let [Some(one), Some(other)] = found else {
         return Err(format!(
             "not looked into: longer than {} MiB, or no room for a copy in the temporary directory",
             MEMBER >> 20
         ));
     };
-    diff::evidence(one, other).map_err(|error| format!("cannot be read again: {error}"))
+    diff::evidence(one, other, room).map_err(|error| format!("cannot be read again: {error}"))
 }
 
 fn whole(place: &Path) -> Option<Slice> {
@@ -144,7 +199,10 @@ fn whole(place: &Path) -> Option<Slice> {
 fn unpacked(place: &Path, output: &str, members: &BTreeMap<String, String>) -> io::Result<Slices> {
     let file = tempfile::tempfile()?;
     let wanted: BTreeSet<String> = members.keys().cloned().collect();
-    let into = Box::new(file.try_clone()?);
+    let into = Box::new(Filling {
+        file: file.try_clone()?,
+        left: UNPACKED,
+    });
     let places = formats::contents(output, &mut open(place)?, wanted, MEMBER, into);
     let file = Rc::new(file);
     let slices = places.into_iter().filter_map(|(own, range)| {
