@@ -253,7 +253,7 @@ fn compressed_sections_of_a_program_are_unpacked() {
         return;
     };
     let ran = reprobe(directory.path(), &["one/x", "second/x"]);
-    ran.expect(1, &["likely build-path", "/one\" -> \"", "/second\""]);
+    ran.expect(1, &["likely build-path", "/one", "-> \"", "/second"]);
     reprobe(directory.path(), &["one/x", "plain"]).expect(1, &["(compressed otherwise)"]);
 }
 

@@ -134,7 +134,15 @@ fn only(old: &[u8], new: &[u8]) -> Both<Vec<String>> {
             .map(|word| (*word).to_owned())
             .collect::<Vec<String>>()
     };
-    let (old, new) = (only(&old, &new), only(&new, &old));
+    let (old, mut new) = (only(&old, &new), only(&new, &old));
+    // Linkers sort words: those that are most alike stand in each other's place.
+    for (number, word) in old.iter().enumerate() {
+        let alike = (number..new.len()).rev();
+        let alike = alike.max_by_key(|place| new.get(*place).map(|other| common(word, other)));
+        if let Some(place) = alike {
+            new.swap(number, place);
+        }
+    }
     let cut = |these: &[String], those: &[String]| {
         let cut = these.iter().enumerate().map(|(number, word)| {
             let opposite = those.get(number).map_or("", String::as_str);
@@ -169,6 +177,17 @@ fn outside(bytes: &[u8], sections: &[elf::Section]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::formats::elf::tests::program;
+
+    #[test]
+    fn words_that_are_alike_stand_in_each_others_place() {
+        let text = |words: [&str; 2]| words.join("\0").into_bytes();
+        let found = only(
+            &text(["/build/one/x.c", "made by me"]),
+            &text(["made by you", "/build/two/x.c"]),
+        );
+        assert_eq!(found.first, ["/build/one/x.c", "made by me"]);
+        assert_eq!(found.second, ["/build/two/x.c", "made by you"]);
+    }
 
     #[test]
     fn each_section_is_told_with_its_words_and_bytes_and_so_is_what_is_outside() {
