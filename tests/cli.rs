@@ -683,7 +683,7 @@ fn outputs_are_kept_by_trial_and_findings_written_to_their_file() {
         "--",
         "umask > y",
     ];
-    run(tree.path(), &words).expect(1, "diffoscope");
+    run(tree.path(), &words).expect(1, "reprobe diff ");
     assert_eq!(fs::read_to_string(keep.join("0/y")).unwrap(), "0022\n");
     let findings: serde_json::Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
     let certificate = findings["findings"][0]["culprits"][0]["certificate"]
@@ -1262,7 +1262,7 @@ fn the_command_that_compares_kept_outputs_names_files_that_exist() {
     let ran = run(&source, &[&["check"], &options[..], &build].concat());
     let words = ran
         .out
-        .split_once("diffoscope ")
+        .split_once("reprobe diff ")
         .map(|(_, rest)| rest.lines().next().unwrap());
     let line = format!("ls -- {}", words.unwrap());
     let ls = Command::new("sh").args(["-c", &line]).output().unwrap();

@@ -5,6 +5,7 @@ use std::io::{Cursor, Read};
 use reprobe::cli::config;
 use reprobe::diff::{self, Judged};
 use reprobe::formats::{self, Budget, elf, hashed};
+use reprobe::model::difference::{Both, Difference, Evidence, Range};
 use reprobe::model::{Element, Field, Observed, Snapshot, Value};
 use reprobe::normalize::{self, Class, Options, Spool, Spools};
 use reprobe::store;
@@ -17,6 +18,7 @@ pub(crate) const TARGETS: &[Target] = &[
     ("formats", examine),
     ("elf", sections),
     ("excerpts", excerpts),
+    ("evidence", evidence),
     ("pairs", pairs),
     ("names", names),
     ("journal", events),
@@ -80,6 +82,53 @@ fn excerpts(bytes: &[u8]) {
     if one.len() == other.len() {
         diff::may_hold_addresses(one, other);
     }
+}
+
+/// What is listed lies in the bytes, and where all is listed, it puts the one together from the other.
+fn evidence(bytes: &[u8]) {
+    let (one, other) = halves(bytes);
+    let found = diff::evidence(&one, &other, usize::MAX).unwrap();
+    let same = match &found {
+        Evidence::Lines { hunks, .. } => hunks.is_empty(),
+        Evidence::Sections { sections } => sections.is_empty(),
+        Evidence::Bytes { ranges, more, .. } => {
+            if *more == 0 {
+                assert_eq!(patched(one, other, ranges), other);
+            }
+            ranges.is_empty()
+        }
+    };
+    assert_eq!(same, one == other);
+    let difference = Difference {
+        element: "o".to_owned(),
+        field: "content".to_owned(),
+        offset: None,
+        values: Both {
+            first: Some(String::new()),
+            second: Some(String::new()),
+        },
+        evidence: Some(found),
+        removed_by: None,
+        likely: Vec::new(),
+    };
+    reprobe::explain::likely(&difference);
+}
+
+/// The first, with the ranges of the second put in.
+fn patched(one: &[u8], other: &[u8], ranges: &[Range]) -> Vec<u8> {
+    let place = |at: u64| usize::try_from(at).unwrap();
+    let mut made = Vec::new();
+    let mut at = 0;
+    for range in ranges {
+        let (start, length) = (place(range.offset.first), place(range.length.first));
+        made.extend_from_slice(&one[at..start]);
+        at = start + length;
+        let (start, length) = (place(range.offset.second), place(range.length.second));
+        assert_eq!(made.len(), start);
+        made.extend_from_slice(&other[start..start + length]);
+    }
+    made.extend_from_slice(&one[at..]);
+    made
 }
 
 /// Files, a line each: path, space, content.

@@ -49,6 +49,8 @@ pub enum Command {
     Check(Box<CheckArgs>),
     /// Run one command in a varied environment, to look around or to reproduce by hand
     Exec(Box<ExecArgs>),
+    /// Compare two files or directories, without building: what differs, and what is it likely due to?
+    Diff(DiffArgs),
     /// Run one recorded trial again: are its outputs the same?
     Replay(ReplayArgs),
     /// List the variations: what each one catches, and whether it can be tested here
@@ -247,7 +249,7 @@ pub struct CheckArgs {
     /// Keep the outputs of the control and of every certificate in DIR, one directory per trial
     ///
     /// And of the two trials that show that something is unstable. For example
-    /// `diffoscope DIR/0/x.tar.gz DIR/7/x.tar.gz`. DIR must not exist or be empty.
+    /// `reprobe diff DIR/0 DIR/7`. DIR must not exist or be empty.
     #[arg(long, value_name = "DIR", help_heading = "Results")]
     pub keep: Option<PathBuf>,
 
@@ -368,6 +370,32 @@ pub struct ReplayArgs {
     pub trial: u32,
 }
 
+/// Compare two files or directories, without building: what differs, and what is it likely due to?
+///
+/// Archives and compressed files are looked into, down to the header fields of their members. What is
+/// called likely is guessed from the bytes; `reprobe check` proves it.
+#[derive(Debug, Args)]
+#[command(after_long_help = DIFF_HELP)]
+pub struct DiffArgs {
+    /// A file or a directory, for example what `reprobe check --keep DIR` kept: DIR/0
+    #[arg(value_name = "FIRST")]
+    pub first: PathBuf,
+
+    /// What it is compared with: a file too, or a directory too
+    #[arg(value_name = "SECOND")]
+    pub second: PathBuf,
+
+    /// Let the modes of the files themselves count, too
+    #[arg(long)]
+    pub metadata: bool,
+
+    /// Write everything as JSON; `-` is standard output, in the place of the summary
+    ///
+    /// One object, schema `reprobe.differences/1`.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
 /// List the variations: what each one catches, and whether it can be tested here.
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -426,6 +454,18 @@ Exit codes:
   129  hung up;  130  interrupted (Ctrl-C);  143  terminated
 
 A variation under which the build fails counts as not tested, and the summary says so.";
+
+const DIFF_HELP: &str = "\
+Examples:
+  reprobe diff build1/x.tar.gz build2/x.tar.gz
+  reprobe diff kept/0 kept/7
+      The outputs of two trials that 'reprobe check --keep kept' kept.
+  reprobe diff --json - a.deb b.deb
+
+Exit codes:
+    0  the same byte for byte
+    1  something differs, if only what a normaliser takes out
+    2  wrong command line, or something could not be read and nothing else differs";
 
 const REPLAY_HELP: &str = "\
 Exit codes:

@@ -321,7 +321,7 @@ fn hint(options: &session::Options, findings: &Findings) -> Option<String> {
             let kept = kept_as(Path::new(&differing.path));
             let word = |trial: u32| inputs::quoted(&keep.join(trial.to_string()).join(&kept));
             let (control, varied) = (word(0), word(proof.trial.0));
-            format!("The outputs are in {place}/: diffoscope {control} {varied}")
+            format!("The outputs are in {place}/: reprobe diff {control} {varied}")
         }
         None => format!(
             "To look at the bytes, keep them: the same command with --keep DIR --seed {}",

@@ -5,6 +5,7 @@ mod check;
 mod clean;
 pub mod config;
 mod destination;
+mod diff;
 mod doctor;
 mod dry_run;
 mod exec;
@@ -89,6 +90,7 @@ fn command(command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Check(args) => check::run(args),
         Command::Exec(args) => exec::run(args),
+        Command::Diff(args) => diff::run(args),
         Command::Replay(args) => replay::run(args),
         Command::List(args) => list::run(args),
         Command::Doctor => doctor::run(),

@@ -5,6 +5,8 @@
 //! - an order is compared over the names that both hold; where a directory is called otherwise than
 //!   in the control, within it and outside of it;
 //! - a name is the control's unless it is said to be another one (see `pairs`);
+//! - the bytes of a file of which only some are named fields are not observed where these differ and the
+//!   rest does not;
 //! - the bytes of an archive are not observed where something inside it differs: what differs
 //!   inside explains them. Where nothing does, they are an element of their own (padding, the
 //!   compressor);
@@ -193,6 +195,7 @@ fn leave_to_the_inside(seen: &mut BTreeMap<Element, Seen>) {
     let mut inside: BTreeSet<String> = BTreeSet::new();
     let mut within: BTreeSet<Arc<str>> = BTreeSet::new();
     let mut content: BTreeSet<Arc<str>> = BTreeSet::new();
+    let mut unnamed: BTreeSet<Arc<str>> = BTreeSet::new();
     for (element, _) in seen.iter().filter(|(_, seen)| seen.differs()) {
         inside.extend(enclosing(&element.path).map(str::to_owned));
         if formats::is_compression(&element.field) {
@@ -200,6 +203,9 @@ fn leave_to_the_inside(seen: &mut BTreeMap<Element, Seen>) {
         }
         if formats::is_within(&element.field) {
             within.insert(element.path.clone());
+        }
+        if formats::is_rest(&element.field) {
+            unnamed.insert(element.path.clone());
         }
         if element.field == Field::CONTENT {
             content.insert(element.path.clone());
@@ -220,12 +226,13 @@ fn leave_to_the_inside(seen: &mut BTreeMap<Element, Seen>) {
     for (element, seen) in seen.iter_mut().filter(|(_, seen)| seen.differs()) {
         let path = &element.path;
         let explained = if element.field == Field::CONTENT {
-            inside.contains(&**path) || within.contains(path)
+            inside.contains(&**path) || (within.contains(path) && !unnamed.contains(path))
         } else if formats::is_compression(&element.field) {
             inside.contains(&**path)
                 || (!formats::is_within(&element.field) && content.contains(path))
         } else {
-            false
+            // What differs there, the content shows.
+            formats::is_rest(&element.field)
         };
         if explained {
             *seen = Seen::Unobserved;
@@ -318,6 +325,22 @@ mod tests {
         assert_eq!(differing(&control, &other), ["x.zip!/a content"]);
         other[1].2 = "1";
         assert_eq!(differing(&control, &other), ["x.zip!/a zip.compression"]);
+    }
+
+    #[test]
+    fn named_fields_explain_the_bytes_of_a_file_only_where_the_rest_is_the_same() {
+        let control = [
+            ("x.png", "content", "1"),
+            ("x.png", "png.time", "1"),
+            ("x.png", "png.rest", "1"),
+        ];
+        let mut other = control.map(|(path, field, _)| (path, field, "2"));
+        assert_eq!(
+            differing(&control, &other),
+            ["x.png content", "x.png png.time"]
+        );
+        other[2].2 = "1";
+        assert_eq!(differing(&control, &other), ["x.png png.time"]);
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn parting(old: &str, new: &str) -> String {
 }
 
 /// Runs of text that are long enough to be meant, in their order.
-fn words(bytes: &[u8]) -> Vec<&str> {
+pub(super) fn words(bytes: &[u8]) -> Vec<&str> {
     bytes
         .split(|byte| !(0x20..0x7f).contains(byte))
         .filter(|run| run.len() >= WORD)

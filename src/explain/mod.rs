@@ -10,6 +10,7 @@ mod folded;
 mod follows;
 mod hints;
 mod ledger;
+mod likely;
 mod tried;
 mod variation;
 mod verdict;
@@ -26,6 +27,7 @@ pub use folded::{Folded, FoldedCulprits, fold};
 pub use follows::{Follows, Held, How, follows};
 pub use hints::Marks;
 pub use ledger::{Ledger, Parts};
+pub use likely::likely;
 pub use tried::{EPOCH, Tried, has_epoch};
 
 /// Gives the bytes of an element in a trial, where they are at hand.

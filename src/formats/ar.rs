@@ -17,7 +17,12 @@ pub(super) const FORMAT: Format = Format {
     fields: &[
         Known::within("order", Kind::Order),
         Known::around("mtime", Kind::Time),
+        Known::around("uid", Kind::Owner),
+        Known::around("gid", Kind::Owner),
+        Known::around("mode", Kind::Mode),
     ],
+    // Linkers go by the order of the members.
+    normal: &[Kind::Time, Kind::Owner, Kind::Mode],
 };
 
 pub(crate) const MAGIC: &[u8] = b"!<arch>\n";

@@ -2,7 +2,7 @@
 
 use bzip2::bufread::MultiBzDecoder;
 
-use super::format::{Format, Holds};
+use super::format::{Format, Holds, Kind};
 use super::place::Place;
 use super::stream::Stream;
 
@@ -20,6 +20,7 @@ pub(super) const FORMAT: Format = Format {
     read,
     holds: Holds::Payload(&[(".bz2", ""), (".tbz2", ".tar"), (".tbz", ".tar")]),
     fields: &[],
+    normal: &[Kind::Compression],
 };
 
 fn read(stream: &mut Stream<'_>, place: &mut Place<'_>) {

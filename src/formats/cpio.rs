@@ -16,7 +16,10 @@ pub(super) const FORMAT: Format = Format {
     fields: &[
         Known::within("order", Kind::Order),
         Known::around("mtime", Kind::Time),
+        Known::around("ino", Kind::Header),
+        Known::around("dev", Kind::Header),
     ],
+    normal: &[Kind::Time, Kind::Order, Kind::Header],
 };
 
 /// Without and with a checksum.

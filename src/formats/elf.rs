@@ -1,7 +1,12 @@
 //! Sections of an ELF file (the System V ABI's "Object Files", chapter 4), so that a difference in a
 //! program can be placed. Members it has none.
 
+use std::borrow::Cow;
+use std::io::Read as _;
 use std::ops::Range;
+
+use flate2::read::ZlibDecoder;
+use ruzstd::decoding::StreamingDecoder;
 
 /// One section that takes room in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +24,11 @@ pub struct Section {
 const NOBITS: u64 = 8;
 const EXECINSTR: u64 = 0x4;
 const COMPRESSED: u64 = 0x800;
+/// Ways of compressing a section.
+const ZLIB: u64 = 1;
+const ZSTD: u64 = 2;
+/// Longer names of sections are cut.
+const NAME: usize = 256;
 
 /// How numbers stand in the file.
 struct Layout<'b> {
@@ -69,6 +79,7 @@ impl Layout<'_> {
             return None;
         }
         let name = names.get(usize::try_from(self.number(header, 4)?).ok()?..)?;
+        let name = name.get(..NAME).unwrap_or(name);
         let name = name.split(|byte| *byte == 0).next()?;
         let flags = self.word(header, 0x8, 0x8)?;
         Some(Section {
@@ -84,8 +95,46 @@ impl Layout<'_> {
         let names = self.number(if self.wide { 0x3e } else { 0x32 }, 2)?;
         let names = self.bytes.get(self.range(self.header(names)?)?)?;
         let all = (0..count).filter_map(|index| self.section(index, names));
-        Some(all.collect())
+        let all: Vec<Section> = all.collect();
+        // Sections of real files hardly overlap: many that do would be read over and over.
+        let sum = all.iter().map(|section| section.range.len()).sum::<usize>();
+        (sum <= self.bytes.len().saturating_mul(2)).then_some(all)
     }
+}
+
+/// The bytes of a section, uncompressed; as they are stored where they are broken, or longer than the
+/// limit.
+pub fn content<'b>(bytes: &'b [u8], section: &Section, limit: usize) -> Cow<'b, [u8]> {
+    let stored = bytes.get(section.range.clone()).unwrap_or_default();
+    let unpacked = section
+        .compressed
+        .then(|| unpacked(bytes, stored, limit))
+        .flatten();
+    unpacked.map_or(Cow::Borrowed(stored), Cow::Owned)
+}
+
+/// What a compressed section holds, behind the header that says how and how much.
+fn unpacked(file: &[u8], stored: &[u8], limit: usize) -> Option<Vec<u8>> {
+    let layout = Layout {
+        bytes: stored,
+        wide: file.get(4) == Some(&2),
+        big_endian: file.get(5) == Some(&2),
+    };
+    let size = layout.word(0, 4, 8).filter(|size| *size <= limit as u64)?;
+    let mut packed = stored.get(if layout.wide { 24 } else { 12 }..)?;
+    let mut content = Vec::new();
+    match layout.number(0, 4)? {
+        ZLIB => ZlibDecoder::new(packed)
+            .take(size)
+            .read_to_end(&mut content),
+        ZSTD => {
+            let decoder = StreamingDecoder::new(&mut packed).ok()?;
+            decoder.take(size).read_to_end(&mut content)
+        }
+        _ => return None,
+    }
+    .ok()?;
+    (content.len() as u64 == size).then_some(content)
 }
 
 /// The sections of an ELF file that are not empty, in their order; none of what is no ELF file.
@@ -147,6 +196,19 @@ pub(crate) mod tests {
         assert_eq!(found[0], (".text".to_owned(), b"abc".to_vec()));
         assert_eq!(found[1], (".rodata".to_owned(), b"hello".to_vec()));
         assert_eq!(found.len(), 3);
+    }
+
+    #[test]
+    fn sections_that_all_hold_the_same_bytes_are_none() {
+        let body = [b'x'; 4096];
+        let mut bytes = program(&[(".text", &body), (".a", b"a"), (".b", b"b"), (".c", b"c")]);
+        let headers = usize::from_le_bytes(*bytes[0x28..].first_chunk().unwrap());
+        let first = bytes[headers + 64..headers + 128].to_vec();
+        for number in 2..5 {
+            let at = headers + 64 * number + 0x18;
+            bytes[at..at + 16].copy_from_slice(&first[0x18..0x28]);
+        }
+        assert!(sections(&bytes).is_empty());
     }
 
     #[test]

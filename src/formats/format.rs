@@ -18,10 +18,14 @@ pub(super) struct Format {
     /// What its fields are; the first that fits counts. A field that fits none stands in a header
     /// around the bytes at its path, and is nothing special.
     pub(super) fields: &'static [Known],
+    /// What a normaliser sets in such a file: fields of these kinds are no difference of what it holds.
+    pub(super) normal: &'static [Kind],
 }
 
 /// What is in a file of a format.
 pub(super) enum Holds {
+    /// Nothing that is looked into by itself.
+    Nothing,
     /// Things with names of their own.
     Members,
     /// One thing, which is named after the file: its name's ending, and what stands for it.
@@ -46,11 +50,33 @@ pub enum Kind {
     Time,
     /// In which order the members stand.
     Order,
+    /// Whom a member belongs to, by number or name.
+    Owner,
+    /// Who may read, write and run a member.
+    Mode,
+    /// How a writer says what is said otherwise as well, or means nothing: versions, padding, the
+    /// original name of a compressed file.
+    Header,
     /// The compressed form of a payload, which means something only where the payload is the same:
     /// the content at the same path, or inside.
     Compression,
     /// Anything else.
     Content,
+}
+
+impl Kind {
+    /// The word for it in the name of a pass.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Order => "order",
+            Self::Owner => "owner",
+            Self::Mode => "mode",
+            Self::Header => "header",
+            Self::Compression => "compression",
+            Self::Content => "content",
+        }
+    }
 }
 
 impl Format {

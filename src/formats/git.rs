@@ -17,6 +17,7 @@ pub(super) const FORMAT: Format = Format {
     read,
     holds: Holds::Members,
     fields: &[Known::within("compression", Kind::Compression)],
+    normal: &[],
 };
 
 /// The longest beginning: a kind, a length, and a NUL.

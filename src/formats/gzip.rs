@@ -25,12 +25,14 @@ pub(super) const FORMAT: Format = Format {
     fields: &[
         Known::within("mtime", Kind::Time),
         Known::within("compression", Kind::Compression),
-        Known::within("comment", Kind::Content),
+        Known::within("comment", Kind::Header),
+        // May be an index of what is compressed.
         Known::within("extra", Kind::Content),
-        Known::within("extra-flags", Kind::Content),
-        Known::within("name", Kind::Content),
-        Known::within("os", Kind::Content),
+        Known::within("extra-flags", Kind::Header),
+        Known::within("name", Kind::Header),
+        Known::within("os", Kind::Header),
     ],
+    normal: &[Kind::Time, Kind::Header, Kind::Compression],
 };
 
 /// The two bytes of the format, and deflate as the method.

@@ -15,8 +15,16 @@ mod git;
 mod gzip;
 pub mod hashed;
 mod inflate;
+mod mo;
+mod pdf;
+mod pe;
+mod pieces;
 mod place;
+mod png;
+mod pyc;
+mod read_at;
 pub mod sketch;
+mod sqlite;
 pub(crate) mod stream;
 pub(crate) mod tar;
 mod xz;
@@ -32,6 +40,8 @@ pub use format::Kind;
 use format::{Format, Holds, Known};
 pub use place::Budget;
 use place::{Findings, Place, Wanted};
+pub use read_at::{ReadAt, part};
+pub use stream::hexadecimal;
 
 /// All formats; the first that recognises a prefix reads it.
 const FORMATS: &[Format] = &[
@@ -43,11 +53,21 @@ const FORMATS: &[Format] = &[
     zip::FORMAT,
     ar::FORMAT,
     cpio::FORMAT,
+    png::FORMAT,
+    pdf::FORMAT,
+    pyc::FORMAT,
+    mo::FORMAT,
+    pe::FORMAT,
+    sqlite::FORMAT,
+    // Known by a checksum alone, and so the last.
     tar::FORMAT,
 ];
 
 /// How many bytes a format is recognised by: one block of tar, whose only mark may be its checksum.
 const PREFIX: usize = 512;
+
+/// The field of a format that stands for all bytes which its fields do not tell: `png.rest`.
+const REST: &str = "rest";
 
 /// Buffer for whole outputs.
 const BUFFER: usize = 256 << 10;
@@ -153,6 +173,30 @@ pub fn is_payload(outer: &str, inner: &str) -> bool {
 /// explains a difference of them; a member's header (`tar.mode`) stands in the archive around it.
 pub fn is_within(field: &Field) -> bool {
     known(field).is_some_and(|known| known.within)
+}
+
+/// Whether the field stands for all bytes at its path that no other field tells: where these differ,
+/// the other fields do not explain the content.
+pub fn is_rest(field: &Field) -> bool {
+    format_of(field).is_some_and(|(_, name)| name == REST)
+}
+
+/// The pass of a normaliser that removes a difference of this field, `tar-time`; none for what is
+/// content, and where a normaliser leaves it alone.
+pub fn pass(field: &Field) -> Option<String> {
+    let (format, name) = format_of(field)?;
+    let kind = format.known(name)?.kind;
+    let removed = format.normal.contains(&kind);
+    removed.then(|| format!("{}-{}", format.name, kind.word()))
+}
+
+/// The pass that compresses anew a file of the path `outer`, which calls the one thing it holds
+/// `inner`.
+pub fn compression_pass(outer: &str, inner: &str) -> Option<String> {
+    let mut formats = FORMATS.iter();
+    let format = formats.find(|format| format.payload_name(outer).as_deref() == Some(inner))?;
+    let removed = format.normal.contains(&Kind::Compression);
+    removed.then(|| format!("{}-{}", format.name, Kind::Compression.word()))
 }
 
 /// The format of a field, and the field's name in it.

@@ -197,6 +197,12 @@ impl<'f> Place<'f> {
             .insert(element, Observed { value, offset });
     }
 
+    /// Whether this field was recorded here.
+    pub(super) fn has(&self, field: &Field) -> bool {
+        let element = Element::new(Arc::clone(&self.path), field.clone());
+        self.findings.examined.elements.contains(&element)
+    }
+
     /// Records a field whose name and text are known.
     pub(super) fn text(&mut self, name: &'static str, text: impl Into<String>, offset: u64) {
         self.field(Field::new(name), Value::Text(text.into()), offset);

@@ -5,7 +5,7 @@ use std::io;
 
 use lzma_rust2::XzReader;
 
-use super::format::{Format, Holds};
+use super::format::{Format, Holds, Kind};
 use super::place::Place;
 use super::stream::Stream;
 
@@ -15,6 +15,7 @@ pub(super) const FORMAT: Format = Format {
     read,
     holds: Holds::Payload(&[(".xz", ""), (".txz", ".tar")]),
     fields: &[],
+    normal: &[Kind::Compression],
 };
 
 /// Memory that a dictionary may take, in KiB: the largest that `xz -9` makes is 64 MiB.

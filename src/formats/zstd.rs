@@ -6,7 +6,7 @@ use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::errors::ReadFrameHeaderError::SkipFrame;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::format::{Format, Holds};
+use super::format::{Format, Holds, Kind};
 use super::inflate::invalid;
 use super::place::Place;
 use super::stream::Stream;
@@ -17,6 +17,7 @@ pub(super) const FORMAT: Format = Format {
     read,
     holds: Holds::Payload(&[(".zst", ""), (".tzst", ".tar")]),
     fields: &[],
+    normal: &[Kind::Compression],
 };
 
 /// Memory that a window may take: the largest that `zstd -19 --long` makes.

@@ -198,6 +198,25 @@ pub fn output_of(path: &str) -> &str {
     path.split_once("!/").map_or(path, |(output, _)| output)
 }
 
+/// What a trial calls the path that the control calls `path`, by [`Snapshot::renamed`].
+pub fn own_path<'p>(renamed: &BTreeMap<String, Renamed>, path: &'p str) -> Cow<'p, str> {
+    let ends = path.match_indices('/').map(|(at, _)| at);
+    let ends = ends
+        .flat_map(|at| [at, at.saturating_sub(1)])
+        .chain([path.len()]);
+    let mut found: Vec<(usize, &Renamed)> = ends
+        .filter_map(|end| Some((end, renamed.get(path.get(..end)?)?)))
+        .collect();
+    found.sort_by_key(|(end, _)| *end);
+    match found.last() {
+        Some((end, renamed)) => {
+            let rest = path.get(*end..).unwrap_or_default();
+            Cow::Owned(format!("{}{rest}", renamed.path))
+        }
+        None => Cow::Borrowed(path),
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

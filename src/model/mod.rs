@@ -3,6 +3,7 @@
 //! construction, order and conversion.
 
 mod capability;
+pub mod difference;
 mod element;
 mod elements;
 mod environment;
@@ -15,7 +16,7 @@ mod variation;
 pub use capability::{Capabilities, Missing, Need};
 pub use element::{
     Element, Field, Made, Names, Observed, Renamed, Snapshot, Value, escape_bytes, escape_name,
-    output_of,
+    output_of, own_path,
 };
 pub use elements::{Elements, Fields, Item};
 pub use environment::{

@@ -6,39 +6,98 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::{change, printable};
 use crate::formats;
-use crate::model::{Artifact, Finding, Findings};
+use crate::model::difference::Difference;
+use crate::model::{self, Artifact, Finding, Findings};
 
 /// How many kinds of change are listed before one example stands for all.
 const CHANGES_LISTED: usize = 2;
 /// So many archives inside of one output are told apart.
 const ARCHIVES_APART: usize = 3;
 
-/// Findings of one field: in one archive, in many that are inside of one output, or of any number of
-/// outputs themselves.
+/// An element that differs, in a session or between two files.
+pub(super) trait Differing {
+    /// What files are called of which several are counted.
+    const FILES: &'static str;
+    /// The path.
+    fn element(&self) -> &str;
+    /// The field.
+    fn field(&self) -> &str;
+    /// The two values; none where the element is absent.
+    fn values(&self) -> [Option<&str>; 2];
+    /// Where contents part, where that says more than the values.
+    fn evidence(&self) -> Option<&str>;
+}
+
+impl Differing for Finding {
+    const FILES: &'static str = "outputs";
+
+    fn element(&self) -> &str {
+        &self.element
+    }
+
+    fn field(&self) -> &str {
+        &self.field
+    }
+
+    fn values(&self) -> [Option<&str>; 2] {
+        [&self.values.control, &self.values.varied].map(Option::as_deref)
+    }
+
+    fn evidence(&self) -> Option<&str> {
+        self.evidence.as_deref()
+    }
+}
+
+impl Differing for Difference {
+    const FILES: &'static str = "files";
+
+    fn element(&self) -> &str {
+        &self.element
+    }
+
+    fn field(&self) -> &str {
+        &self.field
+    }
+
+    fn values(&self) -> [Option<&str>; 2] {
+        [&self.values.first, &self.values.second].map(Option::as_deref)
+    }
+
+    /// Takes lines of its own, see `evidence`.
+    fn evidence(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// How many members an archive has, by its path.
+pub(super) type Members<'m> = &'m dyn Fn(&str) -> Option<u64>;
+
+/// Differing elements of one field: in one archive, in many that are inside of one output, or of any
+/// number of outputs themselves.
 #[derive(Debug)]
-pub(super) struct Group<'a> {
+pub(super) struct Group<'a, D = Finding> {
     /// The archives around the elements; none where the elements are fields of outputs.
     pub(super) archives: BTreeSet<&'a str>,
     /// The field.
     pub(super) field: &'a str,
     /// At least one.
-    pub(super) findings: Vec<&'a Finding>,
+    pub(super) findings: Vec<&'a D>,
 }
 
 /// Groups of findings, fields of outputs first, then by archive and field.
-pub(super) fn groups<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<Group<'a>> {
-    type ByArchive<'a> = BTreeMap<Option<&'a str>, Vec<&'a Finding>>;
-    let mut fields: BTreeMap<(Option<&str>, &str), ByArchive<'_>> = BTreeMap::new();
+pub(super) fn groups<'a, D: Differing>(
+    findings: impl IntoIterator<Item = &'a D>,
+) -> Vec<Group<'a, D>> {
+    type ByArchive<'a, D> = BTreeMap<Option<&'a str>, Vec<&'a D>>;
+    let mut fields: BTreeMap<(Option<&str>, &str), ByArchive<'_, D>> = BTreeMap::new();
     for finding in findings {
-        let archive = finding
-            .element
-            .rsplit_once("!/")
-            .map(|(archive, _)| archive);
+        let archive = finding.element().rsplit_once("!/");
+        let archive = archive.map(|(archive, _)| archive);
         let output = archive.map(|_| output_of(finding));
-        let archives = fields.entry((output, &finding.field)).or_default();
+        let archives = fields.entry((output, finding.field())).or_default();
         archives.entry(archive).or_default().push(finding);
     }
-    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut groups: Vec<Group<'_, D>> = Vec::new();
     for ((_, field), archives) in fields {
         let together = archives.len() > ARCHIVES_APART;
         for (index, (archive, findings)) in archives.into_iter().enumerate() {
@@ -59,7 +118,7 @@ pub(super) fn groups<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec
     groups
 }
 
-impl<'a> Group<'a> {
+impl<'a, D: Differing> Group<'a, D> {
     /// What is around the elements, as a person says it.
     pub(super) fn place(&self) -> Option<String> {
         let mut archives = self.archives.iter();
@@ -70,14 +129,14 @@ impl<'a> Group<'a> {
     }
 
     /// An element as a person says it who knows the place.
-    fn name(&self, finding: &'a Finding) -> String {
+    fn name(&self, finding: &'a D) -> String {
         let within = match self.archives.len() {
-            0 => return printable(&finding.element),
+            0 => return printable(finding.element()),
             1 => finding
-                .element
+                .element()
                 .rsplit_once("!/")
                 .map(|(_, name)| name.to_owned()),
-            _ => steps(&finding.element, true)
+            _ => steps(finding.element(), true)
                 .get(1..)
                 .map(|steps| steps.join("!/")),
         };
@@ -86,20 +145,17 @@ impl<'a> Group<'a> {
 
     /// Where: `of dist/x.tar.gz`, `of 14 outputs`, `of 13 of 32 members`, `of all 32 members`. The
     /// members of an archive are counted alike whatever the field.
-    pub(super) fn extent(&self, artifacts: &Artifacts<'_>) -> String {
+    pub(super) fn extent(&self, members: Members<'_>) -> String {
         let number = self.findings.len() as u64;
         if let [only] = self.findings.as_slice() {
             return self.name(only);
         }
         match self.archives.len() {
-            0 => return format!("{number} outputs"),
+            0 => return format!("{number} {}", D::FILES),
             1 => {}
             several => return format!("{number} members of {several} archives"),
         }
-        let members = self.archives.first().and_then(|archive| {
-            let output = archive.split("!/").next().unwrap_or_default();
-            artifacts.get(output)?.members.get(*archive).copied()
-        });
+        let members = self.archives.first().and_then(|archive| members(archive));
         match members {
             Some(all) if all == number => format!("all {all} members"),
             Some(all) if all > number => format!("{number} of {all} members"),
@@ -111,9 +167,9 @@ impl<'a> Group<'a> {
     /// What changed: the change itself where all are alike, what is common to all, or an example;
     /// and what takes lines of its own.
     pub(super) fn changes(&self) -> (String, Vec<String>) {
-        let mut kinds: BTreeMap<String, (u64, &'a Finding)> = BTreeMap::new();
+        let mut kinds: BTreeMap<String, (u64, &'a D)> = BTreeMap::new();
         for finding in &self.findings {
-            let (number, _) = kinds.entry(change(finding)).or_insert((0, *finding));
+            let (number, _) = kinds.entry(change(*finding)).or_insert((0, *finding));
             *number += 1;
         }
         let example = match self.findings.as_slice() {
@@ -123,7 +179,7 @@ impl<'a> Group<'a> {
         let first = self
             .findings
             .first()
-            .map_or(String::new(), |first| change(first));
+            .map_or(String::new(), |first| change(*first));
         if first.contains('\n') {
             let example = match example.as_str() {
                 "" => String::new(),
@@ -132,7 +188,7 @@ impl<'a> Group<'a> {
             return (example, first.lines().map(str::to_owned).collect());
         }
         if kinds.len() <= CHANGES_LISTED {
-            let mut listed: Vec<(String, (u64, &'a Finding))> = kinds.into_iter().collect();
+            let mut listed: Vec<(String, (u64, &'a D))> = kinds.into_iter().collect();
             listed.sort_by_key(|(change, (number, _))| (Reverse(*number), change.clone()));
             // Each change with a name of its own: whose it is must not be guessed.
             let listed = listed.into_iter().map(|(change, (number, finding))| {
@@ -153,9 +209,9 @@ impl<'a> Group<'a> {
 
     /// The difference that all numbers have in common.
     fn constant_step(&self) -> Option<i128> {
-        let step = |finding: &Finding| {
-            let number = |value: &Option<String>| value.as_ref()?.parse::<i128>().ok();
-            number(&finding.values.varied)?.checked_sub(number(&finding.values.control)?)
+        let step = |finding: &D| {
+            let [control, varied] = finding.values().map(|value| value?.parse::<i128>().ok());
+            varied?.checked_sub(control?)
         };
         let first = step(self.findings.first()?)?;
         self.findings
@@ -163,6 +219,11 @@ impl<'a> Group<'a> {
             .all(|finding| step(finding) == Some(first))
             .then_some(first)
     }
+}
+
+/// A path as a person says it.
+pub(super) fn shown_path(path: &str) -> String {
+    printable(&steps(path, true).join("!/"))
 }
 
 /// The steps of a path as a person says them: without the name that a compressed file gives to the
@@ -192,12 +253,17 @@ pub(super) fn artifacts(findings: &Findings) -> Artifacts<'_> {
         .collect()
 }
 
+/// How many members each archive in the outputs has.
+pub(super) fn members_in<'a>(artifacts: &'a Artifacts<'_>) -> impl Fn(&str) -> Option<u64> + 'a {
+    |archive| {
+        let artifact = artifacts.get(model::output_of(archive))?;
+        artifact.members.get(archive).copied()
+    }
+}
+
 /// The output that an element belongs to.
-pub(super) fn output_of(finding: &Finding) -> &str {
-    finding
-        .element
-        .split_once("!/")
-        .map_or(finding.element.as_str(), |(output, _)| output)
+pub(super) fn output_of(finding: &impl Differing) -> &str {
+    model::output_of(finding.element())
 }
 
 #[cfg(test)]
@@ -208,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_name_inside_a_compressed_file_is_left_out() {
-        let told = |path| steps(path, true).join("!/");
+        let told = shown_path;
         assert_eq!(
             told("d/x.tar.gz!/x.tar!/x/setup.py"),
             "d/x.tar.gz!/x/setup.py"
@@ -265,7 +331,11 @@ mod tests {
             .iter()
             .map(|group| {
                 let place = group.place().unwrap();
-                format!("{place}: {} of {}", group.field, group.extent(&artifacts))
+                format!(
+                    "{place}: {} of {}",
+                    group.field,
+                    group.extent(&members_in(&artifacts))
+                )
             })
             .collect();
         assert_eq!(
@@ -284,7 +354,7 @@ mod tests {
         let all = groups(&findings);
         let [group] = all.as_slice() else { panic!() };
         assert_eq!(group.place().unwrap(), "w");
-        assert_eq!(group.extent(&BTreeMap::new()), "5 members of 4 archives");
+        assert_eq!(group.extent(&|_| None), "5 members of 4 archives");
         assert_eq!(group.changes().0, "0644 -> 0600 (e.g. 1!/a)");
     }
 }

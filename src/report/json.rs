@@ -1,17 +1,16 @@
-//! The findings as one JSON object, schema `reprobe.findings/1`, for programs.
+//! Findings (schema `reprobe.findings/1`) and differences (`reprobe.differences/1`) as one JSON object,
+//! for programs.
 
 use std::io::{self, Write};
 
-use serde::Serialize as _;
+use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
-
-use crate::model::Findings;
 
 /// So deep everything stands in a line of its own: the object's fields, and the items of its lists.
 const LINES: usize = 2;
 
 /// The object, a line for each item of its lists, with a line feed at its end.
-pub fn render(findings: &Findings) -> Vec<u8> {
+pub fn render(findings: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut bytes, Lines::default());
     // Serialisation fails only on maps whose keys are not strings, and the model has none: the
@@ -120,6 +119,7 @@ impl Formatter for Lines {
 mod tests {
     use super::super::samples;
     use super::*;
+    use crate::model::Findings;
 
     fn schema() -> jsonschema::Validator {
         let schema: serde_json::Value =

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::group::Differing;
 use crate::formats::{self, Kind};
-use crate::model::{Field, Finding, Findings, TrialId, TrialRecord, Values, VariationStatus};
+use crate::model::{Field, Finding, Findings, TrialId, TrialRecord, VariationStatus};
 
 /// Longest value shown in full, in characters.
 const VALUE_LIMIT: usize = 44;
@@ -101,19 +102,19 @@ pub(super) fn printable(text: &str) -> String {
 
 /// What is known of the difference: where contents part, a line for each of several culprits, else
 /// the values: `0644 -> 0600`, shortened so that the difference is seen, and times also as dates.
-pub(super) fn change(finding: &Finding) -> String {
-    match &finding.evidence {
+pub(super) fn change(finding: &impl Differing) -> String {
+    match finding.evidence() {
         Some(evidence) => evidence
             .lines()
             .map(printable)
             .collect::<Vec<_>>()
             .join("\n"),
-        None => changed(&finding.field, &finding.values),
+        None => changed(finding.field(), finding.values()),
     }
 }
 
-fn changed(field: &str, values: &Values) -> String {
-    let [control, varied] = [&values.control, &values.varied].map(|value| match value {
+fn changed(field: &str, values: [Option<&str>; 2]) -> String {
+    let [control, varied] = values.map(|value| match value {
         Some(text) => printable(&dated(field, &short_digest(text))),
         None => "absent".to_owned(),
     });
@@ -290,11 +291,8 @@ mod tests {
     #[test]
     fn long_values_are_cut_around_what_differs() {
         let long = "a".repeat(200);
-        let values = Values {
-            control: Some(format!("{long}one")),
-            varied: Some(format!("{long}two")),
-        };
-        let change = changed("content", &values);
+        let [one, two] = ["one", "two"].map(|end| format!("{long}{end}"));
+        let change = changed("content", [Some(&one), Some(&two)]);
         assert!(
             change.contains("one -> …") && change.ends_with("two"),
             "{change}"

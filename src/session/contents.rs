@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use super::{Error, Options};
 use crate::formats;
-use crate::model::{Element, Field, Renamed, Snapshot, TrialId, Value, output_of};
+use crate::model::{Element, Field, Renamed, Snapshot, TrialId, Value, output_of, own_path};
 use crate::sandbox::Sandbox;
 use crate::snapshot::{Keep, kept_as, walk};
 use crate::store;
@@ -191,7 +191,7 @@ impl Contents {
         }
         let renamed = self.renamed.get(&id);
         let place = |output: &str| {
-            let own = renamed.map_or(output.into(), |renamed| own(renamed, output));
+            let own = renamed.map_or(output.into(), |renamed| own_path(renamed, output));
             directory.join(kept_as(Path::new(&*own)))
         };
         match &self.control {
@@ -252,7 +252,7 @@ impl Contents {
     /// What a trial calls the path that the control calls `path`.
     fn own<'p>(&self, trial: TrialId, path: &'p str) -> Cow<'p, str> {
         let renamed = self.renamed.get(&trial);
-        renamed.map_or(path.into(), |renamed| own(renamed, path))
+        renamed.map_or(path.into(), |renamed| own_path(renamed, path))
     }
 
     /// An output as a trial made it, if it may still be read.
@@ -300,25 +300,6 @@ impl Contents {
                 .ok()?;
         }
         shelves.get(&key)?.bytes(path)
-    }
-}
-
-/// What a trial calls the path that the control calls `path`.
-fn own<'p>(renamed: &BTreeMap<String, Renamed>, path: &'p str) -> Cow<'p, str> {
-    let ends = path.match_indices('/').map(|(at, _)| at);
-    let ends = ends
-        .flat_map(|at| [at, at.saturating_sub(1)])
-        .chain([path.len()]);
-    let mut found: Vec<(usize, &Renamed)> = ends
-        .filter_map(|end| Some((end, renamed.get(path.get(..end)?)?)))
-        .collect();
-    found.sort_by_key(|(end, _)| *end);
-    match found.last() {
-        Some((end, renamed)) => {
-            let rest = path.get(*end..).unwrap_or_default();
-            Cow::Owned(format!("{}{rest}", renamed.path))
-        }
-        None => Cow::Borrowed(path),
     }
 }
 

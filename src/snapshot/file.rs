@@ -15,8 +15,8 @@ use super::select::Selected;
 use crate::formats::{self, Budget, Examined};
 use crate::model::{Element, Field, Observed, Value, escape_bytes};
 
-/// What stands in the place of a file's content where it could not be read.
-const ERROR: Field = Field::new("error");
+/// The field that stands in the place of a file's content where it could not be read.
+pub const ERROR: Field = Field::new("error");
 
 /// The elements of an output and inside it, in no order; and what could not be read.
 pub(super) fn examine(output: &Selected, budget: Budget) -> Examined {

@@ -8,7 +8,7 @@ mod made;
 mod select;
 pub mod walk;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -21,6 +21,7 @@ use crate::formats::{Budget, Examined};
 use crate::model::{OutputSelection, Snapshot};
 use select::{Selected, Selection};
 
+pub use file::ERROR;
 pub use select::{kept_as, on_disk};
 
 /// What to take a snapshot of. All paths are those of the trial's view.
@@ -99,12 +100,7 @@ pub fn take(request: &Request) -> Result<Snapshot, Error> {
     outputs.sort();
     outputs.dedup();
 
-    let mut snapshot = Snapshot::default();
-    for examined in examine_all(&outputs) {
-        snapshot.elements.append(examined.elements);
-        snapshot.sketches.extend(examined.sketches);
-        snapshot.problems.extend(examined.problems);
-    }
+    let mut snapshot = elements(&outputs);
     let touched: BTreeSet<&PathBuf> = request
         .changes
         .iter()
@@ -138,6 +134,36 @@ pub fn take(request: &Request) -> Result<Snapshot, Error> {
         }
     }
     Ok(snapshot)
+}
+
+/// Reads files by the names that they have in the snapshot. What cannot be read is a problem and an
+/// `error` element.
+pub fn read(files: &BTreeMap<String, PathBuf>) -> Snapshot {
+    let outputs = files.iter().map(|(name, path)| Selected {
+        name: name.clone(),
+        path: path.clone(),
+        kept: PathBuf::new(),
+        decides: true,
+    });
+    let outputs: Vec<Selected> = outputs.collect();
+    let names = outputs
+        .iter()
+        .map(|output| (output.name.clone(), output.decides));
+    Snapshot {
+        outputs: names.collect(),
+        ..elements(&outputs)
+    }
+}
+
+/// What is in the outputs, and what could not be read.
+fn elements(outputs: &[Selected]) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    for examined in examine_all(outputs) {
+        snapshot.elements.append(examined.elements);
+        snapshot.sketches.extend(examined.sketches);
+        snapshot.problems.extend(examined.problems);
+    }
+    snapshot
 }
 
 /// All outputs together are given so many members and unpacked bytes, by their size, ...

@@ -30,6 +30,18 @@ pub(super) const FORMAT: Format = Format {
         Known::around("directory-date", Kind::Time),
         Known::around("extra.UT", Kind::Time),
         Known::around("compression", Kind::Compression),
+        Known::around("extra.ux", Kind::Owner),
+        Known::around("attributes", Kind::Mode),
+        Known::around("version", Kind::Header),
+        Known::around("create-version", Kind::Header),
+    ],
+    normal: &[
+        Kind::Time,
+        Kind::Order,
+        Kind::Owner,
+        Kind::Mode,
+        Kind::Header,
+        Kind::Compression,
     ],
 };
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::group::{Artifacts, Group, output_of};
+use super::super::group::{Artifacts, Group, members_in, output_of};
 use super::super::page::{Look, Page, Text};
 use super::super::words::{alternatives, count, printable, record, sets, varied_in};
 use super::causes::Causes;
@@ -16,7 +16,7 @@ use crate::model::{
 pub(super) fn write(page: &mut Page, findings: &Findings, artifacts: &Artifacts<'_>) {
     let decides = |finding: &&Finding| {
         artifacts
-            .get(output_of(finding))
+            .get(output_of(*finding))
             .is_none_or(|artifact| artifact.decides && artifact.verdict != ArtifactVerdict::Same)
     };
     let (deciding, aside): (Vec<&Finding>, Vec<&Finding>) =
@@ -71,7 +71,7 @@ fn culprits(
         let levels = levels(findings, sets, members);
         let title = Text::new(look, &alternatives(sets)).and(Look::Dim, &levels);
         page.paragraph(2, 2, &title);
-        list(page, 4, artifacts, members, |_| String::new());
+        list(page, 4, &members_in(artifacts), members, |_| String::new());
         causes.write(page, sets, members);
         for (names, steps) in proofs(members) {
             let label = match sets.len() {
@@ -220,7 +220,7 @@ fn unproven(page: &mut Page, artifacts: &Artifacts<'_>, deciding: &[&Finding]) {
             continue;
         }
         page.heading(heading);
-        list(page, 2, artifacts, &members, comment);
+        list(page, 2, &members_in(artifacts), &members, comment);
     }
 }
 
@@ -260,7 +260,7 @@ fn unexplained(page: &mut Page, findings: &Findings, explained: &[&Finding]) {
         .filter(|artifact| {
             explained
                 .iter()
-                .all(|finding| output_of(finding) != artifact.path)
+                .all(|finding| output_of(*finding) != artifact.path)
         })
         .map(|artifact| printable(&artifact.path))
         .collect();
@@ -282,7 +282,7 @@ fn unexplained(page: &mut Page, findings: &Findings, explained: &[&Finding]) {
 fn beside(page: &mut Page, artifacts: &Artifacts<'_>, aside: &[&Finding]) {
     let (intermediate, noted): (Vec<&Finding>, Vec<&Finding>) = aside.iter().partition(|finding| {
         artifacts
-            .get(output_of(finding))
+            .get(output_of(**finding))
             .is_some_and(|artifact| !artifact.decides)
     });
     for (members, heading) in [
@@ -299,7 +299,7 @@ fn beside(page: &mut Page, artifacts: &Artifacts<'_>, aside: &[&Finding]) {
             continue;
         }
         page.heading(heading);
-        list(page, 2, artifacts, &members, |group| {
+        list(page, 2, &members_in(artifacts), &members, |group| {
             let mut names: Vec<String> = group
                 .findings
                 .iter()

@@ -3,6 +3,8 @@
 
 mod causes;
 mod differences;
+mod evidence;
+mod pair;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,8 @@ use crate::model::{
     Artifact, ArtifactVerdict, BuildInfo, Checkout, Findings, OutputsFrom, TrialKind, TrialResult,
     Verdict,
 };
+
+pub use pair::render_pair;
 
 /// How many outputs are listed of each kind.
 const OUTPUTS_LISTED: usize = 20;

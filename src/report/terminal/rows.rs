@@ -1,9 +1,8 @@
 //! Lists of differences: a row for what is the same in any number of places, the places above it.
 
-use super::super::group::{Artifacts, Group, groups};
+use super::super::group::{Differing, Group, Members, groups};
 use super::super::page::{Look, Page, Text};
 use super::super::words::{and, count};
-use crate::model::Finding;
 
 /// How many rows a section lists.
 pub(super) const GROUPS_LISTED: usize = 12;
@@ -49,17 +48,17 @@ pub(super) fn some_of<S: AsRef<str>>(names: &[S]) -> String {
     and(&some)
 }
 
-fn rows<'g>(
-    groups: &'g [Group<'_>],
-    artifacts: &Artifacts<'_>,
-    comment: impl Fn(&Group<'_>) -> String,
+fn rows<'g, D: Differing>(
+    groups: &'g [Group<'_, D>],
+    members: Members<'_>,
+    comment: impl Fn(&Group<'_, D>) -> String,
 ) -> Vec<Row<'g>> {
     let mut rows: Vec<Row<'_>> = Vec::new();
     for group in groups {
         let new = Row {
             places: vec![group.place()],
             field: group.field,
-            extent: group.extent(artifacts),
+            extent: group.extent(members),
             changes: group.changes(),
             comment: comment(group),
             elements: group.findings.len(),
@@ -82,15 +81,15 @@ fn rows<'g>(
 }
 
 /// One row for what is equal, the archives around members as a line of their own.
-pub(super) fn list(
+pub(super) fn list<D: Differing>(
     page: &mut Page,
     indent: usize,
-    artifacts: &Artifacts<'_>,
-    members: &[&Finding],
-    comment: impl Fn(&Group<'_>) -> String,
+    members: Members<'_>,
+    differing: &[&D],
+    comment: impl Fn(&Group<'_, D>) -> String,
 ) {
-    let groups = groups(members.iter().copied());
-    let rows = rows(&groups, artifacts, comment);
+    let groups = groups(differing.iter().copied());
+    let rows = rows(&groups, members, comment);
     let widths = rows.iter().map(|row| row.field.chars().count());
     let column = widths.max().unwrap_or(0).min(24);
     let mut around = None;
