@@ -185,7 +185,10 @@ impl<'s> Cpio<'s> {
 fn join(content: &mut Member, member: &Member) -> Result<(), Error> {
     if content.get(SIZE) > 0 && member.get(SIZE) > 0 && content.ordinal != member.ordinal {
         return Err(Error::refused(
-            format!("two names of one file have a content: {}", shown(&member.name)),
+            format!(
+                "two names of one file have a content: {}",
+                shown(&member.name)
+            ),
             REPACK,
         ));
     }
@@ -215,7 +218,10 @@ fn judge(members: &mut Sorted<Member>) -> Result<(), Error> {
             let reason = format!("{} stands twice in the cpio", shown(&member.name));
             return Err(Error::refused(reason, REPACK));
         }
-        if leaf.as_ref().is_some_and(|leaf| path::is_below(&member.name, leaf)) {
+        if leaf
+            .as_ref()
+            .is_some_and(|leaf| path::is_below(&member.name, leaf))
+        {
             let reason = format!("{} lies below what is no directory", shown(&member.name));
             return Err(Error::refused(reason, REPACK));
         }
@@ -302,7 +308,7 @@ fn header(magic: &[u8], numbers: &[u64; 13], name: &[u8]) -> Vec<u8> {
     }
     bytes.extend_from_slice(name);
     bytes.push(0);
-    while bytes.len() % 4 != 0 {
+    while !bytes.len().is_multiple_of(4) {
         bytes.push(0);
     }
     bytes
