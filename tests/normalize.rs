@@ -322,6 +322,8 @@ touch -d '2001-01-01' a d; mkdir e; rmdir e; find . -depth | sort -r | cpio -o -
 cp -a c copy; (cd copy; find . | cpio -o -H newc --quiet >../3.cpio)
 "$R" normalize 1.cpio 2.cpio 3.cpio
 cmp 1.cpio 2.cpio; cmp 1.cpio 3.cpio
+(cd c; find . -depth | cpio -o -H newc --quiet | gzip >../x.img); "$R" normalize x.img
+gzip -dc <x.img | cmp - 1.cpio
 mkdir to; (cd to; cpio -idm --quiet <../1.cpio; [ "$(cat z)" = x ]; [ a -ef z ]; [ -u d/f ])
 cat 1.cpio 2.cpio >both; refused both 'another archive behind'
 "#,
@@ -531,10 +533,13 @@ fn a_file_that_was_cut_anywhere_is_refused_or_lost_nothing_but_padding() {
     for entry in sorted_entries(&corpus).unwrap() {
         let bytes = fs::read(&entry.path).unwrap();
         let (whole, report) = form(&bytes).unwrap();
+        // An ar archive has no end: cut between two members it is a shorter one.
+        let has_end = !bytes.starts_with(b"!<arch>");
         formats.extend(report.formats);
         for length in 0..bytes.len() {
             if let Ok((cut, _)) = form(&bytes[..length]) {
-                assert!(cut == whole, "{} cut at {length}", entry.path.display());
+                let lost = cut != whole && (has_end || !whole.starts_with(&cut));
+                assert!(!lost, "{} cut at {length}", entry.path.display());
             }
         }
     }
