@@ -64,9 +64,8 @@ impl<'r> Members<'r> {
         let size = header
             .decimal(48, 10)
             .filter(|_| header.bytes.ends_with(b"`\n"));
-        let size = size.ok_or_else(|| {
-            Error::broken(format!("no valid ar header at offset {offset}"))
-        })?;
+        let size =
+            size.ok_or_else(|| Error::broken(format!("no valid ar header at offset {offset}")))?;
         self.offset += 60;
         Ok(Some(Member { header, size }))
     }
@@ -141,7 +140,12 @@ impl<'s> Ar<'s> {
         let own = |at, length| member.header.column(at, length);
         let columns = if name == NAMES {
             let blank = b"".as_slice();
-            Columns { mtime: blank, uid: blank, gid: blank, mode: blank }
+            Columns {
+                mtime: blank,
+                uid: blank,
+                gid: blank,
+                mode: blank,
+            }
         } else {
             let is_table = SYMBOLS.contains(&name);
             Columns {
@@ -202,8 +206,8 @@ impl Canonical for Ar<'_> {
         self.each(|_, header, content, size| {
             let digest = copy(content, size, &mut io::sink())?;
             let read = back.next()?.filter(|read| read.header.bytes == header);
-            let same = read.is_some()
-                && copy(&mut back.content(size), size, &mut io::sink())? == digest;
+            let same =
+                read.is_some() && copy(&mut back.content(size), size, &mut io::sink())? == digest;
             back.pad(size)?;
             if same {
                 return Ok(());

@@ -8,8 +8,8 @@ use flate2::{Compression, GzBuilder};
 use liblzma::stream::{Check, Stream as Lzma};
 use lzma_rust2::XzReader;
 
-use super::error::Error;
 use super::decoders::{Frames, Inflated};
+use super::error::Error;
 use super::spool::{BUFFER, Blocks};
 
 /// zlib's level: one percent larger than its highest at a quarter of its time.

@@ -6,7 +6,6 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
-use super::canonical::Canonical;
 use super::context::Context;
 use super::error::{Error, shown};
 use super::options::{Class, MEMBERS, Pass};
@@ -120,8 +119,7 @@ fn by_place(one: &Member, other: &Member) -> Ordering {
 }
 
 /// An archive that was read to its end.
-pub(super) struct Cpio<'s> {
-    source: &'s mut dyn Source,
+pub(super) struct Index {
     magic: &'static [u8],
     members: Sorted<Member>,
     contents: BTreeMap<Inode, (Member, u64)>,
@@ -129,15 +127,11 @@ pub(super) struct Cpio<'s> {
     time: Option<u64>,
 }
 
-impl<'s> Cpio<'s> {
-    pub(super) fn read(
-        source: &'s mut dyn Source,
-        context: &mut Context<'_>,
-    ) -> Result<Self, Error> {
+impl Index {
+    /// Reads an archive to its end.
+    pub(super) fn read(stream: &mut dyn Read, context: &mut Context<'_>) -> Result<Self, Error> {
         context.is("cpio", Some(Class::System));
-        seek(source, 0)?;
-        let mut reader: &mut dyn Source = source;
-        let mut stream = Stream::new(&mut reader);
+        let mut stream = Stream::new(stream);
         let mut sorter = Sorter::new(by_path);
         let mut contents: BTreeMap<Inode, (Member, u64)> = BTreeMap::new();
         let mut first = None;
@@ -172,7 +166,6 @@ impl<'s> Cpio<'s> {
             Some(cpio_time(context.time(met))?)
         };
         Ok(Self {
-            source,
             magic,
             members,
             contents,
@@ -185,7 +178,10 @@ impl<'s> Cpio<'s> {
 fn join(content: &mut Member, member: &Member) -> Result<(), Error> {
     if content.get(SIZE) > 0 && member.get(SIZE) > 0 && content.ordinal != member.ordinal {
         return Err(Error::refused(
-            format!("two names of one file have a content: {}", shown(&member.name)),
+            format!(
+                "two names of one file have a content: {}",
+                shown(&member.name)
+            ),
             REPACK,
         ));
     }
@@ -215,7 +211,10 @@ fn judge(members: &mut Sorted<Member>) -> Result<(), Error> {
             let reason = format!("{} stands twice in the cpio", shown(&member.name));
             return Err(Error::refused(reason, REPACK));
         }
-        if leaf.as_ref().is_some_and(|leaf| path::is_below(&member.name, leaf)) {
+        if leaf
+            .as_ref()
+            .is_some_and(|leaf| path::is_below(&member.name, leaf))
+        {
             let reason = format!("{} lies below what is no directory", shown(&member.name));
             return Err(Error::refused(reason, REPACK));
         }
@@ -302,17 +301,23 @@ fn header(magic: &[u8], numbers: &[u64; 13], name: &[u8]) -> Vec<u8> {
     }
     bytes.extend_from_slice(name);
     bytes.push(0);
-    while bytes.len() % 4 != 0 {
+    while !bytes.len().is_multiple_of(4) {
         bytes.push(0);
     }
     bytes
 }
 
-impl Canonical for Cpio<'_> {
-    fn write(&mut self, out: &mut dyn Write, context: &mut Context<'_>) -> Result<(), Error> {
+impl Index {
+    /// Writes the canonical form, with the contents from `source`, the archive that was read.
+    pub(super) fn write(
+        &mut self,
+        source: &mut dyn Source,
+        out: &mut dyn Write,
+        context: &mut Context<'_>,
+    ) -> Result<(), Error> {
         let mut out = BufWriter::with_capacity(BUFFER, out);
         let mut numbering = Numbering::new(&self.contents, self.time);
-        let (source, magic) = (&mut *self.source, self.magic);
+        let magic = self.magic;
         let (mut position, mut length) = (0, 0);
         self.members.each(|member| {
             let written = numbering.written(member);
@@ -350,7 +355,8 @@ impl Canonical for Cpio<'_> {
         out.flush().map_err(Error::writing)
     }
 
-    fn verify(&mut self, back: &mut dyn Read) -> Result<(), Error> {
+    /// Reads back what was written: each member is what it was in the source.
+    pub(super) fn verify(&mut self, back: &mut dyn Read) -> Result<(), Error> {
         let mut back = Stream::new(back);
         let mut numbering = Numbering::new(&self.contents, self.time);
         self.members.each(|member| {

@@ -64,13 +64,14 @@ impl Deb {
                 context.time(i64::try_from(met).unwrap_or_default());
             }
             check(&name, &parts)?;
-            let mut content = members.content(member.size);
-            let codec = codec(&name)?;
-            let read = match codec {
-                Some(codec) => Content::Tar(Packed::read(codec, &mut content, Reader::Dpkg, context)?),
-                None => Content::Plain(plain(&name, member.size, &mut content)?),
+            let mut bytes = members.content(member.size);
+            let found = match kind(&name)? {
+                Kind::Tar(codec) => {
+                    Content::Tar(Packed::read(codec, &mut bytes, Reader::Dpkg, context)?)
+                }
+                Kind::Plain => Content::Plain(plain(&name, member.size, &mut bytes)?),
             };
-            if content.limit() > 0 {
+            if bytes.limit() > 0 {
                 return Err(Error::refused(
                     format!("bytes behind the end of {}", shown(&name)),
                     REBUILD,
@@ -80,7 +81,7 @@ impl Deb {
             parts.push(Part {
                 name,
                 mtime,
-                content: read,
+                content: found,
                 written: 0,
             });
         }
@@ -123,18 +124,24 @@ fn check(name: &[u8], before: &[Part]) -> Result<(), Error> {
     ))
 }
 
-/// How a part is compressed; `None` where it is no tar.
-fn codec(name: &[u8]) -> Result<Option<Option<Codec>>, Error> {
+/// What a part is, by its name.
+enum Kind {
+    /// A tar, compressed or not.
+    Tar(Option<Codec>),
+    Plain,
+}
+
+fn kind(name: &[u8]) -> Result<Kind, Error> {
     let ending = name
         .strip_prefix(b"control.tar")
         .or_else(|| name.strip_prefix(b"data.tar"));
     Ok(match ending {
-        None => None,
-        Some(b"") => Some(None),
-        Some(b".gz") => Some(Some(Codec::Gzip)),
-        Some(b".xz") => Some(Some(Codec::Xz)),
-        Some(b".zst") => Some(Some(Codec::Zstd)),
-        Some(b".bz2") => Some(Some(Codec::Bzip2)),
+        None => Kind::Plain,
+        Some(b"") => Kind::Tar(None),
+        Some(b".gz") => Kind::Tar(Some(Codec::Gzip)),
+        Some(b".xz") => Kind::Tar(Some(Codec::Xz)),
+        Some(b".zst") => Kind::Tar(Some(Codec::Zstd)),
+        Some(b".bz2") => Kind::Tar(Some(Codec::Bzip2)),
         Some(_) => {
             return Err(Error::refused(
                 format!("the compression of {} is not known here", shown(name)),
@@ -204,7 +211,8 @@ impl Canonical for Deb {
             let mut content = back.content(part.written);
             match &mut part.content {
                 Content::Plain(bytes) => {
-                    let digest: Digest = copy(&mut bytes.as_slice(), part.written, &mut io::sink())?;
+                    let digest: Digest =
+                        copy(&mut bytes.as_slice(), part.written, &mut io::sink())?;
                     if copy(&mut content, part.written, &mut io::sink())? != digest {
                         return Err(Error::Unverified(shown(&part.name)));
                     }

@@ -9,6 +9,7 @@ use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::errors::ReadFrameHeaderError::SkipFrame;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
+use super::error::Error;
 use super::spool::BUFFER;
 
 /// Memory that a window may take: the largest that `zstd -19 --long` makes.
@@ -90,7 +91,10 @@ impl<'r> Inflated<'r> {
     fn trailer(&mut self) -> io::Result<()> {
         let mut trailer = [0; 8];
         self.inflate.source.read_exact(&mut trailer)?;
-        let sums = [self.crc.sum().to_le_bytes(), self.crc.amount().to_le_bytes()];
+        let sums = [
+            self.crc.sum().to_le_bytes(),
+            self.crc.amount().to_le_bytes(),
+        ];
         if trailer != *sums.as_flattened() {
             return Err(invalid("wrong checksum in the trailer"));
         }
@@ -137,23 +141,21 @@ impl<R: BufRead> Frames<R> {
 
     /// Begins the next frame; false at the end.
     fn begin(&mut self) -> io::Result<bool> {
-        while !self.source.fill_buf()?.is_empty() {
-            match self.decoder.init(&mut self.source) {
-                Ok(()) => {
-                    self.inside = true;
-                    return Ok(true);
-                }
-                Err(FrameDecoderError::ReadFrameHeaderError(SkipFrame { .. })) => {
-                    return Err(super::error::Error::refused(
-                        "the zstd file has a frame that decoders skip, which may be an index",
-                        "leave it as it is, or unpack it and compress it anew",
-                    )
-                    .into());
-                }
-                Err(error) => return Err(corrupt(error)),
-            }
+        if self.source.fill_buf()?.is_empty() {
+            return Ok(false);
         }
-        Ok(false)
+        match self.decoder.init(&mut self.source) {
+            Ok(()) => {
+                self.inside = true;
+                Ok(true)
+            }
+            Err(FrameDecoderError::ReadFrameHeaderError(SkipFrame { .. })) => Err(Error::refused(
+                "the zstd file has a frame that decoders skip, which may be an index",
+                "leave it as it is, or unpack it and compress it anew",
+            )
+            .into()),
+            Err(error) => Err(corrupt(error)),
+        }
     }
 }
 

@@ -1,18 +1,17 @@
 //! What a file is, and how its canonical form is written: one arm for each kind of file.
 
-use std::io::{Read, Write};
+use std::io::Read as _;
 
 use super::ar::{self, Ar};
 use super::canonical::Canonical;
 use super::compressed::Codec;
 use super::context::Context;
-use super::cpio::{self, Cpio};
 use super::deb::{self, Deb};
 use super::error::Error;
 use super::options::Pass;
-use super::packed::Packed;
+use super::packed::{Bare, Packed};
 use super::spool::{Source, seek};
-use super::tar::{self, Reader};
+use super::tar::Reader;
 use super::zip;
 
 /// Bytes by which a file is recognised: a block of tar.
@@ -35,12 +34,8 @@ pub(super) fn read<'s>(
         let packed = Packed::read(Some(codec), source, Reader::Everybody, context)?;
         return Ok(Box::new(packed));
     }
-    if tar::recognise(&prefix) {
-        let index = tar::Index::read(source, Reader::Everybody, context)?;
-        return Ok(Box::new(Tar { source, index }));
-    }
-    if cpio::recognise(&prefix) {
-        return Ok(Box::new(Cpio::read(source, context)?));
+    if Bare::recognise(&prefix) {
+        return Ok(Box::new(Bare::read(&prefix, source, context)?));
     }
     if ar::recognise(&prefix)? {
         return if deb::recognise(&prefix) {
@@ -68,20 +63,4 @@ fn prefix(source: &mut dyn Source) -> Result<Vec<u8>, Error> {
         .map_err(Error::reading)?;
     seek(source, 0)?;
     Ok(prefix)
-}
-
-/// A tar file.
-struct Tar<'s> {
-    source: &'s mut dyn Source,
-    index: tar::Index,
-}
-
-impl Canonical for Tar<'_> {
-    fn write(&mut self, out: &mut dyn Write, context: &mut Context<'_>) -> Result<(), Error> {
-        self.index.write(self.source, out, context)
-    }
-
-    fn verify(&mut self, back: &mut dyn Read) -> Result<(), Error> {
-        self.index.verify(back)
-    }
 }

@@ -62,7 +62,11 @@ pub fn rewrite(
     let changes = &context.report.changes;
     if changes.is_empty() && !same(source, out)? {
         let compressed = context.report.formats.len() > 1;
-        let pass = if compressed { Pass::Compression } else { Pass::Form };
+        let pass = if compressed {
+            Pass::Compression
+        } else {
+            Pass::Form
+        };
         context.changed(pass, true);
     }
     Ok(context.report)

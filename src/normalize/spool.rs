@@ -51,10 +51,7 @@ pub(super) fn copy(source: &mut dyn Read, size: u64, out: &mut dyn Write) -> Res
 }
 
 /// Copies all that is left; the number of bytes and their digest.
-pub(super) fn copy_all(
-    source: &mut dyn Read,
-    out: &mut dyn Write,
-) -> Result<(u64, Digest), Error> {
+pub(super) fn copy_all(source: &mut dyn Read, out: &mut dyn Write) -> Result<(u64, Digest), Error> {
     let mut sha256 = Sha256::new();
     let mut buffer = vec![0; BUFFER];
     let mut size = 0;

@@ -120,9 +120,9 @@ pub(super) fn seconds(text: &str) -> Result<i64, String> {
 
 fn pass(text: &str) -> Result<Pass, String> {
     let mut passes = Pass::ALL.into_iter().filter(|pass| pass.can_be_kept());
-    passes.find(|pass| pass.name() == text).ok_or_else(|| {
-        "expected one of time, order, owner, mode, extra, compression".to_owned()
-    })
+    passes
+        .find(|pass| pass.name() == text)
+        .ok_or_else(|| "expected one of time, order, owner, mode, extra, compression".to_owned())
 }
 
 const HELP: &str = "\

@@ -70,12 +70,7 @@ fn states(patterns: &[String]) -> Result<BTreeMap<PathBuf, State>, Failure> {
     let found = on_disk(patterns, &directory).map_err(|error| Failure::usage(&error))?;
     let states = found.into_iter().filter_map(|path| {
         let found = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
-        let state = (
-            found.ino(),
-            found.size(),
-            found.ctime(),
-            found.ctime_nsec(),
-        );
+        let state = (found.ino(), found.size(), found.ctime(), found.ctime_nsec());
         let shown = path.strip_prefix(&directory).map(PathBuf::from);
         Some((shown.unwrap_or(path), state))
     });

@@ -138,7 +138,12 @@ impl<'a> Job<'a> {
             let name = path.file_name().unwrap_or_default();
             return Ok(Place::Other(directory.join(name)));
         }
-        if let Some(output) = self.args.outputs.first().filter(|_| self.args.command.is_empty()) {
+        if let Some(output) = self
+            .args
+            .outputs
+            .first()
+            .filter(|_| self.args.command.is_empty())
+        {
             return Ok(Place::Other(PathBuf::from(output)));
         }
         Instead::new(path, source)
@@ -278,7 +283,9 @@ fn source_date_epoch() -> Result<Option<i64>, Failure> {
         return Ok(None);
     };
     let value = value.to_string_lossy();
-    let seconds = args::seconds(&value).ok().filter(|_| !value.starts_with('@'));
+    let seconds = args::seconds(&value)
+        .ok()
+        .filter(|_| !value.starts_with('@'));
     seconds.map(Some).ok_or_else(|| {
         Failure::usage(&format!(
             "SOURCE_DATE_EPOCH is \"{value}\": expected whole seconds since 1970, from 0 on; unset it, or use --mtime"

@@ -79,7 +79,9 @@ impl Instead {
             || !same(Metadata::mtime)
             || !same(Metadata::mtime_nsec)
         {
-            return Err(io::Error::other("it changed meanwhile, and is left as it is"));
+            return Err(io::Error::other(
+                "it changed meanwhile, and is left as it is",
+            ));
         }
         let file = result.as_file();
         fchown(file, Some(self.found.uid()), Some(self.found.gid()))?;
@@ -123,7 +125,8 @@ impl Place {
             (Self::Other(path), Outcome::Named(file)) => {
                 // As a new file: by the umask.
                 let mode = 0o666 & !umask();
-                file.as_file().set_permissions(Permissions::from_mode(mode))?;
+                file.as_file()
+                    .set_permissions(Permissions::from_mode(mode))?;
                 file.as_file().sync_all()?;
                 file.persist(path)?;
                 Ok(())
@@ -170,7 +173,8 @@ fn enough(directory: &Path, size: u64) -> io::Result<()> {
 /// The mask of new files. Reading it any other way changes it for a moment.
 fn umask() -> u32 {
     let mut status = String::new();
-    let read = File::open("/proc/self/status").and_then(|mut file| file.read_to_string(&mut status));
+    let read =
+        File::open("/proc/self/status").and_then(|mut file| file.read_to_string(&mut status));
     let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
     let mask = line.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok());
     mask.filter(|_| read.is_ok()).unwrap_or(0o022)

@@ -65,13 +65,23 @@ pub(super) struct Index {
 /// What is decided for all members.
 #[derive(Debug, Clone, Copy)]
 struct Rules {
-    time: i64,
-    keep_time: bool,
+    /// `None` where each member keeps its own.
+    time: Option<i64>,
+    /// That of the global header.
+    header_time: i64,
     keep_owner: bool,
     keep_mode: bool,
-    keep_order: bool,
-    /// Symlinks behind everything else.
-    symlinks_last: bool,
+    order: Arrangement,
+}
+
+/// In which order members are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Arrangement {
+    ByPath,
+    /// By path, symlinks behind everything else.
+    SymlinksLast,
+    /// As they stand.
+    Kept,
 }
 
 /// A member as it is written.
@@ -119,17 +129,23 @@ impl Index {
             (Reader::Everybody, None) => signs.class()?,
         };
         context.is("tar", Some(class));
+        let first = first.unwrap_or_default();
+        let time = (!context.keeps(Pass::Time)).then(|| context.time(first));
         let rules = Rules {
-            time: context.time(first.unwrap_or_default()),
-            keep_time: context.keeps(Pass::Time),
+            time,
+            header_time: time.unwrap_or(first),
             keep_owner: class == Class::System || context.keeps(Pass::Owner),
             keep_mode: class == Class::System || context.keeps(Pass::Mode),
-            keep_order: context.keeps(Pass::Order),
-            symlinks_last: reader == Reader::Dpkg && !context.keeps(Pass::Order),
+            order: match reader {
+                _ if context.keeps(Pass::Order) => Arrangement::Kept,
+                Reader::Dpkg => Arrangement::SymlinksLast,
+                Reader::Everybody => Arrangement::ByPath,
+            },
         };
+        let keep_order = rules.order == Arrangement::Kept;
         let mut members = sorter.finish(context)?;
-        judge(&mut members, &mut links, rules.keep_order, context)?;
-        if rules.keep_order {
+        judge(&mut members, &mut links, keep_order, context)?;
+        if keep_order {
             let mut sorter = Sorter::new(by_place);
             members.each(|member| sorter.push(member.clone(), context))?;
             members = sorter.finish(context)?;
@@ -160,13 +176,13 @@ impl Index {
             count: 0,
         };
         if let Some(records) = &self.global {
-            let time = tar_time(rules.time)?;
+            let time = tar_time(rules.header_time)?;
             out.write_all(&write::global(records, time))
                 .map_err(Error::writing)?;
         }
         let mut position = 0;
         each(&mut self.members, links, rules, |member| {
-            let written = written(member, links, class, rules);
+            let written = written(member, links, rules);
             tell(member, &written, position, class, context);
             position += 1;
             put(&written, form, source, &mut out)
@@ -178,12 +194,12 @@ impl Index {
 
     /// Reads back what was written: each member is what it was in the source.
     pub(super) fn verify(&mut self, back: &mut dyn Read) -> Result<(), Error> {
-        let (rules, links, class) = (self.rules, &self.links, self.class);
+        let (rules, links) = (self.rules, &self.links);
         let mut back = Members::new(back, None);
         each(&mut self.members, links, rules, |member| {
             let read = back.next().map_err(unreadable)?;
             let read = read.ok_or_else(|| Error::Unverified("members are missing".to_owned()))?;
-            let expected = written(member, links, class, rules);
+            let expected = written(member, links, rules);
             let (digest, size) = match expected.kind {
                 Kind::File => (expected.from.digest, expected.from.size),
                 _ => (read.digest, 0),
@@ -232,7 +248,11 @@ fn judge(
         if let Some((above, kind)) = &leaf
             && path::is_below(name, above)
         {
-            let what = if *kind == Kind::Symlink { "a symlink" } else { "no directory" };
+            let what = if *kind == Kind::Symlink {
+                "a symlink"
+            } else {
+                "no directory"
+            };
             return Err(Error::refused(
                 format!(
                     "{} lies below {}, which is {what}",
@@ -284,7 +304,7 @@ fn each(
     rules: Rules,
     mut visit: impl FnMut(&Member) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    if !rules.symlinks_last {
+    if rules.order != Arrangement::SymlinksLast {
         return members.each(visit);
     }
     let is_symlink = |member: &Member| match links.role(member) {
@@ -304,7 +324,7 @@ fn each(
 }
 
 /// What is written for a member.
-fn written<'m>(member: &'m Member, links: &'m Links, class: Class, rules: Rules) -> Written<'m> {
+fn written<'m>(member: &'m Member, links: &'m Links, rules: Rules) -> Written<'m> {
     let (kind, link, from) = match links.role(member) {
         Role::Alone | Role::Outside => (member.kind, member.link.as_slice(), member),
         Role::Carrier { root } => (root.kind, root.link.as_slice(), root),
@@ -330,15 +350,12 @@ fn written<'m>(member: &'m Member, links: &'m Links, class: Class, rules: Rules)
         } else {
             0o644
         },
-        owner: match class {
-            _ if rules.keep_owner => from.owner.clone(),
-            _ => Owner::default(),
-        },
-        mtime: if rules.keep_time {
-            from.mtime
+        owner: if rules.keep_owner {
+            from.owner.clone()
         } else {
-            rules.time
+            Owner::default()
         },
+        mtime: rules.time.unwrap_or(from.mtime),
         from,
     }
 }

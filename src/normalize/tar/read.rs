@@ -222,15 +222,14 @@ impl<'r> Members<'r> {
             member.device = (part(header::MAJOR)?, part(header::MINOR)?);
         }
         take_records(&mut member, &pending.records, header)?;
-        member.digest = copy(&mut self.source, member.size, &mut sink()).map_err(|error| {
-            match error {
+        member.digest =
+            copy(&mut self.source, member.size, &mut sink()).map_err(|error| match error {
                 Error::Broken(_) => Error::broken(format!(
                     "truncated: {} (at offset {at}) is not all there",
                     shown(&member.name)
                 )),
                 other => other,
-            }
-        })?;
+            })?;
         self.offset += member.size;
         self.skip_padding(member.size)?;
         self.count += 1;
@@ -270,10 +269,7 @@ fn check_name(name: &[u8]) -> Result<(), Error> {
     let bare = name.strip_prefix(b"./").unwrap_or(name);
     if INDEXES.contains(&bare) || bare.starts_with(b".SIGN.") {
         return Err(Error::refused(
-            format!(
-                "{} lists or signs what the archive holds",
-                shown(name)
-            ),
+            format!("{} lists or signs what the archive holds", shown(name)),
             LISTED,
         ));
     }
@@ -309,19 +305,21 @@ fn number(header: &Header, span: Span, name: &[u8]) -> Result<i64, Error> {
 }
 
 fn owner(header: &Header, records: Applying<'_>, name: &[u8]) -> Result<Owner, Error> {
-    let id = |key: &str, span| match records.get(key) {
-        Some(record) => record.number(),
-        None => number(header, span, name)?.try_into().ok(),
-    }
-    .map_or_else(
-        || {
-            Err(Error::broken(format!(
-                "{} has a {key} that is no number",
-                shown(name)
-            )))
-        },
-        Ok,
-    );
+    let id = |key: &str, span| {
+        match records.get(key) {
+            Some(record) => record.number(),
+            None => number(header, span, name)?.try_into().ok(),
+        }
+        .map_or_else(
+            || {
+                Err(Error::broken(format!(
+                    "{} has a {key} that is no number",
+                    shown(name)
+                )))
+            },
+            Ok,
+        )
+    };
     let text = |key: &str, span| match records.get(key) {
         Some(record) => record.value.clone(),
         None if header.dialect() == Dialect::V7 => Vec::new(),

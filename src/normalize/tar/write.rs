@@ -147,7 +147,10 @@ fn pad(bytes: &mut Vec<u8>, size: u64) {
 /// `DIR/PaxHeaders/FILE`.
 fn beside(name: &[u8]) -> Vec<u8> {
     let mut name = name;
-    while let Some(shorter) = name.strip_suffix(b"/").filter(|shorter| !shorter.is_empty()) {
+    while let Some(shorter) = name
+        .strip_suffix(b"/")
+        .filter(|shorter| !shorter.is_empty())
+    {
         name = shorter;
     }
     let at = name.iter().rposition(|byte| *byte == b'/');

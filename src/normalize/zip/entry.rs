@@ -108,7 +108,10 @@ pub(super) fn rank(name: &[u8], is_wheel: bool) -> u64 {
         b"META-INF/MANIFEST.MF" => 1,
         _ if is_wheel => {
             let top = name.split(|byte| *byte == b'/').next().unwrap_or_default();
-            match (top.ends_with(b".dist-info"), name.ends_with(b".dist-info/RECORD")) {
+            match (
+                top.ends_with(b".dist-info"),
+                name.ends_with(b".dist-info/RECORD"),
+            ) {
                 (true, true) => 4,
                 (true, false) => 3,
                 (false, _) => 2,
@@ -133,7 +136,10 @@ pub(super) fn by_ordinal(one: &Entry, other: &Entry) -> Ordering {
 impl Record for Entry {
     fn encode(&self, to: &mut Vec<u8>) {
         let mut packer = Packer(to);
-        packer.number(self.ordinal).number(self.rank).bytes(&self.name);
+        packer
+            .number(self.ordinal)
+            .number(self.rank)
+            .bytes(&self.name);
         for number in [
             self.made_by,
             self.version,
@@ -208,7 +214,12 @@ mod tests {
         names.sort_by_key(|name| (rank(name.as_bytes(), true), *name));
         assert_eq!(names[0], "x/__init__.py");
         assert_eq!(names[3], "x-1.dist-info/RECORD");
-        let mut names = ["A.class", "META-INF/INDEX.LIST", "META-INF/MANIFEST.MF", "META-INF/"];
+        let mut names = [
+            "A.class",
+            "META-INF/INDEX.LIST",
+            "META-INF/MANIFEST.MF",
+            "META-INF/",
+        ];
         names.sort_by_key(|name| (rank(name.as_bytes(), false), *name));
         assert_eq!(names[..2], ["META-INF/", "META-INF/MANIFEST.MF"]);
     }

@@ -49,7 +49,9 @@ pub(super) fn layout(source: &mut dyn Source) -> Result<Option<Layout>, Error> {
     let Some(fixed) = found.and_then(|at| tail.get(at..)) else {
         return Ok(None);
     };
-    let (fixed, comment) = fixed.split_at_checked(22).unwrap_or_default();
+    let (fixed, comment) = fixed
+        .split_at_checked(22)
+        .ok_or_else(|| Error::broken("truncated in the end record of the zip"))?;
     let mut numbers = Numbers(fixed.get(4..).unwrap_or_default());
     let disks = [numbers.u16(), numbers.u16()];
     let (here, all) = (u64::from(numbers.u16()), u64::from(numbers.u16()));
@@ -83,7 +85,9 @@ pub(super) fn layout(source: &mut dyn Source) -> Result<Option<Layout>, Error> {
     let start = layout.end.checked_sub(directory);
     let shift = start.and_then(|start| start.checked_sub(offset));
     let (Some(start), Some(shift)) = (start, shift) else {
-        return Err(Error::broken("the end record names a directory that is not there"));
+        return Err(Error::broken(
+            "the end record names a directory that is not there",
+        ));
     };
     (layout.start, layout.shift) = (start, shift);
     Ok(Some(layout))
@@ -164,14 +168,14 @@ pub(super) fn read(
     let front = front.unwrap_or(layout.start);
     seek(source, 0)?;
     let front_digest = copy(source, front, &mut sink())?;
-    let mut sorted = sorter.finish(context)?;
+    let mut entries = sorter.finish(context)?;
     if keep_order {
         no_duplicates(&mut names.finish(context)?)?;
     } else {
-        no_duplicates(&mut sorted)?;
+        no_duplicates(&mut entries)?;
     }
     Ok(Entries {
-        sorted,
+        sorted: entries,
         front,
         front_digest,
     })
@@ -219,14 +223,15 @@ fn directory(
         check(&central)?;
         let rank = rank(&central.name, is_wheel);
         let mut entry = Entry::new(&central, ordinal, rank, keep_extra);
-        context.changed(Pass::Extra, !keep_extra && entry::has_dropped(&central.extra));
+        context.changed(
+            Pass::Extra,
+            !keep_extra && entry::has_dropped(&central.extra),
+        );
         entry.offset = entry
             .offset
             .checked_add(layout.shift)
             .filter(|offset| *offset < layout.start)
-            .ok_or_else(|| {
-                Error::broken(format!("{} is not in the file", shown(&entry.name)))
-            })?;
+            .ok_or_else(|| Error::broken(format!("{} is not in the file", shown(&entry.name))))?;
         unpacked = unpacked.saturating_add(entry.size);
         if unpacked > context.unpacked && !context.options.large {
             return Err(Error::refused(
@@ -255,8 +260,8 @@ fn check(central: &Central) -> Result<(), Error> {
     let signature = [&b".SF"[..], b".RSA", b".DSA", b".EC"]
         .iter()
         .any(|ending| upper.ends_with(ending));
-    let other = name == b".signature.p7s"
-        || name.starts_with(b"package/services/digital-signature/");
+    let other =
+        name == b".signature.p7s" || name.starts_with(b"package/services/digital-signature/");
     if (in_meta && signature) || other {
         return Err(Error::refused(format!("{} signs it", shown(name)), SIGNED));
     }
@@ -301,9 +306,8 @@ fn local(source: &mut dyn Source, entry: &Entry) -> Result<Found, Error> {
     let mut stream = Stream::new(&mut region, 4096);
     let begins = stream.peek(4) == record::LOCAL;
     let local = Local::read(&mut stream).filter(|_| begins);
-    let local = local.ok_or_else(|| {
-        Error::broken(format!("no local header of {}", shown(&entry.name)))
-    })?;
+    let local =
+        local.ok_or_else(|| Error::broken(format!("no local header of {}", shown(&entry.name))))?;
     let has_descriptor = local.has_descriptor();
     let sizes = (local.crc, local.compressed, local.size);
     let told = (entry.crc, entry.stored, entry.size);
@@ -347,12 +351,9 @@ fn descriptor(source: &mut dyn Source, local: &Found, at: u64) -> Result<u64, Er
         [12, 20]
     };
     let length = lengths.into_iter().find(|length| next(*length));
-    length.map(|length| length as u64).ok_or_else(|| {
-        Error::refused(
-            "bytes behind an entry that are no data descriptor",
-            REPACK,
-        )
-    })
+    length
+        .map(|length| length as u64)
+        .ok_or_else(|| Error::refused("bytes behind an entry that are no data descriptor", REPACK))
 }
 
 /// Nothing may stand between two things, and they may not overlap.

@@ -27,7 +27,7 @@ pub(super) fn dos(time: i64) -> Option<(u16, u16)> {
     let time = DateTime::from_timestamp(time, 0).filter(|_| (EARLIEST..=LATEST).contains(&time))?;
     let year = u32::try_from(time.year() - 1980).ok()?;
     let date = year << 9 | time.month() << 5 | time.day();
-    let of_day = time.hour() << 11 | time.minute() << 5 | time.second() / 2;
+    let of_day = time.hour() << 11 | time.minute() << 5 | (time.second() / 2);
     Some((u16::try_from(date).ok()?, u16::try_from(of_day).ok()?))
 }
 
