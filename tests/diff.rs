@@ -8,7 +8,7 @@
 )]
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -381,6 +381,8 @@ fn what_cannot_be_read_is_said_and_is_not_called_identical() {
         return;
     }
     let ran = reprobe(directory.path(), &["one", "two"]);
+    // Or nobody could remove it.
+    fs::set_permissions(&two, fs::Permissions::from_mode(0o755)).unwrap();
     ran.expect(
         2,
         &[
