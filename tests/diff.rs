@@ -8,7 +8,7 @@
 )]
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -381,6 +381,8 @@ fn what_cannot_be_read_is_said_and_is_not_called_identical() {
         return;
     }
     let ran = reprobe(directory.path(), &["one", "two"]);
+    // Or nobody could remove it.
+    fs::set_permissions(&two, fs::Permissions::from_mode(0o755)).unwrap();
     ran.expect(
         2,
         &[
@@ -388,6 +390,28 @@ fn what_cannot_be_read_is_said_and_is_not_called_identical() {
             "d (second): cannot list the directory: Permission denied",
         ],
     );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_not_called_different() {
+    let line = "mkdir one two; echo 1 >one/x; echo 2 >two/x; chmod 0 two/x";
+    let directory = made(&[], line).unwrap();
+    if fs::read(directory.path().join("two/x")).is_ok() {
+        eprintln!("skipped: this user may read everything");
+        return;
+    }
+    let said = [
+        "COULD NOT DECIDE",
+        "x (second): cannot read: Permission denied",
+    ];
+    reprobe(directory.path(), &["one", "two"]).expect(2, &said);
+    reprobe(directory.path(), &["one/x", "two/x"]).expect(2, &said);
+    fs::write(directory.path().join("two/y"), "").unwrap();
+    let said = [
+        "DIFFERENT: 1 of 2 files (presence)",
+        "x (second): cannot read",
+    ];
+    reprobe(directory.path(), &["one", "two"]).expect(1, &said);
 }
 
 #[test]

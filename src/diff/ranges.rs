@@ -21,8 +21,8 @@ const SHOWN: usize = 16;
 const BLOCK: usize = 32;
 /// The weight of a byte that leaves the hash of such a run.
 const GONE: u64 = FACTOR.wrapping_pow(32);
-/// In longer stretches no such runs are looked for: they are one range.
-const ALIGNED: u64 = 8 << 20;
+/// So many bytes of each are looked at together: what has moved farther is not found again.
+const WINDOW: u64 = 4 << 20;
 
 /// Bytes of the second that stand in the place of some of the first; one of the two may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,21 +117,16 @@ pub(super) fn partings(
     }
     let length = rest.map(|rest| rest - end);
     let moved = sizes[0] != sizes[1] || found.differing[0] > length[0] / 4;
-    if moved && length[0].min(length[1]) > 0 && length[0].max(length[1]) <= ALIGNED {
-        let old = part(first, start, as_length(&middle[0]))?;
-        let new = part(second, start, as_length(&middle[1]))?;
-        let aligned = aligned(&old, &new, start);
+    if moved {
+        let aligned = aligned(first, second, &middle)?;
         if sizes[0] != sizes[1] || aligned.differing < found.differing {
             return Ok(aligned);
         }
-    } else if sizes[0] != sizes[1] {
-        let [one, other] = middle;
-        found.add(one, other);
     }
     Ok(found)
 }
 
-/// A range within [`ALIGNED`], or within memory anyway.
+/// A length, as far as memory goes.
 fn as_length(range: &Range<u64>) -> usize {
     usize::try_from(range.end - range.start).unwrap_or(usize::MAX)
 }
@@ -209,21 +204,66 @@ fn side_by_side(
     Ok(found)
 }
 
-/// Compares two stretches that begin at `start` in both, where bytes may have been put in or left
-/// out: blocks of the first are looked for at every place of the second (Tridgell, "Efficient
-/// Algorithms for Sorting and Synchronization", 1999), and taken where they stand in one order.
-fn aligned(old: &[u8], new: &[u8], start: u64) -> Partings {
-    let blocks = Blocks::of(old);
+/// Compares two stretches where bytes may have been put in or left out.
+fn aligned(
+    first: &(impl ReadAt + ?Sized),
+    second: &(impl ReadAt + ?Sized),
+    middle: &[Range<u64>; 2],
+) -> io::Result<Partings> {
     let mut found = Partings::default();
-    let (mut here, mut there) = (0, 0);
-    let mut at = 0;
-    let mut rolling = Rolling::default();
-    let mut part = |old: Range<usize>, new: Range<usize>| {
-        if !old.is_empty() || !new.is_empty() {
-            let place = |range: Range<usize>| start + range.start as u64..start + range.end as u64;
-            found.add(place(old), place(new));
+    let ends = middle.each_ref().map(|range| range.end);
+    // What is before these is told.
+    let mut told = middle.each_ref().map(|range| range.start);
+    let mut at = told;
+    loop {
+        let windows = [0, 1].map(|side: usize| {
+            let (at, end) = (at.get(side).copied(), ends.get(side).copied());
+            let (at, end) = (at.unwrap_or_default(), end.unwrap_or_default());
+            at..end.min(at + WINDOW)
+        });
+        let [one, other] = &windows;
+        let old = part(first, one.start, as_length(one))?;
+        let new = part(second, other.start, as_length(other))?;
+        // Where all before is told, they may go on as they were.
+        let begin = if at == told { common(&old, &new) } else { 0 };
+        for [old, new] in runs(&old, &new, begin) {
+            let (old, new) = (shifted(&old, one.start), shifted(&new, other.start));
+            if old.is_empty() {
+                continue;
+            }
+            if old.start > told[0] || new.start > told[1] {
+                found.add(told[0]..old.start, told[1]..new.start);
+            }
+            told = [old.end, new.end];
         }
-    };
+        if [one.end, other.end] == ends {
+            break;
+        }
+        // On by half a window at least, as far as there is more, however little they have in common.
+        let step = |window: &Range<u64>, end: u64, told: u64| {
+            let half = if window.end < end { WINDOW / 2 } else { 0 };
+            told.max(window.start + half)
+        };
+        at = [step(one, ends[0], told[0]), step(other, ends[1], told[1])];
+    }
+    if told != ends {
+        found.add(told[0]..ends[0], told[1]..ends[1]);
+    }
+    Ok(found)
+}
+
+fn shifted(range: &Range<usize>, by: u64) -> Range<u64> {
+    by + range.start as u64..by + range.end as u64
+}
+
+/// The runs that two windows have in common, in their order: blocks of the first are looked for at every
+/// place of the second (Tridgell, "Efficient Algorithms for Sorting and Synchronization", 1999), and
+/// taken where they stand in one order. So many bytes are known to be the same to begin with.
+fn runs(old: &[u8], new: &[u8], begin: usize) -> Vec<[Range<usize>; 2]> {
+    let blocks = Blocks::of(old);
+    let (mut here, mut there, mut at) = (begin, begin, begin);
+    let mut rolling = Rolling::default();
+    let mut found = vec![[0..begin, 0..begin]];
     while let Some(window) = new.get(at..at + BLOCK) {
         let same = blocks.find(rolling.at(new, at), here);
         let same = same.filter(|place| old.get(*place..*place + BLOCK) == Some(window));
@@ -237,11 +277,10 @@ fn aligned(old: &[u8], new: &[u8], start: u64) -> Partings {
         let back = before.take_while(|(a, b)| a == b).count();
         let (behind, theirs) = (old.get(place..), new.get(at..));
         let length = common(behind.unwrap_or_default(), theirs.unwrap_or_default());
-        part(here..place - back, there..at - back);
         (here, there) = (place + length, at + length);
+        found.push([place - back..here, at - back..there]);
         at = there;
     }
-    part(here..old.len(), there..new.len());
     found
 }
 
@@ -377,6 +416,25 @@ mod tests {
         };
         assert_eq!(lengths(&found[1]), [0, 333]);
         assert_eq!(lengths(&found[2]), [100, 0]);
+    }
+
+    #[test]
+    fn what_has_moved_is_found_again_in_contents_of_many_windows() {
+        let size = usize::try_from(3 * WINDOW).unwrap();
+        let first = noise(size, 4);
+        let mut second = first.clone();
+        second.splice(100..100, noise(1000, 5));
+        second.drain(size / 2..size / 2 + 10);
+        second[size - 5] ^= 1;
+        // More than a window is another one.
+        let middle = size / 3..size / 3 + usize::try_from(WINDOW).unwrap() / 4;
+        let others = noise(middle.len(), 6);
+        second[middle].copy_from_slice(&others);
+        let found = of(&first, &second);
+        assert_eq!(found.len(), 4, "{found:?}");
+        let lengths = found.iter().map(|[_, second]| length(second));
+        let lengths: Vec<u64> = lengths.collect();
+        assert_eq!((lengths[0], lengths[2], lengths[3]), (1000, 0, 1));
     }
 
     #[test]

@@ -4,12 +4,14 @@
 mod contents;
 mod sides;
 
+use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::diff::{self, Judged};
 use crate::explain::likely;
 use crate::model::difference::{DIFFERENCES_SCHEMA, Difference, Differences, Sameness, Side};
-use crate::model::{Element, Field, Snapshot, Value};
+use crate::model::{Element, Field, Snapshot, Value, escape_bytes, output_of};
 use crate::snapshot;
 use contents::Contents;
 use sides::Sides;
@@ -47,16 +49,21 @@ pub fn differences(first: &Path, second: &Path, judged: Judged) -> Result<Differ
     let snapshots = sides.unlike().map(snapshot::read);
     let [one, other] = &snapshots;
     let compared = diff::differences(one, other, judged);
+    let unread: BTreeSet<String> = snapshots.iter().flat_map(unread).collect();
     let mut differences = compared.differences;
+    // Nothing is known of what could be read of one of the two alone.
+    differences.retain(|difference| !unread.contains(output_of(&difference.element)));
     let mut problems = compared.problems;
     let contents = Contents::new(&sides, &compared.renamed);
     contents.add_evidence(&mut differences, &mut problems);
     for difference in &mut differences {
         difference.likely = likely(difference);
     }
-    let unread = !sides.problems.is_empty() || snapshots.iter().any(has_errors);
+    // Devices with other numbers, or a file that changes meanwhile: not the same, and nothing to show.
+    let unexplained = differences.is_empty() && sides.identical < sides.files;
+    let incomplete = !sides.problems.is_empty() || !unread.is_empty() || unexplained;
     problems.extend(sides.problems.iter().cloned());
-    let verdict = verdict(&differences, &compared.passes, unread);
+    let verdict = verdict(&differences, &compared.passes, incomplete);
     let [first, second] =
         [(first, one), (second, other)].map(|(path, snapshot)| side(path, snapshot, &sides));
     Ok(Differences {
@@ -74,18 +81,20 @@ pub fn differences(first: &Path, second: &Path, judged: Judged) -> Result<Differ
     })
 }
 
-fn verdict(differences: &[Difference], passes: &[String], unread: bool) -> Sameness {
+fn verdict(differences: &[Difference], passes: &[String], incomplete: bool) -> Sameness {
     match (differences, passes) {
-        ([], _) if unread => Sameness::Inconclusive,
+        ([], _) if incomplete => Sameness::Inconclusive,
         ([], _) => Sameness::Identical,
-        (_, [_, ..]) if !unread => Sameness::EqualWhenNormalised,
+        (_, [_, ..]) if !incomplete => Sameness::EqualWhenNormalised,
         _ => Sameness::Different,
     }
 }
 
-fn has_errors(snapshot: &Snapshot) -> bool {
-    let mut items = snapshot.elements.iter();
-    items.any(|item| *item.field == snapshot::ERROR)
+/// The files that could not be read.
+fn unread(snapshot: &Snapshot) -> impl Iterator<Item = String> {
+    let items = snapshot.elements.iter();
+    let errors = items.filter(|item| *item.field == snapshot::ERROR);
+    errors.map(|item| item.path.to_string())
 }
 
 fn side(path: &Path, snapshot: &Snapshot, sides: &Sides) -> Side {
@@ -95,7 +104,7 @@ fn side(path: &Path, snapshot: &Snapshot, sides: &Sides) -> Side {
         _ => None,
     };
     Side {
-        path: path.display().to_string(),
+        path: escape_bytes(path.as_os_str().as_bytes()),
         size: sides.name().and_then(|_| Some(path.metadata().ok()?.len())),
         sha256,
     }

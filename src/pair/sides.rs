@@ -72,65 +72,54 @@ impl Sides {
 
     /// Everything below two directories. Not by recursion: directories can be nested deeply.
     fn directories(&mut self, one: &Path, other: &Path, judged: Judged) {
-        let roots = [one, other];
-        // Links to directories are none: of each, which of the two is one.
+        // Below the two, and which of them has a directory there: a link to one is none.
         let mut open = vec![(PathBuf::new(), [true, true])];
-        while let Some((below, are)) = open.pop() {
-            let listed = [0, 1].map(|side| self.list(side, roots, &below, are));
-            let names: BTreeSet<&OsString> =
-                listed.iter().flatten().map(|(name, _)| name).collect();
+        while let Some((below, [in_first, in_second])) = open.pop() {
+            let left = self.list(in_first.then(|| one.join(&below)), &below, Which::First);
+            let right = self.list(in_second.then(|| other.join(&below)), &below, Which::Second);
+            // Where one of them is not known, nothing is said of what is in the other.
+            let (Some(left), Some(right)) = (left, right) else {
+                continue;
+            };
+            let names: BTreeSet<&OsString> = left.keys().chain(right.keys()).collect();
             for name in names {
                 let path = below.join(name);
+                let first = left.get(name).map(|_| one.join(&path));
+                let second = right.get(name).map(|_| other.join(&path));
                 let shown = escape_name(path.as_os_str().as_bytes());
-                let [one, other] = [0, 1].map(|side: usize| {
-                    let is_there = listed.get(side)?.contains_key(name);
-                    is_there
-                        .then(|| roots.get(side).map(|root| root.join(&path)))
-                        .flatten()
-                });
-                self.pair(&shown, one.as_deref(), other.as_deref(), judged);
-                let are = listed
-                    .each_ref()
-                    .map(|listed| listed.get(name) == Some(&true));
-                if are.contains(&true) {
-                    open.push((path, are));
+                self.pair(&shown, first.as_deref(), second.as_deref(), judged);
+                let directories = [&left, &right].map(|listed| listed.get(name) == Some(&true));
+                if directories.contains(&true) {
+                    open.push((path, directories));
                 }
             }
         }
     }
 
-    /// The names in a directory, and whether each is one itself.
+    /// The names in a directory, and whether each is one itself; nothing, and a problem, where it cannot
+    /// be listed.
     fn list(
         &mut self,
-        side: usize,
-        roots: [&Path; 2],
+        directory: Option<PathBuf>,
         below: &Path,
-        are: [bool; 2],
-    ) -> BTreeMap<OsString, bool> {
-        let root = roots.get(side).filter(|_| are.get(side) == Some(&true));
-        let Some(root) = root else {
-            return BTreeMap::new();
+        side: Which,
+    ) -> Option<BTreeMap<OsString, bool>> {
+        let Some(directory) = directory else {
+            return Some(BTreeMap::new());
         };
-        match sorted_entries(&root.join(below)) {
-            Ok(entries) => {
-                let entries = entries.into_iter();
-                entries
-                    .map(|entry| (entry.name, entry.kind.is_dir()))
-                    .collect()
-            }
-            Err(error) => {
-                self.problems.push(Problem {
-                    element: escape_name(below.as_os_str().as_bytes()),
-                    text: format!("cannot list the directory: {error}"),
-                    side: if side == 0 {
-                        Which::First
-                    } else {
-                        Which::Second
-                    },
-                });
-                BTreeMap::new()
-            }
-        }
+        let listed = sorted_entries(&directory).map_err(|error| {
+            self.problems.push(Problem {
+                element: escape_name(below.as_os_str().as_bytes()),
+                text: format!("cannot list the directory: {error}"),
+                side,
+            });
+        });
+        let entries = listed.ok()?.into_iter();
+        Some(
+            entries
+                .map(|entry| (entry.name, entry.kind.is_dir()))
+                .collect(),
+        )
     }
 
     /// Takes two things of one name in.
