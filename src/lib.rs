@@ -41,6 +41,8 @@ pub mod report;
 // ... and these modules have effects.
 pub mod snapshot;
 
+pub mod spool;
+
 pub mod pair;
 
 pub mod sandbox;

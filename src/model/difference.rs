@@ -29,9 +29,12 @@ pub struct Differences {
     pub files: u64,
     /// How many of these are the same byte for byte.
     pub identical: u64,
-    /// The passes of a normaliser that remove everything that differs, by name; empty where these are
-    /// not enough.
+    /// The passes of a normaliser that remove everything that differs, by name: both were normalised,
+    /// and became one. Empty elsewhere.
     pub passes: Vec<String>,
+    /// Why `reprobe normalize` does not make them one, though all that differs is what a normaliser
+    /// sets; null elsewhere.
+    pub not_normalised: Option<String>,
     /// All differing elements, by path and field.
     pub differences: Vec<Difference>,
     /// How many members each archive has in the first, by the archive's path, where something in it

@@ -2,6 +2,7 @@
 //! bytes are compared first, and only what is not the same is looked into.
 
 mod contents;
+mod normalised;
 mod sides;
 
 use std::collections::BTreeSet;
@@ -63,7 +64,14 @@ pub fn differences(first: &Path, second: &Path, judged: Judged) -> Result<Differ
     let unexplained = differences.is_empty() && sides.identical < sides.files;
     let incomplete = !sides.problems.is_empty() || !unread.is_empty() || unexplained;
     problems.extend(sides.problems.iter().cloned());
-    let verdict = verdict(&differences, &compared.passes, incomplete);
+    let (passes, not_normalised) = match compared.passes {
+        passes if passes.is_empty() || incomplete => (passes, None),
+        passes => match normalised::prove(&sides) {
+            Ok(()) => (passes, None),
+            Err(why) => (Vec::new(), Some(why)),
+        },
+    };
+    let verdict = verdict(&differences, &passes, incomplete);
     let [first, second] =
         [(first, one), (second, other)].map(|(path, snapshot)| side(path, snapshot, &sides));
     Ok(Differences {
@@ -74,7 +82,8 @@ pub fn differences(first: &Path, second: &Path, judged: Judged) -> Result<Differ
         second,
         files: sides.files,
         identical: sides.identical,
-        passes: compared.passes,
+        passes,
+        not_normalised,
         differences,
         members: compared.members,
         problems,

@@ -182,6 +182,12 @@ fn same(left: &Metadata, right: &Metadata, one: &Path, other: &Path) -> io::Resu
     Ok(left.len() == right.len() && same_bytes(open(one)?, open(other)?)?)
 }
 
+/// Whether two things are the same.
+pub(super) fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let [left, right] = [one.symlink_metadata()?, other.symlink_metadata()?];
+    Ok(left.file_type() == right.file_type() && same(&left, &right, one, other)?)
+}
+
 /// Should it have become a FIFO meanwhile, opening must not wait for a writer.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();

@@ -15,9 +15,10 @@ use super::screen::{self, Stream};
 use crate::model::escape_name;
 use crate::normalize::{self, CONSTANT, Error, FORM, Options, Pass, Report};
 use crate::report::page::{Look, Page, Text};
+use crate::spool::Temporary;
 use args::NormalizeArgs;
 use command::Made;
-use place::{Instead, Place, Temporary};
+use place::{Instead, Place};
 
 /// Files beside a file that sign it, by their endings.
 const SIGNATURES: [&str; 4] = ["asc", "sig", "minisig", "sign"];

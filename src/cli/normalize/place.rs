@@ -7,24 +7,13 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
-use tempfile::{NamedTempFile, SpooledTempFile};
+use tempfile::NamedTempFile;
 
-use crate::normalize::{Spool, Spools};
-
-/// What a spool keeps in memory before it becomes a file.
-const MEMORY: usize = 128 << 10;
+use crate::normalize::{Spool, Spools as _};
+use crate::spool::Temporary;
 
 /// An extended attribute with an access list (acl(5)), which a new file would lose.
 const ACCESS_LISTS: [&str; 2] = ["system.posix_acl_access", "system.nfs4_acl"];
-
-/// Spools in `$TMPDIR`.
-pub(super) struct Temporary;
-
-impl Spools for Temporary {
-    fn spool(&self) -> io::Result<Box<dyn Spool>> {
-        Ok(Box::new(SpooledTempFile::new(MEMORY)))
-    }
-}
 
 /// Where a result goes.
 #[derive(Debug)]

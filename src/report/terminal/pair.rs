@@ -54,6 +54,13 @@ fn verdict(page: &mut Page, differences: &Differences) {
     };
     let text = Text::new(look, word).and(Look::Strong, &why(differences));
     page.paragraph(0, 2, &text);
+    if let Some(why) = &differences.not_normalised {
+        let why = format!(
+            "All that differs is what a normaliser sets, but `reprobe normalize` does not make them one: {}",
+            printable(why)
+        );
+        page.paragraph(0, 2, &why.into());
+    }
 }
 
 /// One sentence.
