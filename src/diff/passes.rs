@@ -8,8 +8,8 @@ use crate::model::{Element, Field, Snapshot};
 
 /// Packages that are installed as they stand: owners and modes in them are content.
 const INSTALLED: [&str; 4] = [".deb", ".udeb", ".ipk", ".rpm"];
-/// The right to run a file, of its owner.
-const RUN: u32 = 0o100;
+/// The right to run a file, anybody's.
+const RUN: u32 = 0o111;
 
 /// The pass that removes the difference of an element, which the first snapshot has.
 pub(super) fn removed_by(
@@ -52,7 +52,7 @@ fn same_but_for_rights(values: &Both<Option<String>>) -> bool {
         let mode = value.as_deref()?.split(' ').next()?;
         let mode = u32::from_str_radix(mode, 8).ok()?;
         // Bits above the permissions: set-user-ID, set-group-ID and sticky go, kinds of files stay.
-        Some((mode & !0o7777, mode & RUN))
+        Some((mode & !0o7777, mode & RUN != 0))
     };
     let first = kept(&values.first);
     first.is_some() && first == kept(&values.second)
@@ -92,6 +92,7 @@ mod tests {
     fn modes_are_removed_but_for_the_right_to_run_and_in_packages_that_are_installed() {
         let of = |path: &str, values| removed(path, "tar.mode", values);
         assert_eq!(of("x.tar!/a", ["0644", "0600"]).unwrap(), "tar-mode");
+        assert_eq!(of("x.tar!/a", ["0755", "0700"]).unwrap(), "tar-mode");
         assert_eq!(of("x.tar!/a", ["0644", "0755"]), None);
         assert_eq!(
             of("x.deb!/data.tar.xz!/data.tar!/a", ["0644", "0600"]),
