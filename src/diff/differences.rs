@@ -1,6 +1,6 @@
 //! Everything in which two snapshots differ, as `reprobe diff` says it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Comparison, Judged, Seen, compare, enclosing, paired, passes};
 use crate::model::difference::{Both, Difference, Problem, Which};
@@ -26,19 +26,19 @@ pub struct Compared {
 pub fn differences(first: &Snapshot, second: &Snapshot, judged: Judged) -> Compared {
     let second = paired(first, second);
     let comparison = compare(first, &second, judged);
-    let differences = all(first, &comparison);
+    let mut differences = all(first, &comparison);
     let problems = problems(first, &second);
     // Bytes that no reader understood may differ behind fields that do.
-    let understood = problems.iter().all(|problem| {
-        let output = output_of(&problem.element);
-        let mut all = differences.iter();
-        all.all(|difference| output_of(&difference.element) != output)
-    });
-    let passes = if understood {
-        passes::of_all(&differences)
-    } else {
-        Vec::new()
-    };
+    let unclear: BTreeSet<&str> = problems
+        .iter()
+        .map(|problem| output_of(&problem.element))
+        .collect();
+    for difference in &mut differences {
+        if unclear.contains(output_of(&difference.element)) {
+            difference.removed_by = None;
+        }
+    }
+    let passes = passes::of_all(&differences);
     Compared {
         members: members(first, &comparison),
         differences,

@@ -92,6 +92,7 @@ mod tests {
     fn modes_are_removed_but_for_the_right_to_run_and_in_packages_that_are_installed() {
         let of = |path: &str, values| removed(path, "tar.mode", values);
         assert_eq!(of("x.tar!/a", ["0644", "0600"]).unwrap(), "tar-mode");
+        assert_eq!(of("x.tar!/a", ["0755", "0700"]).unwrap(), "tar-mode");
         assert_eq!(of("x.tar!/a", ["0644", "0755"]), None);
         assert_eq!(of("x.tar!/a", ["0644", "0645"]), None);
         assert_eq!(
