@@ -331,10 +331,10 @@ mod tests {
             for index in 0..5_000_u64 {
                 sorter.push(index * 7919 % 5003, &context).unwrap();
             }
-            let mut sorted = sorter.finish(&context).unwrap();
+            let mut records = sorter.finish(&context).unwrap();
             for _ in 0..2 {
                 let mut all = Vec::new();
-                sorted
+                records
                     .each(|record| {
                         all.push(*record);
                         Ok(())

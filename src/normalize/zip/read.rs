@@ -313,6 +313,7 @@ fn local(source: &mut dyn Source, entry: &Entry) -> Result<Found, Error> {
     let told = (entry.crc, entry.stored, entry.size);
     let agrees = local.name == entry.name
         && local.method == entry.method
+        && !local.is_encrypted()
         && (sizes == told || (has_descriptor && (sizes == (0, 0, 0) || local.crc == 0)));
     if !agrees {
         return Err(Error::refused(
