@@ -197,6 +197,24 @@ fn modes_that_change_what_can_be_run_are_content() {
     reprobe(directory.path(), &["a.tar", "c.tar"]).expect(1, &["DIFFERENT: 1 element (tar.mode)"]);
 }
 
+/// Normalizing is the proof: what is refused is not called equal.
+#[test]
+fn what_cannot_be_normalised_is_not_called_equal() {
+    let line = "echo a >a; echo b >b; touch -d @1 a b; tar cf 1.tar a b
+        tar cf 2.tar a; tar rf 2.tar --owner=somebody:77 b";
+    let directory = made(&["tar"], line).unwrap();
+    let said = [
+        "DIFFERENT: ",
+        "`reprobe normalize` does not make them one: 1.tar (second): ",
+        "b has another owner than the first",
+    ];
+    reprobe(directory.path(), &["1.tar", "2.tar"]).expect(1, &said);
+    let found = json(directory.path(), "1.tar", "2.tar");
+    assert_eq!(found["passes"], serde_json::json!([]));
+    let why = found["not_normalised"].as_str().unwrap();
+    assert!(why.contains("--class"), "{why}");
+}
+
 #[test]
 fn another_order_is_likely_a_directorys() {
     let line = "for n in a b c; do echo $n >$n; touch -d @1 $n; done; tar cf 1.tar a b c; tar cf 2.tar c b a";

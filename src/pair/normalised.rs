@@ -19,8 +19,8 @@ pub(super) fn prove(sides: &Sides) -> Result<(), String> {
         if is_same(one, other).unwrap_or(false) {
             continue;
         }
-        let mut one = normalised(name, one)?;
-        let mut other = normalised(name, other)?;
+        let mut one = normalised(name, "first", one)?;
+        let mut other = normalised(name, "second", other)?;
         let same = same(&mut one, &mut *other).map_err(|error| error.to_string())?;
         if !same {
             return Err(format!("the canonical forms of {name} differ"));
@@ -29,14 +29,14 @@ pub(super) fn prove(sides: &Sides) -> Result<(), String> {
     Ok(())
 }
 
-fn normalised(name: &str, path: &Path) -> Result<Box<dyn Spool>, String> {
+fn normalised(name: &str, side: &str, path: &Path) -> Result<Box<dyn Spool>, String> {
     let options = Options {
         class: None,
         time: Some(CONSTANT),
         keep: BTreeSet::new(),
         large: false,
     };
-    let failed = |error: String| format!("{name}: {error}");
+    let failed = |error: String| format!("{name} ({side}): {error}");
     let mut source = open(path).map_err(|error| failed(error.to_string()))?;
     let mut out = Temporary
         .spool()
