@@ -88,7 +88,7 @@ const TREE: &str = r#"
 mkdir -p t/p/a t/p/empty t/p/closed; (cd t/p
 echo one >a/x; echo two >a-b; printf '#!/bin/sh\n' >a.c; seq 9999 >big
 chmod 4755 a.c; chmod 641 a/x; chmod 700 closed; chmod 600 big
-ln a-b zz; ln a/x 0first; ln -s a/x link; ln link zlink
+ln a-b zz; ln a/x 0first; ln -s a/x link; ln link zlink; ln -s 'ü' short; echo ü >'ü'; ln 'ü' 'üz'
 L=$(printf 'n%.0s' $(seq 120)); echo hi >"$L"; ln -s "$L$L" "${L}s"; ln "$L" "${L}z"; mkdir "${L}d"
 echo u >'ünï'; printf x >"$(printf 'bad\377')"; printf x >"$(printf 'ctl\001\nline')"
 touch -d '1969-12-31 23:59:58.5 UTC' old)
@@ -332,7 +332,7 @@ cat 1.cpio 2.cpio >both; refused both 'another archive behind'
 #[test]
 fn what_is_signed_indexed_or_ambiguous_is_refused_and_untouched() {
     script(
-        &["python3", "zip", "tar"],
+        &["python3", "zip", "tar", "xz"],
         r#"
 mkdir d; echo x >d/x; ln d/x d/y
 zip -qr plain.zip d; python3 "$DATA/refused.py"
@@ -360,6 +360,14 @@ refused sparse.tar 'sparse'; refused label.tar 'volume label'
 echo text >text; refused text 'not an archive'; : >empty; refused empty 'not an archive'
 code 2 "$R" normalize nothing; says 'cannot be opened'
 code 2 "$R" normalize d; says 'no regular file'
+mkfifo fifo; code 2 timeout 20 "$R" normalize fifo; says 'no regular file'
+xz -k plain.tar
+python3 - <<'END'
+b=bytearray(open('plain.tar.xz','rb').read())
+for at in range(24,len(b)-40,3):
+    c=b[:]; c[at]^=16; open(f'flip{at}.xz','wb').write(c)
+END
+for f in flip*.xz; do code 2 "$R" normalize --check $f; says broken; done
 # One that is refused does not keep the others.
 code 2 "$R" normalize text plain.tar; says 'plain.tar: normalized'
 "#,
@@ -425,6 +433,11 @@ chmod 640 x.tar; ln -s x.tar l.tar; "$R" normalize l.tar; [ -L l.tar ]; cmp x.ta
 [ "$(stat -c %a x.tar)" = 640 ]; [ -z "$(ls -A | grep '^\.reprobe')" ]
 ln keep.tar second.tar; refused keep.tar '2 names'; says '--output'
 code 2 "$R" normalize -o a x.tar y.tar; says '--output-dir'
+mkdir other; cp keep.tar other/x.tar; rm out/x.tar
+code 2 "$R" normalize --output-dir out x.tar other/x.tar; says 'same name'; [ -z "$(ls out)" ]
+# Whoever packed a crate: it is no system image.
+tar -cf c.tar --owner=0 d; tar -rf c.tar --owner=501 --group=20 x.tar; gzip -n c.tar; mv c.tar.gz c.crate
+"$R" normalize c.crate; says exchange
 code 2 "$R" normalize; says 'no file'
 code 2 "$R" normalize --keep links x.tar; says 'time, order'
 cp second.tar s.tar; touch s.tar.asc; code 0 "$R" normalize s.tar; says 'sign again'

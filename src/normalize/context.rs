@@ -15,6 +15,8 @@ pub(super) struct Context<'a> {
     pub(super) options: &'a Options,
     pub(super) spools: &'a dyn Spools,
     pub(super) report: Report,
+    /// The name says that a tar in it is no system image.
+    pub(super) exchanged: bool,
     /// How many bytes each compressed content may unpack to.
     pub(super) unpacked: u64,
 }

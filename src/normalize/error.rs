@@ -5,6 +5,9 @@ use std::io;
 
 use crate::model::escape_bytes;
 
+/// What failed, in an error of reading.
+const READ: &str = "read";
+
 /// Why there is no canonical form.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -56,7 +59,7 @@ impl Error {
     /// For `map_err`: reading the source failed. Refusals and broken bytes that a decoder met on the
     /// way come out as what they are.
     pub(super) fn reading(source: io::Error) -> Self {
-        Self::io("read", source)
+        Self::io(READ, source)
     }
 
     /// For `map_err`: writing failed.
@@ -70,6 +73,10 @@ impl Error {
             Err(source) => match source.kind() {
                 io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
                     Self::Broken(source.to_string())
+                }
+                // What no call of the system said a decoder did.
+                io::ErrorKind::Other if source.raw_os_error().is_none() && step == READ => {
+                    Self::Broken(format!("its data is damaged ({source})"))
                 }
                 io::ErrorKind::UnexpectedEof => Self::Broken("truncated".to_owned()),
                 io::ErrorKind::OutOfMemory => {

@@ -32,6 +32,9 @@ pub use spool::{Source, Spool, Spools, same};
 
 use context::Context;
 
+/// Ending of Rust's packages, whose owners are whatever the packer's machine had.
+const CRATE: &str = ".crate";
+
 /// A bomb is what unpacks to more than this ...
 const UNPACKED: u64 = 1 << 30;
 /// ... and to more than so many times its own size.
@@ -52,6 +55,7 @@ pub fn rewrite(
         options,
         spools,
         report: Report::default(),
+        exchanged: name.ends_with(CRATE),
         unpacked: size.saturating_mul(RATIO).max(UNPACKED),
     };
     let mut canonical = form::read(name, source, &mut context)?;

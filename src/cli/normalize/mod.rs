@@ -5,10 +5,14 @@ pub mod args;
 mod command;
 mod place;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
 
 use super::exit::{Exit, Failure};
 use super::screen::{self, Stream};
@@ -73,6 +77,15 @@ pub(super) fn run(args: &NormalizeArgs) -> Result<Exit, Failure> {
         return Err(Failure::usage(
             "several files cannot become one: use --output-dir DIR",
         ));
+    }
+    if args.output_dir.is_some() {
+        let mut names = BTreeSet::new();
+        if let Some(twice) = files.iter().find(|file| !names.insert(file.file_name())) {
+            return Err(Failure::usage(&format!(
+                "{}: another of the files has the same name, and --output-dir would hold one of them: give each a directory of its own",
+                shown(twice)
+            )));
+        }
     }
     let mut worst = Exit::Success;
     for file in &files {
@@ -155,7 +168,10 @@ impl<'a> Job<'a> {
     fn file(&self, path: &Path) -> Result<Exit, Trouble> {
         let open = |error: io::Error| Trouble::File(format!("cannot be opened: {error}"));
         let disk = |error: io::Error| Trouble::Disk(error.to_string());
-        let mut source = File::open(path).map_err(open)?;
+        // A FIFO must not wait for a writer.
+        let mut options = File::options();
+        options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+        let mut source = options.open(path).map_err(open)?;
         let found = source.metadata().map_err(open)?;
         if !found.is_file() {
             return Err(Trouble::File("is no regular file".to_owned()));

@@ -126,6 +126,7 @@ impl Index {
         let class = match (reader, context.options.class) {
             (Reader::Dpkg, _) => Class::System,
             (Reader::Everybody, Some(class)) => class,
+            (Reader::Everybody, None) if context.exchanged => Class::Exchange,
             (Reader::Everybody, None) => signs.class()?,
         };
         context.is("tar", Some(class));

@@ -64,12 +64,15 @@ impl Entry<'_> {
     /// The PAX header, where the member needs one.
     fn posix_extension(&self) -> Vec<u8> {
         let mut records = Vec::new();
+        // Of a target GNU tar asks for its length alone.
+        if self.link.len() > NAME {
+            record(b"linkpath", self.link, &mut records);
+        }
         let mut needs = |key: &str, value: &[u8], length: usize| {
             if value.len() > length || !value.is_ascii() {
                 record(key.as_bytes(), value, &mut records);
             }
         };
-        needs("linkpath", self.link, NAME);
         needs("path", self.name, NAME);
         needs("uname", &self.owner.user, OWNER);
         needs("gname", &self.owner.group, OWNER);

@@ -259,7 +259,8 @@ fn check(central: &Central) -> Result<(), Error> {
         .is_some_and(|rest| !rest.contains(&b'/'));
     let signature = [&b".SF"[..], b".RSA", b".DSA", b".EC"]
         .iter()
-        .any(|ending| upper.ends_with(ending));
+        .any(|ending| upper.ends_with(ending))
+        || upper.starts_with(b"META-INF/SIG-");
     let other =
         name == b".signature.p7s" || name.starts_with(b"package/services/digital-signature/");
     if (in_meta && signature) || other {
