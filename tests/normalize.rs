@@ -342,7 +342,7 @@ python3 -c "open('noend.tar','wb').write(open('plain.tar','rb').read().rstrip(b'
 truncate -s 1M hole; tar -cSf sparse.tar hole
 tar -cf label.tar -V label d
 zip -q -P secret secret.zip d/x
-refused signed.jar 'META-INF/A.SF signs it'
+refused signed.jar 'META-INF/A.SF signs it'; refused sig.jar 'SIG-FOO signs it'
 refused x.apk 'Android package'; refused android.zip 'Android package'
 refused twice.zip 'a stands twice'; refused n.nupkg 'signs it'
 refused block.zip 'signing block'; refused tail.zip 'bytes behind the end record'

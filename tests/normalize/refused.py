@@ -5,6 +5,7 @@ def made(name, members):
     with zipfile.ZipFile(name, "w") as z:
         for member in members: z.writestr(member, "x" * 50)
 made("signed.jar", ["META-INF/MANIFEST.MF", "META-INF/A.SF", "META-INF/A.RSA"])
+made("sig.jar", ["META-INF/MANIFEST.MF", "META-INF/SIG-FOO"])
 made("x.apk", ["AndroidManifest.xml"])
 made("android.zip", ["AndroidManifest.xml", "classes.dex"])
 made("twice.zip", ["a", "a"])
