@@ -324,6 +324,7 @@ mod tests {
             options: &options,
             spools: &InMemory,
             report: Report::default(),
+            exchanged: false,
             unpacked: 0,
         };
         for memory in [0, 100, 80_000, usize::MAX] {
