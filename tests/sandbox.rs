@@ -1471,12 +1471,8 @@ fn a_session_asked_to_end_leaves_no_process_and_no_scratch_space() {
     assert!(names.is_empty(), "{names:?}");
 }
 
-/// The kernel renames no directory that lies below an overlay.
-#[test]
-fn directories_of_the_source_are_renamed_as_outside_and_stay_what_they_are() {
-    if !meets(&[Need::InodeNumbers]) {
-        return;
-    }
+/// A source with a directory that nobody may write, old times, and a hard link.
+fn with_a_directory_to_rename() -> Bench {
     let bench = Bench::new();
     std::fs::create_dir_all(bench.source.join("s/closed")).unwrap();
     for name in ["s/f", "s/closed/g"] {
@@ -1491,6 +1487,16 @@ fn directories_of_the_source_are_renamed_as_outside_and_stay_what_they_are() {
         let old = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
         directory.set_modified(old).unwrap();
     }
+    bench
+}
+
+/// The kernel renames no directory that lies below an overlay.
+#[test]
+fn directories_of_the_source_are_renamed_as_outside_and_stay_what_they_are() {
+    if !meets(&[Need::InodeNumbers]) {
+        return;
+    }
+    let bench = with_a_directory_to_rename();
     let environment = with(|e| {
         e.inodes = Inodes::Numbered {
             key: 1,

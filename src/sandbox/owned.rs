@@ -21,10 +21,19 @@ pub(super) struct Owned {
     pub(super) alike: bool,
     /// The caller may read all of it.
     pub(super) readable: bool,
-    /// Some of its names are hard links of each other.
-    pub(super) linked: bool,
-    /// Some of its files have further names, in it or elsewhere.
-    pub(super) shared: bool,
+    /// Which hard links there are.
+    pub(super) links: Links,
+}
+
+/// Hard links of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Links {
+    /// Each file has one name.
+    None,
+    /// Some files have further names elsewhere.
+    Outward,
+    /// Some names in the tree are one file.
+    Within,
 }
 
 impl Owned {
@@ -34,8 +43,7 @@ impl Owned {
             top: ids(&look(tree)?),
             alike: true,
             readable: true,
-            linked: false,
-            shared: false,
+            links: Links::None,
         };
         owned.take_in(tree, &mut BTreeSet::new())?;
         Ok(owned)
@@ -53,8 +61,14 @@ impl Owned {
             }
         } else if !metadata.is_symlink() {
             let id = (metadata.dev(), metadata.ino());
-            self.shared |= metadata.nlink() > 1;
-            self.linked |= metadata.nlink() > 1 && !seen.insert(id);
+            if metadata.nlink() > 1 {
+                let links = if seen.insert(id) {
+                    Links::Outward
+                } else {
+                    Links::Within
+                };
+                self.links = self.links.max(links);
+            }
             self.readable &= access(path, AccessFlags::R_OK).is_ok();
         }
         Ok(())
@@ -89,13 +103,12 @@ mod tests {
         std::fs::create_dir(&below).unwrap();
         std::fs::write(&file, "").unwrap();
         let owned = Owned::of(dir.path()).unwrap();
-        assert!(owned.alike && !owned.others(owned.top) && !owned.shared);
+        assert!(owned.alike && !owned.others(owned.top) && owned.links == Links::None);
         let elsewhere = tempfile::tempdir_in(dir.path().parent().unwrap()).unwrap();
         std::fs::hard_link(&file, elsewhere.path().join("f")).unwrap();
-        let owned = Owned::of(dir.path()).unwrap();
-        assert!(!owned.linked && owned.shared);
+        assert_eq!(Owned::of(dir.path()).unwrap().links, Links::Outward);
         std::fs::hard_link(&file, below.join("g")).unwrap();
-        assert!(Owned::of(dir.path()).unwrap().linked);
+        assert_eq!(Owned::of(dir.path()).unwrap().links, Links::Within);
         if nix::unistd::geteuid().is_root() {
             std::os::unix::fs::lchown(&file, Some(1000), None).unwrap();
             let owned = Owned::of(dir.path()).unwrap();

@@ -10,7 +10,7 @@ use super::host::Host;
 use super::identity::{self, IdMaps, Ids};
 use super::layout::{Inputs, Layout, ROOT, process_ops};
 use super::op::SetupOp;
-use super::owned::Owned;
+use super::owned::{Links, Owned};
 use super::protocol::{Namespaces, Request, Streams, files};
 use super::session::{LowerSource, Sandbox};
 use super::source::{self, Variant};
@@ -48,7 +48,7 @@ impl Sandbox {
     /// Whether names of the source tree are hard links of each other. A build that writes to one
     /// changes it alone: overlays keep links only with an index, which ordinary users cannot have.
     pub fn source_has_links(&self) -> bool {
-        self.owned().is_ok_and(|owned| owned.linked)
+        self.owned().is_ok_and(|owned| owned.links == Links::Within)
     }
 
     /// Whether the builds of an ordinary user see a copy of the source, all of which is his own. He
@@ -242,7 +242,7 @@ impl Sandbox {
             ours: layout.ours,
             focus: spec.focus.clone(),
             // What a preparation has left may have.
-            single: self.prepared().is_empty() && !self.owned()?.shared,
+            single: self.prepared().is_empty() && self.owned()?.links == Links::None,
             environment,
         })
     }

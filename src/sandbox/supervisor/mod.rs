@@ -71,6 +71,10 @@ pub use sources::{Sources, SourcesOwner};
 pub use unvaried::Unvaried;
 
 /// What a trial's supervisor has to do.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one thing of the trial by itself"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
