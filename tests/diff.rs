@@ -121,6 +121,19 @@ fn files_that_are_the_same_are_identical_however_they_are_reached() {
 }
 
 #[test]
+fn devices_with_other_numbers_differ() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can make devices");
+        return;
+    }
+    let line = "mkdir a b; mknod a/n c 1 3; mknod b/n c 1 5; mknod a/s c 1 7; mknod b/s c 1 7";
+    let directory = made(&[], line).unwrap();
+    let ran = reprobe(directory.path(), &["a", "b"]);
+    ran.expect(1, &["DIFFERENT: 1 of 2 files (device)", "n: 1:3 -> 1:5"]);
+    assert_eq!(fields(&json(directory.path(), "a", "b")), ["device"]);
+}
+
+#[test]
 fn of_two_tarballs_with_other_times_one_line_says_it_all() {
     let line = "mkdir t; for n in $(seq 300); do echo $n >t/$n; done
         touch -d @1600000000 t/*; tar cf a.tar t; touch -d @1600001000 t/*; tar cf b.tar t

@@ -60,12 +60,19 @@ pub fn differences(first: &Path, second: &Path, judged: Judged) -> Result<Differ
     for difference in &mut differences {
         difference.likely = likely(difference);
     }
-    // Devices with other numbers, or a file that changes meanwhile: not the same, and nothing to show.
+    if !sides.devices.is_empty() {
+        differences.extend(sides.devices.iter().cloned());
+        differences
+            .sort_by(|one, other| (&one.element, &one.field).cmp(&(&other.element, &other.field)));
+    }
+    // A file that changes meanwhile: not the same, and nothing to show.
     let unexplained = differences.is_empty() && sides.identical < sides.files;
     let incomplete = !sides.problems.is_empty() || !unread.is_empty() || unexplained;
     problems.extend(sides.problems.iter().cloned());
     let (passes, not_normalised) = match compared.passes {
-        passes if passes.is_empty() || incomplete => (passes, None),
+        passes if passes.is_empty() || incomplete || !sides.devices.is_empty() => {
+            (Vec::new(), None)
+        }
         passes => match normalised::prove(&sides) {
             Ok(()) => (passes, None),
             Err(why) => (Vec::new(), Some(why)),

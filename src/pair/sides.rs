@@ -9,10 +9,11 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
+use nix::sys::stat::{major, minor};
 
 use super::Error;
 use crate::diff::Judged;
-use crate::model::difference::{Problem, Which};
+use crate::model::difference::{Both, Difference, Problem, Which};
 use crate::model::escape_name;
 use crate::snapshot::walk::sorted_entries;
 
@@ -29,6 +30,8 @@ pub(super) struct Sides {
     pub(super) files: u64,
     /// How many of these are the same.
     pub(super) identical: u64,
+    /// Devices of one kind with other numbers: no content tells them apart.
+    pub(super) devices: Vec<Difference>,
     /// Directories that could not be listed.
     pub(super) problems: Vec<Problem>,
 }
@@ -42,6 +45,7 @@ impl Sides {
             name: None,
             files: 0,
             identical: 0,
+            devices: Vec::new(),
             problems: Vec::new(),
         };
         match (one.is_dir(), other.is_dir()) {
@@ -135,9 +139,32 @@ impl Sides {
             self.identical += u64::from(!is_directory);
             return;
         }
+        if let [Some(left), Some(right)] = &data
+            && left.file_type() == right.file_type()
+            && left.rdev() != right.rdev()
+        {
+            self.devices.push(device(name, left, right));
+        }
         for (unlike, path) in self.unlike.iter_mut().zip([one, other]) {
             unlike.extend(path.map(|path| (name.to_owned(), path.to_owned())));
         }
+    }
+}
+
+/// Two devices that have other numbers.
+fn device(name: &str, left: &Metadata, right: &Metadata) -> Difference {
+    let [first, second] = [left, right].map(|data| {
+        let (major, minor) = (major(data.rdev()), minor(data.rdev()));
+        Some(format!("{major}:{minor}"))
+    });
+    Difference {
+        element: name.to_owned(),
+        field: "device".to_owned(),
+        offset: None,
+        values: Both { first, second },
+        evidence: None,
+        removed_by: None,
+        likely: Vec::new(),
     }
 }
 
