@@ -471,6 +471,47 @@ fn an_ordinary_users_sources_of_others_are_alike_whatever_varies() {
     assert!(notes.contains("the tree holds files of others"), "{notes}");
 }
 
+/// And only where it does: content is nothing that is set.
+#[test]
+fn where_packing_alone_differs_normalizing_is_named_and_proves_it() {
+    let tree = tree();
+    let check = |build: &str| {
+        let words = [
+            "check",
+            "--only",
+            "source-mtime",
+            "-o",
+            "o.tar",
+            "--",
+            build,
+        ];
+        run(tree.path(), &words)
+    };
+    let names = "`reprobe normalize o.tar`";
+    check("tar cf o.tar a.txt")
+        .expect(1, "how it was packed (tar-time)")
+        .expect(1, names);
+    let other = check("stat -c %Y a.txt >b; tar cf o.tar a.txt b");
+    assert!(!other.out.contains(names), "{}", other.out);
+    let normalized = format!(
+        "tar cf o.tar a.txt; {} normalize o.tar",
+        env!("CARGO_BIN_EXE_reprobe")
+    );
+    let expose = Path::new(env!("CARGO_BIN_EXE_reprobe")).parent().unwrap();
+    let words = [
+        "check",
+        "--only",
+        "source-mtime",
+        "-o",
+        "o.tar",
+        "--expose",
+        expose.to_str().unwrap(),
+        "--",
+        &normalized,
+    ];
+    run(tree.path(), &words).expect(0, "REPRODUCIBLE");
+}
+
 /// An overlay has no word for a directory that was renamed: `mv` copied it, and the copies were the
 /// build user's.
 #[test]

@@ -27,3 +27,4 @@ pub use evidence::evidence;
 pub use excerpt::{excerpt, excerpt_at};
 pub use holds::{Changes, Source};
 pub use pairs::paired;
+pub use passes::removed_by;

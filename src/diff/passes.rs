@@ -12,7 +12,7 @@ const INSTALLED: [&str; 4] = [".deb", ".udeb", ".ipk", ".rpm"];
 const RUN: u32 = 0o111;
 
 /// The pass that removes the difference of an element, which the first snapshot has.
-pub(super) fn removed_by(
+pub fn removed_by(
     first: &Snapshot,
     element: &Element,
     values: &Both<Option<String>>,

@@ -11,6 +11,7 @@ mod follows;
 mod hints;
 mod ledger;
 mod likely;
+mod packing;
 mod tried;
 mod variation;
 mod verdict;
@@ -132,6 +133,7 @@ pub fn findings(case: Case<'_>, contents: Contents<'_>) -> Findings {
         ));
     }
     notes.extend(case.tried.as_ref().map(Tried::note));
+    notes.extend(packing::note(case.ledger, &findings));
     notes.extend(verdict::unread(case.ledger));
     notes.extend(
         case.search
