@@ -50,18 +50,22 @@ pub(super) fn note(ledger: &Ledger, findings: &[Finding]) -> Option<String> {
     said(&packed.collect::<Vec<_>>())
 }
 
-/// Whether normalizing the output reaches this path: not archives that stand in archives.
+/// Whether normalizing the output reaches this path: what is in an archive, compressed or not, and in
+/// the archives of a package; not what is in archives that are members of others.
 fn is_reached(path: &str) -> bool {
     let steps: Vec<&str> = path.split("!/").collect();
-    let payloads = steps.windows(2).filter(|pair| match pair {
-        [outer, inner] => formats::is_payload(outer, inner),
-        _ => false,
-    });
-    let archives = steps.len() - 1 - payloads.count();
-    let is_package = steps
+    let [output, rest @ ..] = steps.as_slice() else {
+        return false;
+    };
+    let compressed = rest
         .first()
-        .is_some_and(|output| output.ends_with(PACKAGE));
-    archives <= if is_package { 2 } else { 1 }
+        .is_some_and(|inner| formats::is_payload(output, inner));
+    let reached = match () {
+        () if output.ends_with(PACKAGE) => 3,
+        () if compressed => 2,
+        () => 1,
+    };
+    rest.len() <= reached
 }
 
 fn said(outputs: &[(&str, BTreeSet<String>)]) -> Option<String> {
