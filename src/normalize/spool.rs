@@ -139,6 +139,33 @@ impl Read for Bounded<'_> {
     }
 }
 
+/// A writer that counts what passes.
+pub(super) struct Counted<W> {
+    pub(super) out: W,
+    pub(super) count: u64,
+}
+
+impl<W: Write> Counted<W> {
+    /// Writes so many zeros.
+    pub(super) fn zeros(&mut self, count: u64) -> Result<(), Error> {
+        io::copy(&mut io::repeat(0).take(count), self)
+            .map(drop)
+            .map_err(Error::writing)
+    }
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.count += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 /// A writer that hands on blocks of one size, the last one aside: no encoder sees in what pieces its
 /// input was written.
 pub(super) struct Blocks<W: Write> {

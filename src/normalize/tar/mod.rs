@@ -17,14 +17,14 @@ mod read;
 mod write;
 
 use std::cmp::Ordering;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{BufWriter, Read, Write};
 
 use super::context::Context;
 use super::error::{Error, shown};
 use super::options::{Class, LATEST, MEMBERS, Pass};
 use super::path;
 use super::sorted::{Sorted, Sorter};
-use super::spool::{BUFFER, Source, copy, seek};
+use super::spool::{BUFFER, Counted, Source, copy, seek};
 use crate::formats::tar::header::Header;
 use class::Signs;
 use links::{Links, Role};
@@ -447,30 +447,4 @@ fn tar_time(time: i64) -> Result<u64, Error> {
                 "choose one from 0 to 8589934591: --mtime",
             )
         })
-}
-
-/// A writer that knows how much was written.
-struct Counted<W> {
-    out: W,
-    count: u64,
-}
-
-impl<W: Write> Counted<W> {
-    fn zeros(&mut self, count: u64) -> Result<(), Error> {
-        io::copy(&mut io::repeat(0).take(count), self)
-            .map(drop)
-            .map_err(Error::writing)
-    }
-}
-
-impl<W: Write> Write for Counted<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.out.write(bytes)?;
-        self.count += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
 }

@@ -8,7 +8,7 @@ use flate2::{Compression, Crc};
 
 use super::entry::{Entry, STORED};
 use crate::normalize::error::{Error, shown};
-use crate::normalize::spool::{BUFFER, Blocks, Source, copy, copy_all, seek};
+use crate::normalize::spool::{BUFFER, Blocks, Counted, Source, copy, copy_all, seek};
 
 /// zlib's level, as for gzip.
 const LEVEL: u32 = 6;
@@ -100,24 +100,6 @@ impl<W: Write> Write for Summed<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.out.write(bytes)?;
         self.crc.update(bytes.get(..count).unwrap_or_default());
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
-/// A writer that counts what passes.
-struct Counted<W> {
-    out: W,
-    count: u64,
-}
-
-impl<W: Write> Write for Counted<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.out.write(bytes)?;
-        self.count += count as u64;
         Ok(count)
     }
 
