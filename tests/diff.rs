@@ -590,3 +590,82 @@ fn documents_hold_dates_and_identifiers() {
         &[("pdf.CreationDate", Some("time")), ("pdf.ID", None)],
     );
 }
+
+#[test]
+fn classes_of_java_hold_the_version_that_they_were_compiled_for() {
+    let line = "echo 'class A {}' >A.java; for n in 17 11; do mkdir $n
+        javac -Xlint:-options --release $n -d $n A.java; done; mv 17 one; mv 11 two";
+    named(&["javac"], line, &[("class.version", None)]);
+}
+
+#[test]
+fn images_of_squashfs_hold_times_of_their_own_and_of_the_files() {
+    let made_at = |second: &str, touched: &str, form: &str| {
+        format!(
+            "mkdir one two t; ln -s a t/l; seq 9 >t/a; mkfifo t/p; seq 90000 >t/b; mkdir t/d
+            touch -hd @1600000000 t/* t; make() {{ mksquashfs t $1/x -quiet -no-progress {form} -mkfs-time $2; }}
+            make one 1700000000; {touched}; make two {second}"
+        )
+    };
+    let own = ("squashfs.creation-time", Some("time"));
+    named(&["mksquashfs"], &made_at("1700000001", "true", ""), &[own]);
+    for form in ["", "-comp xz", "-comp zstd", "-noI"] {
+        let line = made_at("1700000000", "touch -d @1600000001 t/d", form);
+        let files = ("squashfs.inode-times", Some("time"));
+        named(&["mksquashfs"], &line, &[("content", None), files]);
+    }
+}
+
+#[test]
+fn images_of_ext_hold_identifiers_times_and_counters() {
+    let line = "mkdir one two; truncate -s 1M one/x; mke2fs -q -t ext2 -L old one/x; cp one/x two/x
+        tune2fs -L new -U 12345678-1234-1234-1234-123456789012 two/x";
+    let fields = [("ext.label", None), ("ext.uuid", None)];
+    named(&["mke2fs", "tune2fs"], line, &fields);
+    let line = "for n in one two; do mkdir $n; truncate -s 1M $n/x; mke2fs -q -t ext4 $n/x; sleep 1.1; done";
+    let Some(directory) = made(&["mke2fs"], line) else {
+        return;
+    };
+    let ran = reprobe(directory.path(), &["one/x", "two/x"]);
+    let said = [
+        "ext.creation-time",
+        "likely time",
+        "ext.uuid",
+        "ext.hash-seed",
+        "content",
+    ];
+    ran.expect(1, &said);
+}
+
+#[test]
+fn images_of_fat_hold_an_identifier_and_a_label() {
+    for bits in ["12", "16", "32"] {
+        let line = format!(
+            "for n in one two; do mkdir $n; truncate -s 34M $n/x; done
+            mkfs.fat -F{bits} -i 00000001 one/x; mkfs.fat -F{bits} -i 00000002 two/x"
+        );
+        let Some(directory) = made(&["mkfs.fat"], &line) else {
+            return;
+        };
+        let ran = reprobe(directory.path(), &["one/x", "two/x"]);
+        ran.expect(1, &["fat.volume-id", "01000000 -> 02000000"]);
+    }
+}
+
+#[test]
+fn images_of_iso_9660_hold_times_and_texts() {
+    let line = "mkdir one two t; seq 9 >t/a; touch -d @1600000000 t/a t
+        genisoimage -quiet -J -V OLD -o one/x t; sleep 1.1; genisoimage -quiet -J -V NEW -o two/x t";
+    let Some(directory) = made(&["genisoimage"], line) else {
+        return;
+    };
+    let ran = reprobe(directory.path(), &["one/x", "two/x"]);
+    let said = [
+        "iso.volume",
+        "OLD -> NEW",
+        "iso.creation",
+        "iso.joliet.creation",
+        "likely time",
+    ];
+    ran.expect(1, &said);
+}

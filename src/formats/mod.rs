@@ -7,14 +7,18 @@
 
 pub(crate) mod ar;
 mod bzip2;
+mod class;
 pub(crate) mod cpio;
 pub mod digits;
 pub mod elf;
+mod ext;
+mod fat;
 mod format;
 mod git;
 mod gzip;
 pub mod hashed;
 mod inflate;
+mod iso;
 mod mo;
 mod pdf;
 mod pe;
@@ -25,6 +29,7 @@ mod pyc;
 mod read_at;
 pub mod sketch;
 mod sqlite;
+mod squashfs;
 pub(crate) mod stream;
 pub(crate) mod tar;
 mod xz;
@@ -59,12 +64,18 @@ const FORMATS: &[Format] = &[
     mo::FORMAT,
     pe::FORMAT,
     sqlite::FORMAT,
-    // Known by a checksum alone, and so the last.
+    class::FORMAT,
+    squashfs::FORMAT,
+    // Known by a checksum alone.
     tar::FORMAT,
+    // Known by what stands behind room for anything.
+    fat::FORMAT,
+    ext::FORMAT,
+    iso::FORMAT,
 ];
 
-/// How many bytes a format is recognised by: one block of tar, whose only mark may be its checksum.
-const PREFIX: usize = 512;
+/// How many bytes a format is recognised by: the mark of ISO 9660 stands behind 32 KiB.
+const PREFIX: usize = (32 << 10) + 8;
 
 /// The field of a format that stands for all bytes which its fields do not tell: `png.rest`.
 const REST: &str = "rest";

@@ -4,9 +4,43 @@
 use std::io::Read as _;
 
 use super::REST;
-use super::place::Place;
+use super::place::{Place, binary, raw, until_nul};
 use super::stream::{Hash, Stream};
-use crate::model::Field;
+use crate::model::{Field, Value};
+
+/// A field that stands at one place in every file of its format.
+pub(super) struct Fixed {
+    /// With the name of the format before it.
+    pub(super) name: &'static str,
+    pub(super) at: u64,
+    pub(super) length: u64,
+    pub(super) form: Form,
+}
+
+/// How the bytes of a field are shown.
+#[derive(Clone, Copy)]
+pub(super) enum Form {
+    /// A number of up to eight bytes, the least significant one first.
+    Little,
+    /// The same, the most significant one first.
+    Big,
+    /// Text up to the first NUL, without the spaces at its end.
+    Text,
+    /// Hexadecimal digits.
+    Binary,
+}
+
+impl Form {
+    fn show(self, bytes: &[u8]) -> Value {
+        let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
+        match self {
+            Self::Little => Value::Text(bytes.iter().rev().fold(0, add).to_string()),
+            Self::Big => Value::Text(bytes.iter().fold(0, add).to_string()),
+            Self::Text => raw(until_nul(bytes).trim_ascii_end()),
+            Self::Binary => binary(bytes),
+        }
+    }
+}
 
 /// A stream that is taken in pieces.
 pub(super) struct Pieces<'s, 'a> {
@@ -43,6 +77,19 @@ impl<'s, 'a> Pieces<'s, 'a> {
         }
         self.rest.update(&bytes);
         None
+    }
+
+    /// Records fields by their places from `start` on, which are given in their order.
+    pub(super) fn fixed(&mut self, start: u64, fields: &[Fixed], place: &mut Place<'_>) {
+        for field in fields {
+            let at = start + field.at;
+            if !self.pass(at.saturating_sub(self.offset())) {
+                return;
+            }
+            if let Some(bytes) = self.named(field.length) {
+                place.field(Field::new(field.name), field.form.show(&bytes), at);
+            }
+        }
     }
 
     /// The next bytes, which belong to the rest and are looked at.

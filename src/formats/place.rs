@@ -22,7 +22,7 @@ const TEXT: usize = 256;
 /// Longer names of members, in bytes, are shortened.
 const NAME: usize = 4 << 10;
 /// Buffer of a stream inside another one, and the most that a reader can peek.
-const BUFFER: usize = 32 << 10;
+const BUFFER: usize = 36 << 10;
 
 /// How much of one output is looked into, all its archives together: ends decompression bombs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

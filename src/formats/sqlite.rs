@@ -1,10 +1,9 @@
 //! Databases of `SQLite`: the counters of the header, and the version of the library that wrote it.
 
 use super::format::{Format, Holds, Kind, Known};
-use super::pieces::Pieces;
+use super::pieces::{Fixed, Form, Pieces};
 use super::place::Place;
 use super::stream::Stream;
-use crate::model::{Field, Value};
 
 pub(super) const FORMAT: Format = Format {
     name: "sqlite",
@@ -20,24 +19,25 @@ pub(super) const FORMAT: Format = Format {
     normal: &[],
 };
 
-/// Names and places of the fields, of four bytes each (sqlite.org/fileformat.html, 1.3).
-const FIELDS: [(&str, u64); 4] = [
-    ("sqlite.change-counter", 24),
-    ("sqlite.schema-cookie", 40),
-    ("sqlite.version-valid-for", 92),
-    ("sqlite.library", 96),
+/// Places of the fields (sqlite.org/fileformat.html, 1.3).
+const FIELDS: [Fixed; 4] = [
+    field("sqlite.change-counter", 24),
+    field("sqlite.schema-cookie", 40),
+    field("sqlite.version-valid-for", 92),
+    field("sqlite.library", 96),
 ];
+
+const fn field(name: &'static str, at: u64) -> Fixed {
+    Fixed {
+        name,
+        at,
+        length: 4,
+        form: Form::Big,
+    }
+}
 
 fn read(stream: &mut Stream<'_>, place: &mut Place<'_>) {
     let mut pieces = Pieces::new(stream);
-    for (name, at) in FIELDS {
-        pieces.pass(at - pieces.offset());
-        if let Some(bytes) = pieces.named(4)
-            && let Some(bytes) = bytes.first_chunk()
-        {
-            let number = u32::from_be_bytes(*bytes).to_string();
-            place.field(Field::new(name), Value::Text(number), at);
-        }
-    }
+    pieces.fixed(0, &FIELDS, place);
     pieces.finish(place, FORMAT.name);
 }

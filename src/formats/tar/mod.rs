@@ -18,8 +18,8 @@ pub(super) const FORMAT: Format = Format {
     name: "tar",
     recognise: |prefix| {
         prefix
-            .try_into()
-            .is_ok_and(|block| Header::parse(block).is_some())
+            .first_chunk()
+            .is_some_and(|block| Header::parse(block).is_some())
     },
     read,
     holds: Holds::Members,
