@@ -434,6 +434,12 @@ chmod 640 x.tar; ln -s x.tar l.tar; "$R" normalize l.tar; [ -L l.tar ]; cmp x.ta
 ln keep.tar second.tar; refused keep.tar '2 names'; says '--output'
 code 2 "$R" normalize -o a x.tar y.tar; says '--output-dir'
 mkdir other; cp keep.tar other/x.tar; rm out/x.tar
+code 2 "$R" normalize --output-dir none x.tar; says '--output-dir none: there is no such directory'
+mkfifo fifo; code 2 "$R" normalize -o fifo x.tar; says 'fifo: is no file, and is left as it is'; [ -p fifo ]
+code 2 "$R" normalize -o out x.tar; [ -d out ]
+echo old >target; ln -s target link; "$R" normalize -o link x.tar; [ -L link ]; cmp target y.tar
+ln -s nowhere dangling; code 2 "$R" normalize -o dangling x.tar; [ -L dangling ]
+if [ "$(id -u)" = 0 ] && mknod null c 1 3; then code 2 "$R" normalize -o null x.tar; [ -c null ]; fi
 code 2 "$R" normalize --output-dir out x.tar other/x.tar; says 'same name'; [ -z "$(ls out)" ]
 # Whoever packed a crate: it is no system image.
 tar -cf c.tar --owner=0 d; tar -rf c.tar --owner=501 --group=20 x.tar; gzip -n c.tar; mv c.tar.gz c.crate

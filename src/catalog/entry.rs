@@ -1,6 +1,8 @@
 //! One variation as its file says it, picks unresolved.
 
-use crate::model::{Need, RemedyText, Slot, Varies};
+use std::collections::BTreeMap;
+
+use crate::model::{Attempt, Need, RemedyText, Slot, Varies};
 
 use super::settings::{self, Choice};
 use super::table::{self, Problem, Problems, Table, nearest};
@@ -242,15 +244,7 @@ fn remedy(mut table: Table, problems: &mut Problems) -> Option<RemedyText> {
             format!("`shows` must be one of `{known}`; this is `{shows}`"),
         );
     }
-    let attempt = optional_text(&mut table, "try", problems);
-    if let Some(attempt) = &attempt
-        && !attempt.split(' ').all(is_assignment)
-    {
-        problems.add(
-            line,
-            format!("`try` must be NAME=VALUE; this is `{attempt}`"),
-        );
-    }
+    let attempt = attempt(&mut table, problems);
     table.finish("in `[[remedy]]`", problems);
     Some(RemedyText {
         when,
@@ -261,8 +255,44 @@ fn remedy(mut table: Table, problems: &mut Problems) -> Option<RemedyText> {
     })
 }
 
-fn is_assignment(word: &str) -> bool {
-    word.split_once('=').is_some_and(|(name, _)| {
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-    })
+/// How a remedy is tried: `try` has variables, `try-before` a shell line.
+fn attempt(table: &mut Table, problems: &mut Problems) -> Option<Attempt> {
+    let line = table.line;
+    let variables = optional_text(table, "try", problems);
+    let before = optional_text(table, "try-before", problems);
+    match (variables, before) {
+        (Some(_), Some(_)) => {
+            let text = "a remedy is tried in one way: `try` or `try-before`";
+            problems.add(line, text.to_owned());
+            None
+        }
+        (Some(text), None) => {
+            let set = assignments(&text);
+            if set.is_none() {
+                let said = format!("`try` must be NAME=VALUE; this is `{text}`");
+                problems.add(line, said);
+            }
+            Some(Attempt::Variables { set: set? })
+        }
+        (None, before) => before.map(|line| Attempt::Before { line }),
+    }
+}
+
+/// `A=b C=d`; a word that is no assignment belongs to the value before it.
+fn assignments(text: &str) -> Option<BTreeMap<String, String>> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for word in text.split(' ') {
+        match (word.split_once('='), all.last_mut()) {
+            (Some((name, value)), _) if is_name(name) => {
+                all.push((name.to_owned(), value.to_owned()));
+            }
+            (_, Some((_, value))) => *value = format!("{value} {word}"),
+            (_, None) => return None,
+        }
+    }
+    Some(all.into_iter().collect())
+}
+
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }

@@ -204,9 +204,16 @@ pub struct CheckArgs {
     #[arg(long, help_heading = "Search")]
     pub no_locate: bool,
 
+    /// Try what may do away with the differences, and verify what does
+    ///
+    /// Variables, lines before the build and `reprobe normalize` after it; what helps is verified at
+    /// another moment and with other names. Takes at most as many builds again, and 8 (docs/fix.md).
+    #[arg(long, help_heading = "Search")]
+    pub fix: bool,
+
     /// Go on with a session that was interrupted: the one with this number, or the latest of DIR
     ///
-    /// Everything but -j, --budget, --time-limit, --json and -v is as it was when the session began.
+    /// Everything but -j, --budget, --time-limit, --fix, --json and -v is as it was when the session began.
     /// Builds that had ended are not run again. The source tree must be as it was. Of each source tree
     /// the last sessions are kept; the oldest go first, and before those that were interrupted go
     /// finished ones.

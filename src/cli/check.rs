@@ -221,6 +221,7 @@ fn options(
         metadata: args.metadata,
         checkout: job.checkout,
         locate: !args.no_locate,
+        fix: args.fix,
         keep: args.keep.clone(),
         prepare: job.prepare.clone(),
         workers: args.jobs.map(usize::from),

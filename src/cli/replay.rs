@@ -106,7 +106,13 @@ fn varied(trial: &TrialEvent, plan: &Plan) -> String {
         Acting::Within { .. } => {
             format!("{varied} (for some of its processes or directories alone)")
         }
-        Acting::Remedied { variables } => format!("{varied} (with {})", pairs(variables)),
+        Acting::Remedied { change, .. } => {
+            let lines = change.lines().concat();
+            let lines = lines
+                .iter()
+                .map(|line| line.strip_prefix("export ").unwrap_or(line));
+            format!("{varied} (with {})", lines.collect::<Vec<_>>().join("; "))
+        }
         Acting::Whole | Acting::Witnessed | Acting::Part { .. } => varied,
     }
 }

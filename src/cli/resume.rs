@@ -88,6 +88,7 @@ fn options(args: &CheckArgs, recorded: Recorded) -> Result<session::Options, Fai
         repeats: start.repeats,
         thorough: start.thorough,
         locate: start.locate,
+        fix: start.fix || args.fix,
         notes: Vec::new(),
         origin: session::Origin {
             source: start.source.clone(),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::tried::EPOCH;
 use crate::formats::elf;
-use crate::model::{Culprit, Field, Remedy, RemedyText, Variation};
+use crate::model::{Attempt, Culprit, Field, Remedy, RemedyText, Variation};
 
 /// Programs whose arguments say what they run.
 const INTERPRETERS: [&str; 9] = [
@@ -40,9 +40,9 @@ pub(super) struct Maker<'a> {
 impl Maker<'_> {
     /// Whether a remedy may be given at all.
     fn admits(&self, remedy: &RemedyText) -> bool {
-        let variables = remedy.r#try.iter().flat_map(|line| line.split(' '));
-        let mut names = variables.filter_map(|word| word.split_once('='));
-        let settled = self.epoch_settled && names.any(|(name, _)| name == EPOCH);
+        let sets_epoch =
+            matches!(&remedy.r#try, Some(Attempt::Variables { set }) if set.contains_key(EPOCH));
+        let settled = self.epoch_settled && sets_epoch;
         let shown = remedy.shows.as_deref();
         !settled && shown.is_none_or(|shown| self.shows.contains(shown))
     }
@@ -94,6 +94,7 @@ pub(super) fn remedies(
         variation: Some(variation.name.clone()),
         text: maker.followable(&chosen.text),
         verified: false,
+        attempt: chosen.r#try.clone(),
     };
     chosen.into_iter().map(remedy).collect()
 }
@@ -360,12 +361,16 @@ mod tests {
 
     #[test]
     fn what_was_followed_already_is_advised_to_nobody() {
-        let remedy = |r#try: Option<&str>, shows: Option<&str>| RemedyText {
+        let set = |name: &str| {
+            let set = std::collections::BTreeMap::from([(name.to_owned(), "1".to_owned())]);
+            Attempt::Variables { set }
+        };
+        let remedy = |variable: Option<&str>, shows: Option<&str>| RemedyText {
             when: String::new(),
             made_by: Vec::new(),
             shows: shows.map(str::to_owned),
             text: String::new(),
-            r#try: r#try.map(str::to_owned),
+            r#try: variable.map(set),
         };
         let none = BTreeSet::new();
         let maker = |epoch_settled, shows: &[&'static str]| Maker {
@@ -376,10 +381,10 @@ mod tests {
             epoch_settled,
             epoch_set: false,
         };
-        let epoch = remedy(Some("SOURCE_DATE_EPOCH=1 TZ=UTC"), None);
+        let epoch = remedy(Some(EPOCH), None);
         assert!(maker(false, &[]).admits(&epoch));
         assert!(!maker(true, &[]).admits(&epoch));
-        assert!(maker(true, &[]).admits(&remedy(Some("TZ=UTC"), None)));
+        assert!(maker(true, &[]).admits(&remedy(Some("TZ"), None)));
         let order = remedy(None, Some("order"));
         assert!(maker(true, &["order"]).admits(&order));
         assert!(!maker(true, &["uuid"]).admits(&order));

@@ -370,6 +370,7 @@ fn worked(tried: &Tried, variation: &str) -> Remedy {
             trials.join(" and ")
         ),
         verified: true,
+        attempt: None,
     }
 }
 

@@ -164,6 +164,7 @@ pub fn findings(case: Case<'_>, contents: Contents<'_>) -> Findings {
         artifacts,
         findings,
         notes,
+        fix: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! here, so that a question does not care who runs its trials, how many at once, or whether they were
 //! run by a session that was interrupted.
 
+pub mod fix;
 pub mod parts;
 pub mod place;
 mod trials;

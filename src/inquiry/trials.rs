@@ -168,7 +168,7 @@ impl Trials {
     }
 
     /// What is told of them.
-    pub fn into_records(self) -> Vec<TrialRecord> {
-        self.rows.into_iter().map(|ended| ended.record).collect()
+    pub fn records(&self) -> Vec<TrialRecord> {
+        self.rows.iter().map(|ended| ended.record.clone()).collect()
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Missing, TrialId, TrialKind, Varies};
+use super::{Attempt, Missing, TrialId, TrialKind, Varies};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "reprobe.findings/1";
@@ -63,6 +63,64 @@ pub struct Findings {
     pub findings: Vec<Finding>,
     /// What a reader should know besides.
     pub notes: Vec<String>,
+    /// What became of the differences with remedies, where `--fix` asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<Fix>,
+}
+
+/// What does away with the differences of a build, as trials with it showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fix {
+    /// How far it goes.
+    pub state: FixState,
+    /// One sentence: what is proven, or why it is not.
+    pub why: String,
+    /// What to change.
+    pub changes: Vec<FixChange>,
+    /// The same as lines of a shell before the build, ...
+    pub before: Vec<String>,
+    /// ... and after it.
+    pub after: Vec<String>,
+    /// The trials with all of it.
+    pub trials: Vec<TrialId>,
+    /// What still differs with it.
+    pub left: Vec<Place>,
+}
+
+/// How far a fix goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FixState {
+    /// Every judged output is the same with it: unvaried, under everything, and under each culprit
+    /// alone, at another moment and with other names.
+    Verified,
+    /// The same, but only since archives are brought into one form after the build.
+    Normalized,
+    /// Verified for a part of what differs.
+    Partly,
+    /// It helped, and did not pass or not reach the last trials.
+    Unproven,
+    /// Nothing that was tried helps, or there was nothing to try.
+    Nothing,
+}
+
+/// One change of a fix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FixChange {
+    /// What it is.
+    #[serde(flatten)]
+    pub attempt: Attempt,
+    /// The variations against which it helps.
+    pub variations: Vec<String>,
+}
+
+/// An element, by its names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Its path.
+    pub element: String,
+    /// Its field.
+    pub field: String,
 }
 
 /// Findings from before there was the field were of sessions that had come to their end.
@@ -384,4 +442,7 @@ pub struct Remedy {
     pub text: String,
     /// Whether a trial with it came out the same.
     pub verified: bool,
+    /// How `--fix` tries it; left out where it cannot.
+    #[serde(default, rename = "try", skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
 }

@@ -9,6 +9,7 @@ mod elements;
 mod environment;
 mod finding;
 mod reading;
+mod remedy;
 mod sources;
 mod trial;
 mod variation;
@@ -25,10 +26,14 @@ pub use environment::{
 };
 pub use finding::{
     Artifact, ArtifactVerdict, BuildInfo, Cause, CertificateStep, Checkout, Culprit, CulpritPart,
-    Expect, Finding, FindingState, Findings, Host, OutputsFrom, Rate, Remedy, SCHEMA, Tested,
-    TrialRecord, TrialResult, Values, VariationRecord, VariationStatus, Verdict,
+    Expect, Finding, FindingState, Findings, Fix, FixChange, FixState, Host, OutputsFrom, Place,
+    Rate, Remedy, SCHEMA, Tested, TrialRecord, TrialResult, Values, VariationRecord,
+    VariationStatus, Verdict,
 };
 pub use reading::{Chosen, Process, Reading, Scope, Source, Within};
+pub use remedy::{Attempt, Change, quoted};
 pub use sources::{SourceMode, SourceMtime, SourceOwner};
-pub use trial::{Acting, Asked, Build, Outcome, OutputSelection, PartOf, Row, TrialId, TrialKind};
+pub use trial::{
+    Acting, Asked, Build, Drawn, Outcome, OutputSelection, PartOf, Row, TrialId, TrialKind,
+};
 pub use variation::{Level, RemedyText, Variation, Varies};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Scope, Snapshot, TrialResult};
+use super::{Change, Scope, Snapshot, TrialResult};
 
 /// The number of a trial within its session, in the order in which trials were planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,11 +47,28 @@ pub enum Acting {
         /// The part.
         part: PartOf,
     },
-    /// All of them, with variables set over those of the build: a remedy.
+    /// All of them, with a remedy around the build.
     Remedied {
-        /// The variables.
-        variables: BTreeMap<String, String>,
+        /// The remedy.
+        #[serde(flatten)]
+        change: Change,
+        /// Whose values the levels have.
+        #[serde(default)]
+        drawn: Drawn,
     },
+}
+
+/// Whose values levels have: each session has a seed, moments and names of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Drawn {
+    /// This session's.
+    #[default]
+    Here,
+    /// Those of a session at another moment, with other names and another seed.
+    Elsewhere,
+    /// The same once more: a repeat.
+    ElsewhereAgain,
 }
 
 /// A part of a level, or a level but for a part of it.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Need;
 use super::element::Field;
 use super::environment::{Environment, Setting};
+use super::remedy::Attempt;
 
 /// What a variation belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -74,8 +75,9 @@ pub struct RemedyText {
     pub shows: Option<String>,
     /// What to change, in words or as a command.
     pub text: String,
-    /// Variables that, set for the build, apply it: tried by the tool itself.
-    pub r#try: Option<String>,
+    /// How the tool itself applies it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#try: Option<Attempt>,
 }
 
 impl Level {

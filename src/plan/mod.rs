@@ -3,6 +3,7 @@
 //! can be replayed on its own. Nothing is looked up here: the moment and the seed are parameters.
 
 mod describe;
+mod elsewhere;
 mod moments;
 mod parts;
 mod resolve;
@@ -16,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Entry, UnknownName};
 use crate::model::{
-    Acting, Asked, Capabilities, Environment, Level, Missing, Need, Network, Row, Setting, Slot,
-    Variation, Varies,
+    Acting, Asked, Capabilities, Drawn, Environment, Level, Missing, Need, Network, Row, Setting,
+    Slot, Variation, Varies,
 };
 
 pub use describe::{describe, describe_level};
@@ -345,9 +346,13 @@ impl Plan {
     /// The environment of a trial that asks this. A scope of its own is no part of it.
     pub fn environment_of(&self, asked: &Asked) -> Environment {
         match &asked.acting {
-            Acting::Whole | Acting::Witnessed | Acting::Remedied { .. } => {
-                self.environment(&asked.row)
-            }
+            Acting::Whole | Acting::Witnessed => self.environment(&asked.row),
+            Acting::Remedied { drawn, .. } => match drawn {
+                Drawn::Here => self.environment(&asked.row),
+                Drawn::Elsewhere | Drawn::ElsewhereAgain => {
+                    self.elsewhere().environment(&asked.row)
+                }
+            },
             Acting::Within { .. } => self.environment(&self.control_row()),
             Acting::Part { part } => self.environment_of_part(&asked.row, part),
         }

@@ -169,6 +169,7 @@ pub(super) fn reproducible() -> Findings {
         ],
         findings: Vec::new(),
         notes: Vec::new(),
+        fix: None,
     }
 }
 
@@ -270,6 +271,7 @@ fn sdist_findings() -> Vec<Finding> {
             variation: Some("umask".to_owned()),
             text: "set the modes when packing: tar --mode='a+rX,u+w,go-w'".to_owned(),
             verified: false,
+            attempt: None,
         }];
         all.push(certified(mode, &[(&["umask"], &[5], &[0, 4])]));
         let [before, after] = [1_690_001_000 + index, 1_690_087_400 + index].map(|t| t.to_string());

@@ -152,6 +152,7 @@ fn start(
         repeats: options.repeats,
         thorough: options.thorough,
         locate: options.locate,
+        fix: options.fix,
         limit: limit.as_secs_f64(),
         keep: options.keep.clone(),
         notes,

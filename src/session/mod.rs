@@ -4,9 +4,11 @@
 
 mod addresses;
 mod advice;
+mod around;
 mod clock;
 mod contents;
 mod control;
+mod fix;
 mod followers;
 mod hints;
 mod keep;
@@ -91,6 +93,8 @@ pub struct Options {
     pub origin: Origin,
     /// Whether the process and the directory behind an order are looked for.
     pub locate: bool,
+    /// Whether remedies are tried for what differs.
+    pub fix: bool,
     /// Where events are written down, if anywhere.
     pub journal: Option<PathBuf>,
     /// The session to go on with, as its journal tells it.
@@ -251,10 +255,12 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<C
     let mut tried = None;
     let ended = session.run().and_then(|()| session.locate(&mut located));
     let ended = ended.and_then(|()| {
-        tried = session.try_epoch(&programs(options, &located))?;
+        if !options.fix {
+            tried = session.try_epoch(&programs(options, &located))?;
+        }
         Ok(())
     });
-    let stopped = match ended {
+    let mut stopped = match ended {
         Err(Error::Sandbox(sandbox::Error::Stopped(stop))) => Some(stop),
         ended => ended.map(|()| None)?,
     };
@@ -278,7 +284,7 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<C
         build: build_info(options),
         source_date_epoch: options.build.variables.get(explain::EPOCH).cloned(),
         host: host(&options.host),
-        trials: std::mem::take(&mut session.trials).into_records(),
+        trials: session.trials.records(),
         required: options.required.clone(),
         checkout: options.checkout,
         spoiled: session.spoiled.take(),
@@ -293,7 +299,17 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<C
         programs: programs(options, &located),
         tried,
     };
-    let findings = explain::findings(case, &|trial, element| session.content(trial, element));
+    let mut findings = explain::findings(case, &|trial, element| session.content(trial, element));
+    if options.fix {
+        let ended = session.fix(&mut findings);
+        match ended {
+            Err(Error::Sandbox(sandbox::Error::Stopped(stop))) => stopped = Some(stop),
+            ended => ended?,
+        }
+        findings.trials = session.trials.records();
+        findings.rounds = session.rounds;
+        findings.seconds = began.elapsed().as_secs_f64();
+    }
     if let Some(directory) = &options.keep {
         keep::deliver(&session.contents, &findings, directory)?;
     }

@@ -10,7 +10,7 @@ use super::{Error, Left};
 use crate::diff::{self, Judged};
 use crate::explain::{EPOCH, Tried, has_epoch};
 use crate::inquiry::Shown;
-use crate::model::{Acting, Asked, Element, Outcome, Row, Slot, TrialKind};
+use crate::model::{Acting, Asked, Change, Drawn, Element, Outcome, Row, Slot, TrialKind};
 use crate::sandbox::TrialReport;
 use crate::search::ElementVerdict;
 
@@ -64,8 +64,13 @@ impl Session<'_> {
         };
         let mut snapshots = Vec::new();
         for (row, left) in [(self.plan.control_row(), 1), (targets.row.clone(), 0)] {
-            let acting = Acting::Remedied {
+            let change = Change {
                 variables: variables.clone(),
+                ..Change::default()
+            };
+            let acting = Acting::Remedied {
+                change,
+                drawn: Drawn::Here,
             };
             let asked = Asked { row, acting };
             if self.trials.first(&asked).is_none() && !self.has_room_for(left + 1) {

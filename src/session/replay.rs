@@ -28,6 +28,7 @@ pub fn replay(
     build: &Build,
     trial: &TrialEvent,
 ) -> Result<Replayed, Error> {
+    let program = sandbox.program.clone();
     let sandbox = Sandbox::new(sandbox)?;
     sandbox.same_caller(&trial.passed)?;
     if let Some(line) = &start.prepare {
@@ -39,7 +40,7 @@ pub fn replay(
     let limit = Duration::from_secs_f64(start.limit);
     let report = sandbox.run(&TrialSpec {
         environment: trial.environment.clone(),
-        ..spec(&start.plan, build, &trial.asked, limit)
+        ..spec(&start.plan, build, &trial.asked, limit, &program)
     })?;
     let judged = Judged {
         metadata: start.metadata,

@@ -1,10 +1,12 @@
 //! Rounds of trials: what the search or a question wants is run together, written down as it ends, and
 //! taken down in its order.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::around::around;
 use super::run::Session;
 use super::{Error, Left, Progress, left};
 use crate::inquiry::{self, Ended, Wanted};
@@ -165,9 +167,10 @@ impl Session<'_> {
             // Only what differs is asked.
             Acting::Witnessed | Acting::Within { .. } | Acting::Remedied { .. } => None,
         };
+        let program = &self.options.sandbox.program;
         TrialSpec {
             keep_outputs,
-            ..spec(&self.plan, &self.options.build, asked, self.limit)
+            ..spec(&self.plan, &self.options.build, asked, self.limit, program)
         }
     }
 
@@ -185,8 +188,14 @@ impl Session<'_> {
     }
 }
 
-/// The trial that asks this, of which nothing is kept.
-pub(super) fn spec(plan: &Plan, build: &Build, asked: &Asked, timeout: Duration) -> TrialSpec {
+/// The trial that asks this, of which nothing is kept. `program` normalises, where that is asked.
+pub(super) fn spec(
+    plan: &Plan,
+    build: &Build,
+    asked: &Asked,
+    timeout: Duration,
+    program: &Path,
+) -> TrialSpec {
     let mut build = build.clone();
     let focus = match &asked.acting {
         Acting::Witnessed => Some(Focus {
@@ -197,8 +206,8 @@ pub(super) fn spec(plan: &Plan, build: &Build, asked: &Asked, timeout: Duration)
             witness: false,
             within: Some(Within::new(scope.clone(), &plan.environment(&asked.row))),
         }),
-        Acting::Remedied { variables } => {
-            build.variables.extend(variables.clone());
+        Acting::Remedied { change, .. } => {
+            build = around(change, &build, &program.to_string_lossy());
             None
         }
         Acting::Whole | Acting::Part { .. } => None,

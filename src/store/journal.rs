@@ -20,7 +20,7 @@ use crate::model::{
 use crate::plan::Plan;
 
 /// The version of the format; a journal of another version is refused.
-pub const JOURNAL: u32 = 4;
+pub const JOURNAL: u32 = 5;
 
 /// How long it is waited for a journal that somebody else writes.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -93,6 +93,8 @@ pub struct Start {
     pub thorough: bool,
     /// The process and the directory behind an order are looked for.
     pub locate: bool,
+    /// Remedies are tried for what differs.
+    pub fix: bool,
     /// The longest time of a trial, in seconds.
     pub limit: f64,
     /// Where the outputs of the control and of all certificates go.

@@ -78,7 +78,13 @@ pub(super) fn run(args: &NormalizeArgs) -> Result<Exit, Failure> {
             "several files cannot become one: use --output-dir DIR",
         ));
     }
-    if args.output_dir.is_some() {
+    if let Some(directory) = &args.output_dir {
+        if !directory.is_dir() {
+            return Err(Failure::usage(&format!(
+                "--output-dir {}: there is no such directory; make it first",
+                directory.display()
+            )));
+        }
         let mut names = BTreeSet::new();
         if let Some(twice) = files.iter().find(|file| !names.insert(file.file_name())) {
             return Err(Failure::usage(&format!(
@@ -142,6 +148,10 @@ impl<'a> Job<'a> {
 
     /// Where the result of a file goes.
     fn place(&self, path: &Path, source: &File) -> Result<Place, Trouble> {
+        let other = |path: &Path| {
+            let refused = |reason| Trouble::File(format!("{}: {reason}", path.display()));
+            Place::other(path).map_err(refused)
+        };
         if self.args.check {
             return Ok(Place::Nowhere);
         }
@@ -150,7 +160,7 @@ impl<'a> Job<'a> {
         }
         if let Some(directory) = &self.args.output_dir {
             let name = path.file_name().unwrap_or_default();
-            return Ok(Place::Other(directory.join(name)));
+            return other(&directory.join(name));
         }
         if let Some(output) = self
             .args
@@ -158,7 +168,7 @@ impl<'a> Job<'a> {
             .first()
             .filter(|_| self.args.command.is_empty())
         {
-            return Ok(Place::Other(PathBuf::from(output)));
+            return other(Path::new(output));
         }
         Instead::new(path, source)
             .map(Place::Instead)

@@ -90,6 +90,21 @@ pub(super) enum Outcome {
 }
 
 impl Place {
+    /// Another file, which may exist: a link leads to the file that it names. Nothing else is replaced.
+    pub(super) fn other(path: &Path) -> Result<Self, String> {
+        match path.symlink_metadata() {
+            Err(_) => return Ok(Self::Other(path.to_owned())),
+            Ok(found) if found.is_file() => return Ok(Self::Other(path.to_owned())),
+            Ok(_) => {}
+        }
+        let path = path.canonicalize().map_err(|error| error.to_string())?;
+        match path.metadata() {
+            Ok(found) if found.is_file() => Ok(Self::Other(path)),
+            Ok(_) => Err("is no file, and is left as it is; give a file, or --stdout".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// An empty file for a result of about `size` bytes. Too little room is an error at once.
     pub(super) fn begin(&self, size: u64) -> io::Result<Outcome> {
         let directory = match self {

@@ -4,6 +4,7 @@
 mod causes;
 mod differences;
 mod evidence;
+mod fix;
 mod pair;
 mod rows;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub fn render(findings: &Findings, layout: Layout) -> String {
         notes(&mut page, findings);
     }
     remedies(&mut page, findings);
+    fix::write(&mut page, findings);
     trials(&mut page, findings);
     page.finish()
 }

@@ -355,6 +355,7 @@ fn advice_stands_in_the_order_of_the_variations() {
         variation: Some(name.to_owned()),
         text: text.to_owned(),
         verified: false,
+        attempt: None,
     };
     one.remedies = [("user", "a"), ("umask", "c"), ("locale", "b")]
         .map(remedy)
