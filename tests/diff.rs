@@ -669,3 +669,33 @@ fn images_of_iso_9660_hold_times_and_texts() {
     ];
     ran.expect(1, &said);
 }
+
+#[test]
+fn times_of_access_and_modes_of_parts_of_a_deb_are_packing() {
+    let line = "mkdir d one two; seq 5 >d/a
+        for n in one two; do touch -a -d @$(date +%s) d/a; tar --format=posix -czf $n/x.tar.gz d; chmod 644 d/a; sleep 1.1; touch d/a; done";
+    if let Some(directory) = made(&["tar"], line) {
+        let ran = reprobe(directory.path(), &["one/x.tar.gz", "two/x.tar.gz"]);
+        ran.expect(1, &["EQUAL WHEN NORMALISED", "tar.pax.ctime"]);
+    }
+    let line = "mkdir one two d; echo 2.0 >debian-binary; tar -czf control.tar.gz d; cp control.tar.gz data.tar.gz
+        ar rc one/x.deb debian-binary control.tar.gz data.tar.gz; chmod 755 *.gz
+        ar rcU two/x.deb debian-binary control.tar.gz data.tar.gz";
+    if let Some(directory) = made(&["ar", "tar"], line) {
+        let ran = reprobe(directory.path(), &["one/x.deb", "two/x.deb"]);
+        ran.expect(1, &["EQUAL WHEN NORMALISED", "ar.mode"]);
+    }
+}
+
+#[test]
+fn what_no_mask_takes_away_is_not_laid_on_one() {
+    let line =
+        "mkdir d; seq 5 >d/a; chmod 4755 d/a; tar -cf a.tar d; chmod 755 d/a; tar -cf b.tar d";
+    let directory = made(&["tar"], line).unwrap();
+    let found = json(directory.path(), "a.tar", "b.tar");
+    let differences = found["differences"].as_array().unwrap();
+    let mode = differences
+        .iter()
+        .find(|found| found["field"] == "tar.mode");
+    assert_eq!(mode.unwrap()["likely"], serde_json::json!([]), "{found:#}");
+}

@@ -355,6 +355,8 @@ refused below.tar 'which is no directory'; refused linked.tar 'stands twice'
 refused listed.tar 'lists or signs'; refused alpine.tar 'lists or signs'; refused oci.tar 'lists or signs'
 refused device.tar 'a device'; refused root.tar 'root file system'; refused attr.tar 'extended attributes'
 refused late.tar 'global header in the middle'
+refused pax2.tar 'two extended headers'; refused gnu2.tar 'two extended headers'; refused ways.tar 'a path in two ways'
+refused dust.tar 'no valid size'; refused seven.tar 'the name of a directory'
 refused two.tar 'behind the end mark'; refused cut.tar 'truncated'; refused noend.tar 'truncated'
 refused sparse.tar 'sparse'; refused label.tar 'volume label'
 echo text >text; refused text 'not an archive'; : >empty; refused empty 'not an archive'
@@ -434,6 +436,14 @@ chmod 640 x.tar; ln -s x.tar l.tar; "$R" normalize l.tar; [ -L l.tar ]; cmp x.ta
 ln keep.tar second.tar; refused keep.tar '2 names'; says '--output'
 code 2 "$R" normalize -o a x.tar y.tar; says '--output-dir'
 mkdir other; cp keep.tar other/x.tar; rm out/x.tar
+code 2 "$R" normalize -o 'out/*.tar' x.tar; says 'a pattern selects what a command makes'; [ -z "$(ls out)" ]
+code 125 "$R" normalize -o none/y.tar x.tar; says 'none: No such file'
+# Whoever is killed leaves nothing beside the file.
+head -c 40000000 /dev/urandom >big; tar -cf big.tar big; xz -0 big.tar
+for signal in TERM HUP KILL; do
+    "$R" normalize big.tar.xz & pid=$!; sleep 0.7; kill -$signal $pid; wait $pid || true
+done
+[ -z "$(ls -A | grep '^\.reprobe')" ]; xz -t big.tar.xz
 code 2 "$R" normalize --output-dir none x.tar; says '--output-dir none: there is no such directory'
 mkfifo fifo; code 2 "$R" normalize -o fifo x.tar; says 'fifo: is no file, and is left as it is'; [ -p fifo ]
 code 2 "$R" normalize -o out x.tar; [ -d out ]
@@ -566,4 +576,22 @@ fn a_file_that_was_cut_anywhere_is_refused_or_lost_nothing_but_padding() {
     for format in ["tar", "gzip", "zip", "ar", "deb", "cpio"] {
         assert!(formats.contains(&format), "{format} was not tried");
     }
+}
+
+#[test]
+fn names_that_are_no_utf_8_have_one_form_whoever_packed_them() {
+    script(
+        &["tar", "python3"],
+        r#"
+mkdir d; python3 - <<'END'
+import os, tarfile
+os.mkdir(b"d/sub"); open(b"d/sub/\xff\xfe" + b"n" * 120, "w").close()
+for root, _, files in os.walk(b"d"):
+    for n in [root] + [os.path.join(root, f) for f in files]: os.utime(n, (5, 5))
+with tarfile.open("python.tar", "w", format=tarfile.PAX_FORMAT) as t: t.add("d")
+END
+recipe 315576060 gnu.tar . d
+"$R" normalize python.tar; same python.tar gnu.tar; "$R" normalize --check gnu.tar
+"#,
+    );
 }

@@ -21,6 +21,10 @@ pub fn removed_by(
         return recompressed(first, &element.path);
     }
     let pass = formats::pass(&element.field)?;
+    if pass == "ar-mode" {
+        // Set for all members, whatever they were: what they are for is told by their names.
+        return Some(pass);
+    }
     let sets_mode = pass.ends_with("-mode");
     let sets_owner = sets_mode || pass.ends_with("-owner");
     if sets_owner && pass.starts_with("tar-") && is_installed(&element.path) {
@@ -86,6 +90,8 @@ mod tests {
         assert_eq!(of("content"), None);
         assert_eq!(of("presence"), None);
         assert_eq!(removed("x.a", "ar.order", ["a b", "b a"]), None);
+        let of_a_part = removed("x.deb!/control.tar.xz", "ar.mode", ["100644", "644"]);
+        assert_eq!(of_a_part.unwrap(), "ar-mode");
     }
 
     #[test]

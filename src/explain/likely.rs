@@ -22,6 +22,7 @@ pub fn likely(difference: &Difference) -> Vec<Likely> {
             &["user", "source-owner"],
             "who built, or whose the files were",
         ),
+        Kind::Mode if takes_more(first, second) => Vec::new(),
         Kind::Mode => said(
             &["umask", "source-mode"],
             "modes of files as they were packed",
@@ -46,6 +47,13 @@ fn said(variations: &[&str], because: &str) -> Vec<Likely> {
         because: because.to_owned(),
     });
     each.collect()
+}
+
+/// Whether two modes differ in what no mask of modes takes away: set-user-ID, set-group-ID, sticky.
+fn takes_more(first: &str, second: &str) -> bool {
+    let mode = |text: &str| u32::from_str_radix(text.split(' ').next()?, 8).ok();
+    let modes = mode(first).zip(mode(second));
+    modes.is_some_and(|(first, second)| (first ^ second) & 0o7000 != 0)
 }
 
 /// Two times: what parts them by whole quarters of an hour, and by less than two days, may be the

@@ -49,3 +49,20 @@ with tarfile.open("late.tar", "w", format=tarfile.PAX_FORMAT) as t:
     t.addfile(tarfile.TarInfo("a"))
     t.fileobj.write(tarfile.TarInfo.create_pax_global_header({"comment": "x"}))
     t.addfile(tarfile.TarInfo("b"))
+# Extended headers that say a name twice, and numbers with something else in them.
+def block(name, kind, content=b""):
+    info = tarfile.TarInfo(name); info.type = kind; info.size = len(content)
+    return info.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % 512)
+def pax(record): return block("PaxHeaders/x", b"x", b"%d %s\n" % (len(record) + 4, record))
+def gnu(name): return block("././@LongLink", b"L", name + b"\0")
+member = block("a", f, b"aaa")
+for name, before in [
+    ("pax2", pax(b"path=first") + pax(b"mtime=7.5")), ("gnu2", gnu(b"first") + gnu(b"second")),
+    ("ways", gnu(b"gnu") + pax(b"path=pax-na")),
+]: open(name + ".tar", "wb").write(before + member + bytes(10240))
+def summed(block):
+    block = bytearray(block); block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block); return bytes(block)
+empty = block("b", f)
+open("dust.tar", "wb").write(summed(empty[:124] + b"0000/000000\0" + empty[136:]) + bytes(10240))
+open("seven.tar", "wb").write(block("d/", b"7") + bytes(10240))

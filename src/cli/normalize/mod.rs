@@ -78,6 +78,17 @@ pub(super) fn run(args: &NormalizeArgs) -> Result<Exit, Failure> {
             "several files cannot become one: use --output-dir DIR",
         ));
     }
+    let pattern = args
+        .outputs
+        .iter()
+        .find(|output| output.contains(['*', '?', '[']));
+    if let (Some(pattern), true) = (pattern, args.command.is_empty())
+        && !Path::new(pattern).exists()
+    {
+        return Err(Failure::usage(&format!(
+            "-o {pattern}: a pattern selects what a command makes (-o PATTERN -- COMMAND); give the name of one file"
+        )));
+    }
     if let Some(directory) = &args.output_dir {
         if !directory.is_dir() {
             return Err(Failure::usage(&format!(

@@ -3,10 +3,13 @@
 
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::sys::statvfs::statvfs;
+use nix::unistd::linkat;
 use tempfile::NamedTempFile;
 
 use crate::normalize::{Spool, Spools as _};
@@ -60,7 +63,7 @@ impl Instead {
     }
 
     /// Puts the result in the file's place, with its owner and mode.
-    fn replace(&self, result: NamedTempFile) -> io::Result<()> {
+    fn replace(&self, result: Outcome) -> io::Result<()> {
         let now = self.path.symlink_metadata()?;
         let same = |of: fn(&Metadata) -> i64| of(&now) == of(&self.found);
         if now.ino() != self.found.ino()
@@ -72,18 +75,19 @@ impl Instead {
                 "it changed meanwhile, and is left as it is",
             ));
         }
-        let file = result.as_file();
+        let file = result.file()?;
         fchown(file, Some(self.found.uid()), Some(self.found.gid()))?;
         file.set_permissions(Permissions::from_mode(self.found.mode() & 0o7777))?;
         file.sync_all()?;
-        result.persist(&self.path)?;
-        Ok(())
+        result.persist(&self.path)
     }
 }
 
 /// A result in the making.
 pub(super) enum Outcome {
-    /// In the directory where it will be.
+    /// On the file system where it will be, without a name: whoever is killed leaves nothing behind.
+    Unnamed(File, PathBuf),
+    /// The same with a name, where the file system knows no files without.
     Named(NamedTempFile),
     /// Wherever there is room.
     Spooled(Box<dyn Spool>),
@@ -115,25 +119,34 @@ impl Place {
                 return Ok(Outcome::Spooled(Temporary.spool()?));
             }
         };
-        enough(&directory, size)?;
-        let file = tempfile::Builder::new()
-            .prefix(".reprobe-")
-            .tempfile_in(&directory)?;
-        Ok(Outcome::Named(file))
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("{}: {error}", directory.display()))
+        };
+        enough(&directory, size).map_err(named)?;
+        let mut options = File::options();
+        options.read(true).write(true).mode(0o600);
+        options.custom_flags(OFlag::O_TMPFILE.bits());
+        match options.open(&directory) {
+            Ok(file) => Ok(Outcome::Unnamed(file, directory)),
+            Err(_) => builder()
+                .tempfile_in(&directory)
+                .map(Outcome::Named)
+                .map_err(named),
+        }
     }
 
     /// Gives the result its place; `changed` says whether it differs from the source.
     pub(super) fn end(&self, result: Outcome, changed: bool) -> io::Result<()> {
         match (self, result) {
-            (Self::Instead(instead), Outcome::Named(file)) if changed => instead.replace(file),
-            (Self::Other(path), Outcome::Named(file)) => {
+            (Self::Instead(instead), result) if changed => instead.replace(result),
+            (Self::Other(path), result) => {
                 // As a new file: by the umask.
                 let mode = 0o666 & !umask();
-                file.as_file()
+                result
+                    .file()?
                     .set_permissions(Permissions::from_mode(mode))?;
-                file.as_file().sync_all()?;
-                file.persist(path)?;
-                Ok(())
+                result.file()?.sync_all()?;
+                result.persist(path)
             }
             (Self::Standard, Outcome::Spooled(mut spool)) => {
                 spool.seek(SeekFrom::Start(0))?;
@@ -146,12 +159,46 @@ impl Place {
 }
 
 impl Outcome {
+    /// The file that is to have a name.
+    fn file(&self) -> io::Result<&File> {
+        match self {
+            Self::Unnamed(file, _) => Ok(file),
+            Self::Named(file) => Ok(file.as_file()),
+            Self::Spooled(_) => Err(io::Error::other("a spool has no place among files")),
+        }
+    }
+
+    /// Gives it its name, in the place of what has it.
+    fn persist(self, path: &Path) -> io::Result<()> {
+        match self {
+            Self::Unnamed(file, directory) => {
+                let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+                // A file cannot be linked over another one: for a moment it has two names.
+                let link = |name: &Path| {
+                    let flags = AtFlags::AT_SYMLINK_FOLLOW;
+                    linkat(AT_FDCWD, own.as_str(), AT_FDCWD, name, flags).map_err(io::Error::from)
+                };
+                builder().make_in(directory, link)?.persist(path)?;
+            }
+            Self::Named(file) => drop(file.persist(path)?),
+            Self::Spooled(_) => {}
+        }
+        Ok(())
+    }
+
     pub(super) fn spool(&mut self) -> &mut dyn Spool {
         match self {
+            Self::Unnamed(file, _) => file,
             Self::Named(file) => file.as_file_mut(),
             Self::Spooled(spool) => spool.as_mut(),
         }
     }
+}
+
+fn builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".reprobe-");
+    builder
 }
 
 fn directory_of(path: &Path) -> PathBuf {
@@ -165,12 +212,12 @@ fn directory_of(path: &Path) -> PathBuf {
 fn enough(directory: &Path, size: u64) -> io::Result<()> {
     let found = statvfs(directory)?;
     let free = u128::from(found.blocks_available()) * u128::from(found.fragment_size());
-    if free > u128::from(size) {
+    if free >= u128::from(size) {
         return Ok(());
     }
     let directory = directory.display();
     Err(io::Error::other(format!(
-        "{directory} has {free} bytes left, and {size} are needed; make room, or set TMPDIR"
+        "{directory} has {free} bytes left, and {size} are needed; make room, or let the result go elsewhere"
     )))
 }
 

@@ -54,7 +54,7 @@ pub(super) struct Members<'r> {
 struct Pending {
     name: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
-    records: Records,
+    records: Option<Records>,
 }
 
 impl<'r> Members<'r> {
@@ -95,15 +95,17 @@ impl<'r> Members<'r> {
             })?;
             begun = true;
             match header.kind() {
-                b'L' => pending.name = Some(until_nul(self.extension(&header)?)),
-                b'K' => pending.link = Some(until_nul(self.extension(&header)?)),
+                b'L' => once(&mut pending.name, until_nul(self.extension(&header)?), at)?,
+                b'K' => once(&mut pending.link, until_nul(self.extension(&header)?), at)?,
                 b'g' => {
                     self.global(&header)?;
                     begun = false;
                 }
                 b'x' | b'X' => {
                     let content = self.extension(&header)?;
-                    read_records(&mut pending.records, &content, at)?;
+                    let mut records = Records::default();
+                    read_records(&mut records, &content, at)?;
+                    once(&mut pending.records, records, at)?;
                 }
                 _ => return self.member(&header, &pending, at).map(Some),
             }
@@ -188,11 +190,14 @@ impl<'r> Members<'r> {
     }
 
     fn member(&mut self, header: &Header, pending: &Pending, at: u64) -> Result<Member, Error> {
+        let none = Records::default();
+        let own = pending.records.as_ref().unwrap_or(&none);
         let records = Applying {
-            own: &pending.records,
+            own,
             global: &self.global,
         };
-        let name = text(records, "path", pending.name.as_ref()).unwrap_or_else(|| header.name());
+        let name = text(records, "path", pending.name.as_ref(), at)?;
+        let name = name.unwrap_or_else(|| header.name());
         check_name(&name)?;
         let kind = kind(header, &name)?;
         let mut member = Member {
@@ -214,14 +219,14 @@ impl<'r> Members<'r> {
         };
         (member.mtime, member.fraction) = mtime(header, records, &member.name)?;
         if matches!(kind, Kind::HardLink | Kind::Symlink) {
-            let link = text(records, "linkpath", pending.link.as_ref());
+            let link = text(records, "linkpath", pending.link.as_ref(), at)?;
             member.link = link.unwrap_or_else(|| header.string(header::LINK).to_vec());
         }
         if kind.is_device() {
             let part = |span| number(header, span, &member.name).map(i64::cast_unsigned);
             member.device = (part(header::MAJOR)?, part(header::MINOR)?);
         }
-        take_records(&mut member, &pending.records, header)?;
+        take_records(&mut member, own, header)?;
         member.digest =
             copy(&mut self.source, member.size, &mut sink()).map_err(|error| match error {
                 Error::Broken(_) => Error::broken(format!(
@@ -243,10 +248,36 @@ impl<'r> Members<'r> {
     }
 }
 
+/// Keeps what an extended header says, of which a member has one of each kind.
+fn once<T>(kept: &mut Option<T>, said: T, at: u64) -> Result<(), Error> {
+    if kept.replace(said).is_none() {
+        return Ok(());
+    }
+    Err(Error::refused(
+        format!(
+            "two extended headers of one kind for the member after offset {at}, which not all tools read alike"
+        ),
+        REPACK,
+    ))
+}
+
 /// A text of a record, or else of a header before the member.
-fn text(records: Applying<'_>, key: &str, long: Option<&Vec<u8>>) -> Option<Vec<u8>> {
+fn text(
+    records: Applying<'_>,
+    key: &str,
+    long: Option<&Vec<u8>>,
+    at: u64,
+) -> Result<Option<Vec<u8>>, Error> {
     let record = records.get(key).map(|record| record.value.clone());
-    record.or_else(|| long.cloned())
+    if long.is_some() && record.is_some() && long != record.as_ref() {
+        return Err(Error::refused(
+            format!(
+                "a {key} in two ways for the member at offset {at}, which not all tools read alike"
+            ),
+            REPACK,
+        ));
+    }
+    Ok(record.or_else(|| long.cloned()))
 }
 
 fn read_records(records: &mut Records, content: &[u8], at: u64) -> Result<(), Error> {
@@ -282,6 +313,7 @@ fn kind(header: &Header, name: &[u8]) -> Result<Kind, Error> {
         // Before POSIX a directory was a file with such a name; GNU tar still reads it so.
         0 | b'0' if name.ends_with(b"/") && header.size() == Some(0) => Ok(Kind::Directory),
         0 | b'0' if name.ends_with(b"/") => refuse("a directory with content"),
+        b'7' if name.ends_with(b"/") => refuse("a file with the name of a directory"),
         b'S' => refuse("a sparse file, which not all tools read alike"),
         b'V' => refuse("a volume label"),
         b'M' => refuse("a part of a file that begins in another archive"),
@@ -295,13 +327,28 @@ fn kind(header: &Header, name: &[u8]) -> Result<Kind, Error> {
 
 /// A number of the header.
 fn number(header: &Header, span: Span, name: &[u8]) -> Result<i64, Error> {
-    header.number(span).ok_or_else(|| {
+    let number = header
+        .number(span)
+        .filter(|_| is_number(header.bytes(span)));
+    number.ok_or_else(|| {
         Error::broken(format!(
             "no number in the header of {}: \"{}\"",
             shown(name),
             shown(header.bytes(span))
         ))
     })
+}
+
+/// Whether a field holds a number and nothing else: in base 256, or octal digits between blanks and NULs.
+fn is_number(field: &[u8]) -> bool {
+    if field.first().is_some_and(|byte| byte & 0x80 != 0) {
+        return true;
+    }
+    let blank = |byte: &u8| matches!(byte, b' ' | 0);
+    let start = field.iter().take_while(|byte| blank(byte)).count();
+    let field = field.get(start..).unwrap_or_default();
+    let digits = field.iter().take_while(|byte| (b'0'..=b'7').contains(byte));
+    field.iter().skip(digits.count()).all(|byte| blank(byte))
 }
 
 fn owner(header: &Header, records: Applying<'_>, name: &[u8]) -> Result<Owner, Error> {
@@ -336,7 +383,9 @@ fn owner(header: &Header, records: Applying<'_>, name: &[u8]) -> Result<Owner, E
 fn size(header: &Header, records: Applying<'_>, name: &[u8]) -> Result<u64, Error> {
     let size = match records.own.get("size") {
         Some(record) if !header.is_header_only() => record.number(),
-        _ => header.size(),
+        _ => header
+            .size()
+            .filter(|_| is_number(header.bytes(header::SIZE))),
     };
     size.ok_or_else(|| Error::broken(format!("{} has no valid size", shown(name))))
 }
@@ -372,7 +421,7 @@ fn take_records(member: &mut Member, records: &Records, header: &Header) -> Resu
                 REPACK,
             ));
         }
-        if DROPPED.contains(&key) {
+        if DROPPED.contains(&key) || is_raw(key, &value.value) {
             member.extra = true;
             continue;
         }
@@ -384,6 +433,11 @@ fn take_records(member: &mut Member, records: &Records, header: &Header) -> Resu
         member.extra |= times.iter().any(|span| header.number(*span) != Some(0));
     }
     Ok(())
+}
+
+/// Whether a record says that names are bytes, or UTF-8: GNU tar writes them as they are without it.
+fn is_raw(key: &[u8], value: &[u8]) -> bool {
+    key == b"hdrcharset" && matches!(value, b"BINARY" | b"ISO-IR 10646 2000 UTF-8")
 }
 
 /// Bytes between a content and the next block.
