@@ -188,6 +188,7 @@ impl Pairs<'_, '_> {
         }
         self.accept(&mut group, found, false);
         let mut left = group.theirs;
+        let mut alone = Vec::new();
         for (mine, parts) in group.mine {
             let fits = |(node, theirs): &(usize, Parts)| {
                 let names = (control.name(mine), other.name(*node));
@@ -196,6 +197,17 @@ impl Pairs<'_, '_> {
             if let Some(at) = left.iter().take(LOOKED_AT).position(fits) {
                 let (theirs, _) = left.remove(at);
                 self.link(mine, theirs, true);
+            } else {
+                alone.push((mine, parts));
+            }
+        }
+        // As many on either side, and nothing else that they could be.
+        if alone.len() == left.len() {
+            for ((mine, parts), (node, theirs)) in alone.into_iter().zip(left) {
+                let names = (control.name(mine), other.name(node));
+                if hashed::may_be_one_name((names.0, &parts), (names.1, &theirs)) {
+                    self.link(mine, node, true);
+                }
             }
         }
     }
@@ -483,6 +495,30 @@ mod tests {
         let told = paired(&control, &other);
         assert_eq!(told.renamed["a-4f2a91c0.js"].path, "a-5f6e7d8c.js");
         assert_eq!(told.renamed["a-90c3b7de.js"].path, "a-1c2d3e4f.js");
+    }
+
+    #[test]
+    fn what_is_left_over_alone_is_one_although_its_digests_look_like_words() {
+        for (one, other) in [
+            ("i-aiPhaWwt.js", "i-Dqkvmxws.js"),
+            ("i-12345a.js", "i-98765b.js"),
+            ("i.aiPhaWwt.js", "i.Dq-vmxws.js"),
+        ] {
+            let control = snapshot(&[("x", "0", 1, &[]), (one, "1", 10, &[])]);
+            let changed = snapshot(&[("x", "0", 1, &[]), (other, "2", 12, &[])]);
+            let both = [format!("{one} content"), format!("{one} name")];
+            assert_eq!(differing(&control, &changed), both);
+        }
+        for (one, other) in [
+            ("log-20261128.txt", "log-19990131.txt"),
+            ("a-monday.txt", "a-friday.txt"),
+            ("a-1234567.txt", "a-9876543.txt"),
+        ] {
+            let control = snapshot(&[(one, "1", 10, &[])]);
+            let changed = snapshot(&[(other, "2", 12, &[])]);
+            let absent = differing(&control, &changed);
+            assert!(absent.contains(&format!("{one} presence")), "{absent:?}");
+        }
     }
 
     #[test]

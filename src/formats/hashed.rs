@@ -52,12 +52,9 @@ pub fn parts(name: &str, look: Look) -> Option<Parts> {
     let runs = match look {
         Look::Runs | Look::AnyLength => runs(name),
         Look::Window => {
-            let stem = stem(name);
-            let start = stem.len().checked_sub(WINDOW).filter(|start| *start > 0)?;
-            let separated = stem.as_bytes().get(start - 1);
-            let separated = separated.is_some_and(|byte| b"-._".contains(byte));
-            let window = stem.get(start..).filter(|_| separated)?;
-            Vec::from_iter(is_base64(window).then_some(start..stem.len()))
+            let dots = name.match_indices('.').map(|(at, _)| at);
+            let windows = dots.chain([name.len()]).filter_map(|end| window(name, end));
+            windows.last().into_iter().collect()
         }
         Look::Whole => {
             let stem = stem(name);
@@ -83,6 +80,14 @@ pub fn parts(name: &str, look: Look) -> Option<Parts> {
     Some(Parts { rest, runs })
 }
 
+/// The letters of a digest that end here, behind a separator.
+fn window(name: &str, end: usize) -> Option<Range<usize>> {
+    let start = end.checked_sub(WINDOW).filter(|start| *start > 0)?;
+    let separated = b"-._".contains(name.as_bytes().get(start - 1)?);
+    let window = name.get(start..end)?;
+    (separated && is_base64(window)).then_some(start..end)
+}
+
 /// Whether anything in the name may be a digest.
 pub fn may_hold(name: &str) -> bool {
     LOOKS.iter().any(|look| parts(name, *look).is_some())
@@ -105,6 +110,31 @@ pub fn is_one(control: (&str, &Parts), other: (&str, &Parts), alike: bool) -> bo
         differs = true;
     }
     differs && of_old.runs.len() == of_new.runs.len()
+}
+
+/// Whether two names, whose rests are equal, may be one by what they are in all that is left over:
+/// digests that chance made look like words or numbers. Moments, and words written small or with a
+/// capital in front, are none.
+pub fn may_be_one_name(control: (&str, &Parts), other: (&str, &Parts)) -> bool {
+    let ((old, of_old), (new, of_new)) = (control, other);
+    let mut runs = of_old.runs.iter().zip(&of_new.runs).filter_map(|(a, b)| {
+        let (mine, theirs) = (old.get(a.clone())?, new.get(b.clone())?);
+        (mine != theirs).then_some((mine, theirs))
+    });
+    let mixed = |run: &str| {
+        let letters = run.bytes().any(|byte| byte.is_ascii_alphabetic());
+        let mut inner = run.bytes().skip(1);
+        letters && inner.any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+    };
+    let first = runs.next();
+    let mut all = first.into_iter().chain(runs).peekable();
+    all.peek().is_some()
+        && of_old.runs.len() == of_new.runs.len()
+        && all.all(|(mine, theirs)| {
+            mine.len() == theirs.len()
+                && differ_throughout(mine, theirs)
+                && (mixed(mine) || mixed(theirs))
+        })
 }
 
 /// The digests in which two names differ that are one; the whole names where none can be told.
@@ -172,12 +202,7 @@ pub fn last(path: &str) -> &str {
 
 fn are_digests(one: &str, other: &str, alike: bool) -> bool {
     let (a, b) = (one.as_bytes(), other.as_bytes());
-    let before = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-    let behind = a.iter().rev().zip(b.iter().rev());
-    let behind = behind.take_while(|(a, b)| a == b).count();
-    let shorter = a.len().min(b.len());
-    // Two digests begin and end with the same digits by chance alone.
-    if before + behind > (shorter / 4).max(2) {
+    if !differ_throughout(one, other) {
         return false;
     }
     if a.len() != b.len() {
@@ -186,6 +211,15 @@ fn are_digests(one: &str, other: &str, alike: bool) -> bool {
     looks_like_one(one)
         || looks_like_one(other)
         || (alike && a.len() >= WINDOW && may_both_be(one, other))
+}
+
+/// Two digests begin and end with the same digits by chance alone.
+fn differ_throughout(one: &str, other: &str) -> bool {
+    let (a, b) = (one.as_bytes(), other.as_bytes());
+    let before = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let behind = a.iter().rev().zip(b.iter().rev());
+    let behind = behind.take_while(|(a, b)| a == b).count();
+    before + behind <= (a.len().min(b.len()) / 4).max(2)
 }
 
 /// Whether two runs may be digests that chance made look like words or numbers.
@@ -331,6 +365,8 @@ mod tests {
             ("4f2a91c0d3", "1234567890"),
             ("index-DiwrgTda.js", "index-B2_x-9aQ.js"),
             ("index-_a9X-bQ2.css", "index-B2_xQ9aQ.css"),
+            ("index._a9X-bQ2.css", "index.B2_xQ9aQ.css"),
+            ("index._a9X-bQ2.min.css", "index.B2_xQ9aQ.min.css"),
             ("app-XYZ7QW3R.js", "app-AKRTPLMN.js"),
             ("ab/cdef0123456789", "12/cafe9876543210"),
             (

@@ -128,7 +128,7 @@ impl Numbers {
         }
         let wanted = match shared {
             Some(shared) => keyed_hash(!self.key, &shared),
-            None => keyed_hash(self.key, &self.places.stable_path(&path())),
+            None => keyed_hash(self.key, &self.places.stable_name(&path())),
         };
         let mut met = lock(&self.met);
         // Zero means "no file" to readers of directories, one is the root of many file systems.

@@ -31,6 +31,22 @@ impl Places {
         }
     }
 
+    /// The stable path of a file that is numbered by the name under which it is first met: what mkstemp
+    /// and its like put at the end of a name is another one in every build, and such a file often gets
+    /// another name in the end.
+    pub(super) fn stable_name(&self, path: &[u8]) -> Vec<u8> {
+        let mut stable = self.stable_path(path);
+        let start = stable.iter().rposition(|byte| *byte == b'/');
+        let start = start.map_or(0, |at| at + 1);
+        let name = stable.get(start..).unwrap_or_default();
+        if let Some(length) = random_tail(name) {
+            stable.truncate(stable.len() - length);
+            // No name ends so.
+            stable.push(0);
+        }
+        stable
+    }
+
     /// The first directory of a stable path: it tells file systems apart.
     pub(super) fn top(stable: &[u8]) -> &[u8] {
         let rest = stable.strip_prefix(b"/").unwrap_or(stable);
@@ -64,6 +80,35 @@ impl Places {
     }
 }
 
+/// How long the random letters at the end of a name are: those of sed -i, of Python's tempfile, of
+/// mktemp, of perl -i; of others, six behind a separator of which some are capitals.
+fn random_tail(name: &[u8]) -> Option<usize> {
+    let tail = |prefix: &[u8], length: usize| {
+        let rest = name.strip_prefix(prefix)?;
+        let letters = rest
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        (rest.len() == length && letters).then_some(length)
+    };
+    let known = [(&b"sed"[..], 6), (b"tmp", 8), (b"tmp.", 10)];
+    let known = known
+        .into_iter()
+        .find_map(|(prefix, length)| tail(prefix, length));
+    let mixed = |letters: &[u8]| {
+        let has = |kind: fn(&u8) -> bool| letters.iter().skip(1).any(kind);
+        letters.iter().all(u8::is_ascii_alphanumeric)
+            && has(u8::is_ascii_uppercase)
+            && (has(u8::is_ascii_lowercase) || has(u8::is_ascii_digit))
+    };
+    let behind = |length: usize| {
+        let (before, letters) = name.split_at_checked(name.len().checked_sub(length)?)?;
+        let separated = before.last().is_some_and(|byte| b"._-".contains(byte));
+        (separated && mixed(letters)).then_some(length)
+    };
+    let whole = || (name.len() == 8 && mixed(name)).then_some(8);
+    known.or_else(|| behind(6)).or_else(whole)
+}
+
 /// Every run of digits as one zero.
 fn without_numbers(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
@@ -93,6 +138,38 @@ mod tests {
         assert_eq!(stable("/a", "pipe:[12]"), stable("/a", "pipe:[3456]"));
         assert_eq!(Places::top(b"/usr/lib"), b"usr");
         assert_eq!(Places::top(b"\0/usr/lib"), b"\0");
+    }
+
+    #[test]
+    fn a_file_with_random_letters_has_one_name() {
+        let stable = |path: &str| places("/a").stable_name(path.as_bytes());
+        for (one, other) in [
+            ("sedkQz1B9", "sedabcdef"),
+            ("tmp3k_x9a2q", "tmpabcdefgh"),
+            ("tmp.AbC12xYz9Q", "tmp.0000000000"),
+            ("x.c.Qz1B9x", "x.c.aBcdE0"),
+            ("XyFq2kLm", "aBcdEfgh"),
+        ] {
+            let [one, other] = [one, other].map(|name| stable(&format!("/a/d/{name}")));
+            if one.len() == other.len() && one.ends_with(&[0]) && other.ends_with(&[0]) {
+                assert_eq!(one, other);
+            } else {
+                panic!("{one:?} {other:?}");
+            }
+        }
+        for name in [
+            "sedate",
+            "chapter10",
+            "main.module",
+            "Makefile",
+            "x-README",
+            "tmpfile",
+        ] {
+            assert_eq!(
+                stable(&format!("/a/{name}")),
+                places("/a").stable_path(format!("/a/{name}").as_bytes())
+            );
+        }
     }
 
     #[test]
