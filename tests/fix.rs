@@ -1,6 +1,11 @@
 //! `check --fix`: what is tried for a difference, what is verified, and what is said where nothing
 //! helps.
-#![expect(clippy::unwrap_used, reason = "a test says why it fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says why it fails"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -53,8 +53,8 @@ pub fn parts(name: &str, look: Look) -> Option<Parts> {
         Look::Runs | Look::AnyLength => runs(name),
         Look::Window => {
             let dots = name.match_indices('.').map(|(at, _)| at);
-            let windows = dots.chain([name.len()]).filter_map(|end| window(name, end));
-            windows.last().into_iter().collect()
+            let mut ends = dots.chain([name.len()]).rev();
+            ends.find_map(|end| window(name, end)).into_iter().collect()
         }
         Look::Whole => {
             let stem = stem(name);

@@ -210,10 +210,9 @@ fn length(inode: &[u8], block_size: u64) -> Option<usize> {
         3 => 24 + number(20)?,
         10 => 28 + number(20)?,
         // Devices, pipes and sockets.
-        4 | 5 => 24,
+        4 | 5 | 13 | 14 => 24,
         11 | 12 => 28,
         6 | 7 => 20,
-        13 | 14 => 24,
         _ => return None,
     };
     usize::try_from(length).ok()

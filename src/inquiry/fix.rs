@@ -330,7 +330,11 @@ impl<'k> Asking<'_, 'k> {
 
     /// The row that was built in which the most variations stand at this level.
     fn widest(&self, level: u8) -> Option<Row> {
-        let at = |row: &Row| row.0.iter().filter(|own| **own == level).count();
+        let at = |row: &Row| {
+            row.varied()
+                .filter(|factor| row.0.get(*factor) == Some(&level))
+                .count()
+        };
         let whole = |ended: &&Ended| ended.asked.acting == Acting::Whole;
         let rows = self.looking.known.trials.iter().filter(whole);
         let rows = rows.filter(|ended| ended.built().is_some());

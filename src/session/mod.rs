@@ -46,11 +46,16 @@ use crate::search::Search;
 use crate::store::{self, Event, Journal, Recorded};
 
 use locate::Located;
+use run::Session;
 
 pub use replay::{Replayed, replay};
 
 /// What to check, and how.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a choice of the user, by itself"
+)]
 pub struct Options {
     /// All variations.
     pub catalog: Catalog,
@@ -271,6 +276,37 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<C
         );
         session.spoiled = Some(text);
     }
+    let mut findings = explained(options, &mut session, &located, tried, stopped, began);
+    if options.fix {
+        match session.fix(&mut findings) {
+            Err(Error::Sandbox(sandbox::Error::Stopped(stop))) => stopped = Some(stop),
+            // What was found before stands.
+            Err(error) => findings
+                .notes
+                .push(format!("remedies were not tried to the end: {error}")),
+            Ok(()) => {}
+        }
+        findings.trials = session.trials.records();
+        findings.rounds = session.rounds;
+        findings.seconds = began.elapsed().as_secs_f64();
+    }
+    if let Some(directory) = &options.keep {
+        keep::deliver(&session.contents, &findings, directory)?;
+    }
+    drop(session);
+    sandbox.close()?;
+    Ok(Checked { findings, stopped })
+}
+
+/// What a session knows when it has come to its end, or was stopped.
+fn explained(
+    options: &Options,
+    session: &mut Session<'_>,
+    located: &Located,
+    tried: Option<explain::Tried>,
+    stopped: Option<Stop>,
+    began: Instant,
+) -> Findings {
     let failures = session.failure_notes();
     session.notes.extend(failures);
     let verdict = session.conclusion();
@@ -296,26 +332,10 @@ pub fn check(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<C
         causes: &located.causes,
         clock_moved: session.courses.moved.take(),
         follows: &follows,
-        programs: programs(options, &located),
+        programs: programs(options, located),
         tried,
     };
-    let mut findings = explain::findings(case, &|trial, element| session.content(trial, element));
-    if options.fix {
-        let ended = session.fix(&mut findings);
-        match ended {
-            Err(Error::Sandbox(sandbox::Error::Stopped(stop))) => stopped = Some(stop),
-            ended => ended?,
-        }
-        findings.trials = session.trials.records();
-        findings.rounds = session.rounds;
-        findings.seconds = began.elapsed().as_secs_f64();
-    }
-    if let Some(directory) = &options.keep {
-        keep::deliver(&session.contents, &findings, directory)?;
-    }
-    drop(session);
-    sandbox.close()?;
-    Ok(Checked { findings, stopped })
+    explain::findings(case, &|trial, element| session.content(trial, element))
 }
 
 /// The programs of the build, as far as they are known.

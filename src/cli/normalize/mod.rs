@@ -52,26 +52,8 @@ enum Trouble {
     Disk(String),
 }
 
-/// Runs the command.
-pub(super) fn run(args: &NormalizeArgs) -> Result<Exit, Failure> {
-    let job = Job::new(args)?;
-    let files = match (args.command.is_empty(), args.files.is_empty()) {
-        (false, true) => match command::run(&args.command, &args.outputs)? {
-            Made::Files(files) => files,
-            Made::Failed(exit) => return Ok(exit),
-        },
-        (true, false) => args.files.clone(),
-        (false, false) => {
-            return Err(Failure::usage(
-                "files or a command, not both: what COMMAND makes is named by -o",
-            ));
-        }
-        (true, true) => {
-            return Err(Failure::usage(
-                "no file: reprobe normalize FILE..., or -o GLOB -- COMMAND...",
-            ));
-        }
-    };
+/// Whether there is one place for each result.
+fn check_places(args: &NormalizeArgs, files: &[PathBuf]) -> Result<(), Failure> {
     let elsewhere = args.stdout || (!args.outputs.is_empty() && args.command.is_empty());
     if elsewhere && files.len() > 1 {
         return Err(Failure::usage(
@@ -104,6 +86,30 @@ pub(super) fn run(args: &NormalizeArgs) -> Result<Exit, Failure> {
             )));
         }
     }
+    Ok(())
+}
+
+/// Runs the command.
+pub(super) fn run(args: &NormalizeArgs) -> Result<Exit, Failure> {
+    let job = Job::new(args)?;
+    let files = match (args.command.is_empty(), args.files.is_empty()) {
+        (false, true) => match command::run(&args.command, &args.outputs)? {
+            Made::Files(files) => files,
+            Made::Failed(exit) => return Ok(exit),
+        },
+        (true, false) => args.files.clone(),
+        (false, false) => {
+            return Err(Failure::usage(
+                "files or a command, not both: what COMMAND makes is named by -o",
+            ));
+        }
+        (true, true) => {
+            return Err(Failure::usage(
+                "no file: reprobe normalize FILE..., or -o GLOB -- COMMAND...",
+            ));
+        }
+    };
+    check_places(args, &files)?;
     let mut worst = Exit::Success;
     for file in &files {
         match job.file(file) {

@@ -348,7 +348,7 @@ fn is_number(field: &[u8]) -> bool {
     let start = field.iter().take_while(|byte| blank(byte)).count();
     let field = field.get(start..).unwrap_or_default();
     let digits = field.iter().take_while(|byte| (b'0'..=b'7').contains(byte));
-    field.iter().skip(digits.count()).all(|byte| blank(byte))
+    field.iter().skip(digits.count()).all(blank)
 }
 
 fn owner(header: &Header, records: Applying<'_>, name: &[u8]) -> Result<Owner, Error> {

@@ -269,6 +269,14 @@ fn remedies(page: &mut Page, findings: &Findings) {
             .and(Look::Good, tried);
         page.paragraph(2, 4, &text);
     }
+    let mut all = findings
+        .findings
+        .iter()
+        .flat_map(|finding| &finding.remedies);
+    if findings.fix.is_none() && all.any(|remedy| remedy.attempt.is_some()) {
+        let text = "--fix tries what can be tried of it, and verifies what helps";
+        page.paragraph(2, 4, &Text::new(Look::Dim, text));
+    }
 }
 
 /// The last line: how much work it was, and how to do it again.
