@@ -17,11 +17,13 @@ use plans::{able, request};
 use reprobe::catalog::Catalog;
 use reprobe::diff::{Judged, Seen};
 use reprobe::explain::Ledger;
-use reprobe::inquiry::place::{self, Causes, SLOTS, TRIALS, Target};
+use reprobe::inquiry::fix::{Question, Said, Target, fix};
+use reprobe::inquiry::place::{self, Causes, SLOTS, TRIALS};
 use reprobe::inquiry::{self, Ended, Glimpse, Known, Shown, Trials};
 use reprobe::model::{
-    Acting, Asked, Chosen, Element, Expect, Field, Observed, Process, Reading, Row, Scope, Slot,
-    Snapshot, Source, TrialId, TrialKind, TrialRecord, TrialResult, Value,
+    Acting, Asked, Attempt, Change, Chosen, Drawn, Element, Expect, Field, Observed, Process,
+    Reading, Row, Scope, Slot, Snapshot, Source, TrialId, TrialKind, TrialRecord, TrialResult,
+    Value,
 };
 use reprobe::plan::{Plan, Request, plan};
 use reprobe::search::{Certified, ElementVerdict, Options, Search, Verdict};
@@ -216,7 +218,7 @@ struct Session {
     build: Build,
     ledger: Ledger,
     trials: Trials,
-    targets: Vec<Vec<Target>>,
+    targets: Vec<Vec<place::Target>>,
 }
 
 impl Session {
@@ -416,4 +418,153 @@ fn a_scope_of_nobody_changes_nothing_in_an_imagined_build_either() {
         ..Scope::default()
     };
     assert!(build.differing(&row, &nobody).is_empty());
+}
+
+/// A build that is only imagined: what it makes under a row and a remedy, `None` where it fails.
+type Imagined = dyn Fn(&Plan, &Row, &Change, Drawn) -> Option<Vec<(&'static str, String)>>;
+
+/// The remedies `A=1`, `B=1` and so on, each for all of these outputs.
+fn question(plan: &Plan, attempts: usize, outputs: &[&'static str]) -> Question {
+    let set = |n: usize| BTreeMap::from([(["A", "B", "C", "D"][n].to_owned(), "1".to_owned())]);
+    let everything = Row(vec![1; plan.variations.len()]);
+    Question {
+        attempts: (0..attempts)
+            .map(|n| Attempt::Variables { set: set(n) })
+            .collect(),
+        targets: outputs
+            .iter()
+            .map(|output| Target {
+                element: element(output),
+                alternatives: (0..attempts).collect(),
+            })
+            .collect(),
+        culprits: (0..plan.variations.len())
+            .map(|factor| plan.alone(factor, 1))
+            .collect(),
+        everything,
+        named: BTreeSet::new(),
+        judged: Judged::default(),
+    }
+}
+
+/// Asks until nothing more is wanted; what is said then, and in how many trials.
+fn fixed(imagined: &Imagined, question: &Question, workers: usize) -> (Said, usize) {
+    let plan = planned();
+    let ledger = Ledger::new(Judged::default());
+    let mut trials = Trials::default();
+    let whole = [question.everything.clone(), plan.alone(0, 2)];
+    for (id, row) in (0..).zip(whole) {
+        trials.push(ended(id, Asked::whole(row), Shown::Observed));
+    }
+    loop {
+        let known = Known {
+            plan: &plan,
+            ledger: &ledger,
+            trials: &trials,
+        };
+        let mut said = Said::default();
+        let wants = fix(known, question, 100, &mut said);
+        let batch = inquiry::schedule(&[wants], workers);
+        if batch.is_empty() {
+            return (said, trials.count() - 2);
+        }
+        for asked in batch {
+            let Acting::Remedied { change, drawn } = &asked.acting else {
+                unreachable!("no other trials are asked for");
+            };
+            let made = imagined(&plan, &asked.row, change, *drawn);
+            let snapshot = made.map(|outputs| {
+                let mut snapshot = Snapshot::default();
+                for (output, value) in outputs {
+                    snapshot.outputs.insert(output.to_owned(), true);
+                    let observed = Observed {
+                        value: Value::Text(value),
+                        offset: None,
+                    };
+                    snapshot.elements.insert(element(output), observed);
+                }
+                Rc::new(snapshot)
+            });
+            let failed = snapshot.is_none();
+            let shown = snapshot.map_or(Shown::Observed, Shown::Remedied);
+            let mut ended = ended(trials.next().0, asked.clone(), shown);
+            if failed {
+                ended.record.result = TrialResult::Failed;
+            }
+            trials.push(ended);
+        }
+    }
+}
+
+fn has(change: &Change, name: &str) -> bool {
+    change.variables.contains_key(name)
+}
+
+/// An output that shows whether anything varies, unless a remedy is there.
+fn unless(row: &Row, fixed: bool) -> String {
+    if fixed || row.is_control() {
+        "same".to_owned()
+    } else {
+        "other".to_owned()
+    }
+}
+
+#[test]
+fn remedies_are_reduced_to_those_that_are_needed_and_verified() {
+    let build: &Imagined = &|_, row, change, _| {
+        Some(vec![
+            ("one", unless(row, has(change, "B"))),
+            ("two", unless(row, has(change, "B") || has(change, "C"))),
+        ])
+    };
+    let question = question(&planned(), 4, &["one", "two"]);
+    for workers in [1, 2, 4] {
+        let (said, trials) = fixed(build, &question, workers);
+        assert_eq!(said.chosen, [1], "{workers}");
+        assert!(said.complete && said.parted.is_none() && said.left.is_empty());
+        assert!(trials <= 6 + 9, "{trials} trials with {workers} workers");
+    }
+}
+
+#[test]
+fn what_breaks_a_build_is_left_out_alone_or_with_others() {
+    let alone: &Imagined = &|_, row, change, _| {
+        (!has(change, "A")).then(|| vec![("one", unless(row, has(change, "B")))])
+    };
+    let together: &Imagined = &|_, row, change, _| {
+        let fails = has(change, "A") && has(change, "B");
+        (!fails).then(|| {
+            let one = unless(row, has(change, "A"));
+            vec![("one", one), ("two", unless(row, has(change, "B")))]
+        })
+    };
+    let (said, _) = fixed(alone, &question(&planned(), 2, &["one"]), 1);
+    assert_eq!((said.chosen.as_slice(), said.broke[0].0), (&[1][..], 0));
+    assert!(said.complete && said.left.is_empty());
+    let (said, _) = fixed(together, &question(&planned(), 2, &["one", "two"]), 2);
+    assert_eq!((said.chosen.as_slice(), said.broke[0].0), (&[0][..], 1));
+    assert_eq!(said.left, BTreeSet::from([element("two")]));
+}
+
+#[test]
+fn what_helps_with_these_values_alone_is_not_verified() {
+    let build: &Imagined = &|_, row, change, drawn| {
+        let fixed = has(change, "A") && drawn == Drawn::Here;
+        Some(vec![("one", unless(row, fixed))])
+    };
+    let (said, _) = fixed(build, &question(&planned(), 1, &["one"]), 1);
+    assert_eq!(said.chosen, [0]);
+    assert_eq!(said.parted.unwrap().1, element("one"));
+    // A repeat that differs is none, either.
+    let build: &Imagined = &|_, row, change, drawn| {
+        let again = drawn == Drawn::ElsewhereAgain;
+        let one = if again {
+            "again".to_owned()
+        } else {
+            unless(row, has(change, "A"))
+        };
+        Some(vec![("one", one)])
+    };
+    let (said, _) = fixed(build, &question(&planned(), 1, &["one"]), 1);
+    assert!(said.parted.is_some());
 }

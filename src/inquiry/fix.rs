@@ -112,22 +112,30 @@ impl<'k> Asking<'_, 'k> {
             if !self.advance(&mut next, said) {
                 return Ok(true);
             }
+            if !self.settle(said)? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// What the chosen attempts do, without those that break the build; false where the trials ended before.
+    fn settle(&self, said: &mut Said) -> Result<bool, Open> {
+        while !said.chosen.is_empty() {
             match self.effect(&said.chosen)? {
                 None => return Ok(false),
-                Some(Effect::Built { gone, left }) => (said.gone, said.left) = (gone, left),
+                Some(Effect::Built { gone, left }) => {
+                    (said.gone, said.left) = (gone, left);
+                    return Ok(true);
+                }
                 Some(Effect::Failed(trial)) => {
                     if !self.leave_out_what_breaks(trial, said)? {
                         return Ok(false);
                     }
-                    match self.effect(&said.chosen)? {
-                        Some(Effect::Built { gone, left }) => {
-                            (said.gone, said.left) = (gone, left);
-                        }
-                        _ => return Ok(false),
-                    }
                 }
             }
         }
+        said.left.append(&mut said.gone);
+        Ok(true)
     }
 
     /// Adds the next attempt for each element that is left; false where there is none.
@@ -213,7 +221,8 @@ impl<'k> Asking<'_, 'k> {
         Ok(Some(Effect::Built { gone, left }))
     }
 
-    /// Finds the attempts that break the build by themselves; false where none does.
+    /// Leaves out the attempts that break the build by themselves, or else the one that came last; false
+    /// where the trials ended before.
     fn leave_out_what_breaks(&self, trial: TrialId, said: &mut Said) -> Result<bool, Open> {
         if let [only] = said.chosen.as_slice() {
             said.broke.push((*only, trial));
@@ -238,9 +247,13 @@ impl<'k> Asking<'_, 'k> {
                 said.broke.push((attempt, ended.id()));
             }
         }
+        if said.broke.len() == before {
+            said.broke
+                .extend(said.chosen.last().map(|last| (*last, trial)));
+        }
         let broke: BTreeSet<usize> = said.broke.iter().map(|(attempt, _)| *attempt).collect();
         said.chosen.retain(|attempt| !broke.contains(attempt));
-        Ok(said.broke.len() > before)
+        Ok(true)
     }
 
     /// The elements that an attempt is for.

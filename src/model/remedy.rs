@@ -82,11 +82,11 @@ impl Change {
         true
     }
 
-    /// The lines of a shell around a build: those before it, and those behind it.
+    /// The lines of a shell around a build: those before it, which find the variables, and those behind it.
     pub fn lines(&self) -> [Vec<String>; 2] {
         let export = |(name, value): (&String, &String)| format!("export {name}={}", quoted(value));
         let variables = self.variables.iter().map(export);
-        let before = self.before.iter().cloned().chain(variables);
+        let before = variables.chain(self.before.iter().cloned());
         let normalize = |output: &String| format!("reprobe normalize {}", quoted(output));
         [
             before.collect(),
@@ -145,9 +145,9 @@ mod tests {
         assert_eq!(
             before,
             [
-                "umask 022",
                 "export LC_ALL=C",
-                "export TAR_OPTIONS='--sort=name --mtime=@1'"
+                "export TAR_OPTIONS='--sort=name --mtime=@1'",
+                "umask 022"
             ]
         );
         assert_eq!(after, ["reprobe normalize 'it'\\''s.zip'"]);

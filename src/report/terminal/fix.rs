@@ -77,7 +77,16 @@ fn line(fix: &Fix, command: &[String]) -> String {
             .collect::<Vec<_>>()
             .join(" "),
     };
-    let lines = fix.before.iter().cloned().chain([build]);
-    let lines = lines.chain(fix.after.iter().cloned());
-    lines.collect::<Vec<_>>().join(" && ")
+    // A build that ends with a job in the background does not take the variables along with it.
+    let before: String = fix
+        .before
+        .iter()
+        .flat_map(|line| [line.as_str(), "; "])
+        .collect();
+    let after: String = fix
+        .after
+        .iter()
+        .flat_map(|line| [" && ", line.as_str()])
+        .collect();
+    [before, build, after].concat()
 }
