@@ -260,6 +260,10 @@ fn attempt(table: &mut Table, problems: &mut Problems) -> Option<Attempt> {
     let line = table.line;
     let variables = optional_text(table, "try", problems);
     let before = optional_text(table, "try-before", problems);
+    let neutral = optional_text(table, "try-neutral", problems);
+    if neutral.is_some() && before.is_none() {
+        problems.add(line, "`try-neutral` belongs to `try-before`".to_owned());
+    }
     match (variables, before) {
         (Some(_), Some(_)) => {
             let text = "a remedy is tried in one way: `try` or `try-before`";
@@ -274,7 +278,7 @@ fn attempt(table: &mut Table, problems: &mut Problems) -> Option<Attempt> {
             }
             Some(Attempt::Variables { set: set? })
         }
-        (None, before) => before.map(|line| Attempt::Before { line }),
+        (None, before) => before.map(|line| Attempt::Before { line, neutral }),
     }
 }
 

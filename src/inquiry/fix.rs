@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::{Ended, Known, Looking, Open};
 use crate::diff::{self, Judged};
+use crate::formats::{self, Kind};
 use crate::model::{
     Acting, Asked, Attempt, Change, Drawn, Element, Field, Row, Snapshot, TrialId, TrialResult,
     Value,
@@ -50,6 +51,8 @@ pub struct Said {
     pub left: BTreeSet<Element>,
     /// Attempts with which the build does not end, and the trials that show it.
     pub broke: Vec<(usize, TrialId)>,
+    /// Attempts that change what is built by the mere fact that they are there, and the trials that show it.
+    pub intrusive: Vec<(usize, TrialId)>,
     /// The trials that verified it: all of them had the same outputs.
     pub trials: Vec<TrialId>,
     /// What differs between two trials with the remedy, where something that is to be gone does.
@@ -94,6 +97,9 @@ impl<'k> Asking<'_, 'k> {
             return Ok(());
         }
         self.drop_what_helps_nothing(said);
+        if !self.drop_what_is_not_neutral(said)? {
+            return Ok(());
+        }
         if said.chosen.is_empty() {
             said.complete = true;
             return Ok(());
@@ -272,6 +278,50 @@ impl<'k> Asking<'_, 'k> {
         said.chosen = helping;
     }
 
+    /// Leaves out the attempts that change the build by the mere fact that they are there; false where
+    /// the trials ended before.
+    fn drop_what_is_not_neutral(&self, said: &mut Said) -> Result<bool, Open> {
+        let mut others = Vec::new();
+        for number in &said.chosen {
+            let attempt = self.question.attempts.get(*number);
+            if let Some(Attempt::Before {
+                neutral: Some(line),
+                ..
+            }) = attempt
+            {
+                let change = Change {
+                    before: vec![line.clone()],
+                    ..Change::default()
+                };
+                let row = self.looking.known.plan.control_row();
+                let drawn = Drawn::Here;
+                let acting = Acting::Remedied { change, drawn };
+                others.push((*number, self.looking.trial(&Asked { row, acting })));
+            }
+        }
+        for (number, ended) in others {
+            let Some(ended) = ended? else {
+                return Ok(false);
+            };
+            let control = self.looking.known.ledger.control();
+            let is_neutral = control.zip(ended.remedied()).is_some_and(|(own, other)| {
+                let compared = diff::compare(own, &other, self.question.judged);
+                let mut differing = compared.differing();
+                differing.all(|element| own.outputs.get(element.output()) == Some(&false))
+            });
+            if !is_neutral {
+                said.intrusive.push((number, ended.id()));
+            }
+        }
+        if said.intrusive.is_empty() {
+            return Ok(true);
+        }
+        let intrusive = said.intrusive.iter().map(|(number, _)| *number);
+        let intrusive: BTreeSet<usize> = intrusive.collect();
+        said.chosen.retain(|number| !intrusive.contains(number));
+        self.settle(said)
+    }
+
     /// Leaves out one attempt after the other where another one speaks about the same elements, the
     /// last one first.
     fn minimise(&self, said: &mut Said) -> Result<(), Open> {
@@ -395,8 +445,11 @@ impl<'k> Asking<'_, 'k> {
             let own = control.outputs.get(element.output());
             own.is_none_or(|decides| *decides)
         };
-        let changed = compared.differing();
-        let changed = changed.filter(|element| decides(element) && !is_named(element));
+        // A header that says nothing of what is inside may go.
+        let is_header = |element: &Element| formats::kind(&element.field) == Kind::Header;
+        let counts =
+            |element: &&Element| decides(element) && !is_named(element) && !is_header(element);
+        let changed = compared.differing().filter(counts);
         let empty = |output: &String| {
             let content = Element::new(output.as_str(), Field::CONTENT);
             let size = |snapshot: &Snapshot| match snapshot.elements.get(&content) {

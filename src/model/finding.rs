@@ -81,6 +81,8 @@ pub struct Fix {
     pub before: Vec<String>,
     /// ... and after it.
     pub after: Vec<String>,
+    /// The build with all of it, for a shell in the directory of the source; empty without changes.
+    pub script: String,
     /// The trials with all of it.
     pub trials: Vec<TrialId>,
     /// What still differs with it.

@@ -32,6 +32,10 @@ pub enum Attempt {
     Before {
         /// The line.
         line: String,
+        /// The same without what helps: with it the build must make what it makes without. A variable
+        /// that is set takes the place of what a Makefile says where it is not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        neutral: Option<String>,
     },
     /// `reprobe normalize` of an output, after the build.
     Normalize {
@@ -76,7 +80,7 @@ impl Change {
                     }
                 }
             }
-            Attempt::Before { line } => add(&mut self.before, line),
+            Attempt::Before { line, .. } => add(&mut self.before, line),
             Attempt::Normalize { output } => add(&mut self.normalized, output),
         }
         true
@@ -133,10 +137,12 @@ mod tests {
         assert!(change.add(&variables("TAR_OPTIONS", "--sort=name")));
         assert!(change.add(&variables("TAR_OPTIONS", "--mtime=@1")));
         assert!(change.add(&Attempt::Before {
-            line: "umask 022".into()
+            line: "umask 022".into(),
+            neutral: None,
         }));
         assert!(change.add(&Attempt::Before {
-            line: "umask 022".into()
+            line: "umask 022".into(),
+            neutral: None,
         }));
         assert!(change.add(&Attempt::Normalize {
             output: "it's.zip".into()

@@ -10,7 +10,7 @@ use crate::formats;
 use crate::inquiry::fix::{self, Question, Said, Target};
 use crate::model::{
     Attempt, Change, Culprit, Element, Field, Finding, FindingState, Findings, Fix, FixChange,
-    FixState, Place, RemedyText, Row, TrialKind, Verdict,
+    FixState, Place, RemedyText, Row, TrialKind, Verdict, quoted,
 };
 
 /// So many trials may be run besides as many as were run before.
@@ -44,10 +44,45 @@ impl Session<'_> {
         let (said, ended) = self.ask(TrialKind::Remedy, most, |session, room, said: &mut Said| {
             vec![fix::fix(session.known(), &remedies.question, room, said)]
         });
-        let fix = remedies.conclude(&said, findings);
+        let mut fix = remedies.conclude(&said, findings);
+        self.say_what_is_given(&mut fix);
+        if ended.as_ref().is_err_and(Error::is_stop) {
+            fix.why = String::from("it was stopped before the remedies were tried to the end");
+        }
         mark(findings, &fix, &said);
         findings.fix = Some(fix);
         ended
+    }
+
+    /// Adds what the script does not set, and what it does to the tree.
+    fn say_what_is_given(&self, fix: &mut Fix) {
+        if fix.changes.is_empty() {
+            return;
+        }
+        let given: Vec<&str> = self
+            .options
+            .build
+            .variables
+            .keys()
+            .map(String::as_str)
+            .collect();
+        if !given.is_empty() {
+            let given = given.join(", ");
+            fix.why = format!(
+                "{}; {given} must be set as here (--env, --pass-env)",
+                fix.why
+            );
+        }
+        if self.options.prepare.is_some() {
+            fix.why = format!("{}; what --prepare did comes before", fix.why);
+        }
+        let changes_files = |line: &String| line.contains("touch ") || line.contains("chmod ");
+        if fix.before.iter().any(changes_files) {
+            fix.why = format!(
+                "{}; the script changes times or modes of the files of the tree: run it in a copy",
+                fix.why
+            );
+        }
     }
 
     /// What may be tried: for each element and variation the remedies that its finding names, then
@@ -140,7 +175,8 @@ impl Session<'_> {
         // The classes stand in the order in which they are preferred.
         own.sort_by_key(class);
         others.sort_by_key(class);
-        let normalize = formats::pass(&element.field).map(|_| Attempt::Normalize {
+        let normalize = formats::pass(&element.field).filter(|_| self.can_normalize());
+        let normalize = normalize.map(|_| Attempt::Normalize {
             output: element.output().to_owned(),
         });
         let mut alternatives = Vec::new();
@@ -152,6 +188,16 @@ impl Session<'_> {
             }
         }
         alternatives
+    }
+
+    /// Whether builds see this program: they have temporary directories of their own, and homes that
+    /// are nearly empty.
+    fn can_normalize(&self) -> bool {
+        let program = &self.options.sandbox.program;
+        let is_temporary = ["/tmp", "/var/tmp"]
+            .iter()
+            .any(|dir| program.starts_with(dir));
+        !is_temporary && !self.sandbox.hides(program)
     }
 
     /// The number of an attempt; `None` where the user says himself what it would set.
@@ -182,6 +228,20 @@ impl Session<'_> {
 }
 
 impl Remedies {
+    /// Says which attempts were refused for what they change besides.
+    fn with_intrusive(&self, why: String, said: &Said) -> String {
+        let mut why = why;
+        for (number, trial) in &said.intrusive {
+            if let Some(Attempt::Before { line, .. }) = self.question.attempts.get(*number) {
+                why = format!(
+                    "{why}; `{line}` would do more than that: a line of its kind that helps nothing changes the outputs as well (trial {})",
+                    trial.0
+                );
+            }
+        }
+        why
+    }
+
     fn conclude(&self, said: &Said, findings: &Findings) -> Fix {
         let chosen: Vec<(&Attempt, &BTreeSet<String>)> = said
             .chosen
@@ -204,7 +264,7 @@ impl Remedies {
         let (state, why) = state(said, &left, normalizes);
         Fix {
             state,
-            why: with_broken(with_kept(why, &self.kept), said),
+            why: self.with_intrusive(with_broken(with_kept(why, &self.kept), said), said),
             changes: chosen
                 .into_iter()
                 .map(|(attempt, against)| FixChange {
@@ -212,6 +272,7 @@ impl Remedies {
                     variations: against.iter().cloned().collect(),
                 })
                 .collect(),
+            script: script(&before, &findings.build.command, &after),
             before,
             after,
             trials: said.trials.clone(),
@@ -276,6 +337,28 @@ fn state(said: &Said, left: &[Place], normalizes: bool) -> (FixState, String) {
     (state, why)
 }
 
+/// The build with lines around it, as a script that changes nothing of the shell that it is pasted to:
+/// what the build does to its own shell (`cd`, `exec`, jobs) ends with it.
+fn script(before: &[String], command: &[String], after: &[String]) -> String {
+    if before.is_empty() && after.is_empty() {
+        return String::new();
+    }
+    let build = match command {
+        [shell, flags, line] if shell == "sh" && flags == "-ec" => line.clone(),
+        words => {
+            let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+            words.join(" ")
+        }
+    };
+    let lines = ["(set -e".to_owned()]
+        .into_iter()
+        .chain(before.iter().cloned());
+    let build = ["(".to_owned(), build, ")".to_owned()];
+    let lines = lines.chain(build).chain(after.iter().cloned());
+    let lines: Vec<String> = lines.chain([")".to_owned()]).collect();
+    lines.join("\n")
+}
+
 /// Why there is nothing to try.
 fn nothing_to_fix(findings: &Findings) -> Option<String> {
     match findings.verdict {
@@ -300,6 +383,7 @@ fn nothing(why: String) -> Fix {
         changes: Vec::new(),
         before: Vec::new(),
         after: Vec::new(),
+        script: String::new(),
         trials: Vec::new(),
         left: Vec::new(),
     }

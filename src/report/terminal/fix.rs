@@ -1,7 +1,6 @@
-//! What `--fix` found out: how far it goes, the changes, and the build with all of them as one shell
-//! line.
+//! What `--fix` found out: how far it goes, the changes, and the build with all of them as a script.
 
-use crate::model::{Attempt, Findings, Fix, FixState, quoted};
+use crate::model::{Attempt, Findings, FixState, quoted};
 use crate::report::page::{Look, Page, Text};
 use crate::report::words::printable;
 
@@ -32,7 +31,7 @@ pub(super) fn write(page: &mut Page, findings: &Findings) {
                     .map(|(name, value)| format!("{name}={}", quoted(value)));
                 words.collect::<Vec<_>>().join(" ")
             }
-            Attempt::Before { line } => format!("{line} (before the build)"),
+            Attempt::Before { line, .. } => format!("{line} (before the build)"),
             Attempt::Normalize { output } => {
                 format!("reprobe normalize {} (after the build)", quoted(output))
             }
@@ -41,12 +40,12 @@ pub(super) fn write(page: &mut Page, findings: &Findings) {
         page.paragraph(2, 4, &text);
     }
     if !fix.changes.is_empty() {
-        page.paragraph(2, 4, &"Built so:".to_owned().into());
-        page.verbatim(
-            4,
-            Look::Plain,
-            &printable(&line(fix, &findings.build.command)),
-        );
+        let text = "Built so, in the directory of the source:";
+        page.paragraph(2, 4, &text.to_owned().into());
+        // At the margin, so that it can be pasted as it is.
+        for line in fix.script.lines() {
+            page.verbatim(0, Look::Plain, &printable(line));
+        }
     }
     let left: Vec<String> = fix
         .left
@@ -65,28 +64,4 @@ pub(super) fn write(page: &mut Page, findings: &Findings) {
         let text = Text::new(Look::Strong, "Left:").and(Look::Plain, &printable(&text));
         page.paragraph(2, 4, &text);
     }
-}
-
-/// The build with the changes around it, for a shell in the directory of the source.
-fn line(fix: &Fix, command: &[String]) -> String {
-    let build = match command {
-        [shell, flags, line] if shell == "sh" && flags == "-ec" => line.clone(),
-        words => words
-            .iter()
-            .map(|word| quoted(word))
-            .collect::<Vec<_>>()
-            .join(" "),
-    };
-    // A build that ends with a job in the background does not take the variables along with it.
-    let before: String = fix
-        .before
-        .iter()
-        .flat_map(|line| [line.as_str(), "; "])
-        .collect();
-    let after: String = fix
-        .after
-        .iter()
-        .flat_map(|line| [" && ", line.as_str()])
-        .collect();
-    [before, build, after].concat()
 }
