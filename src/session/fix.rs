@@ -57,6 +57,7 @@ impl Session<'_> {
     /// Adds what the script does not set, and what it does to the tree.
     fn say_what_is_given(&self, fix: &mut Fix) {
         if fix.changes.is_empty() {
+            self.say_what_is_not_seen(fix);
             return;
         }
         let given: Vec<&str> = self
@@ -76,11 +77,25 @@ impl Session<'_> {
         if self.options.prepare.is_some() {
             fix.why = format!("{}; what --prepare did comes before", fix.why);
         }
+        self.say_what_is_not_seen(fix);
         let changes_files = |line: &String| line.contains("touch ") || line.contains("chmod ");
         if fix.before.iter().any(changes_files) {
             fix.why = format!(
                 "{}; the script changes times or modes of the files of the tree: run it in a copy",
                 fix.why
+            );
+        }
+    }
+
+    /// Says where a normaliser might have helped, and could not be tried.
+    fn say_what_is_not_seen(&self, fix: &mut Fix) {
+        let is_packing =
+            |place: &Place| formats::pass(&Field::from(place.field.as_str())).is_some();
+        if !self.can_normalize() && fix.left.iter().any(is_packing) {
+            fix.why = format!(
+                "{}; reprobe normalize was not tried, for builds do not see {}",
+                fix.why,
+                self.options.sandbox.program.display()
             );
         }
     }
