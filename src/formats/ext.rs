@@ -2,7 +2,7 @@
 //! Times of the files in it, and copies of the superblock, are the rest.
 
 use super::format::{Format, Holds, Kind, Known};
-use super::pieces::{Fixed, Form, Pieces};
+use super::pieces::{Fixed, Form, Pieces, little};
 use super::place::Place;
 use super::stream::Stream;
 
@@ -30,33 +30,20 @@ const START: usize = 1024;
 
 /// Places of the fields in it (docs.kernel.org/filesystems/ext4, "Super Block").
 const FIELDS: [Fixed; 9] = [
-    field("ext.mount-time", 0x2c, 4, Form::Little),
-    field("ext.write-time", 0x30, 4, Form::Little),
-    field("ext.check-time", 0x40, 4, Form::Little),
-    field("ext.uuid", 0x68, 16, Form::Binary),
-    field("ext.label", 0x78, 16, Form::Text),
-    field("ext.hash-seed", 0xec, 16, Form::Binary),
-    field("ext.creation-time", 0x108, 4, Form::Little),
-    field("ext.kbytes-written", 0x178, 8, Form::Little),
-    field("ext.checksum", 0x3fc, 4, Form::Binary),
+    Fixed::new("ext.mount-time", 0x2c, 4, Form::Little),
+    Fixed::new("ext.write-time", 0x30, 4, Form::Little),
+    Fixed::new("ext.check-time", 0x40, 4, Form::Little),
+    Fixed::new("ext.uuid", 0x68, 16, Form::Binary),
+    Fixed::new("ext.label", 0x78, 16, Form::Text),
+    Fixed::new("ext.hash-seed", 0xec, 16, Form::Binary),
+    Fixed::new("ext.creation-time", 0x108, 4, Form::Little),
+    Fixed::new("ext.kbytes-written", 0x178, 8, Form::Little),
+    Fixed::new("ext.checksum", 0x3fc, 4, Form::Binary),
 ];
-
-const fn field(name: &'static str, at: u64, length: u64, form: Form) -> Fixed {
-    Fixed {
-        name,
-        at,
-        length,
-        form,
-    }
-}
 
 /// The magic number alone has two bytes: the size of blocks, the revision and the state are looked at.
 fn recognise(prefix: &[u8]) -> bool {
-    let number = |at: usize, length: usize| {
-        let bytes = prefix.get(START + at..START + at + length)?;
-        let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
-        Some(bytes.iter().rev().fold(0, add))
-    };
+    let number = |at: usize, length: usize| prefix.get(START + at..START + at + length).map(little);
     number(0x38, 2) == Some(0xef53)
         && number(0x18, 4).is_some_and(|size| size <= 6)
         && number(0x4c, 4).is_some_and(|revision| revision <= 1)

@@ -96,45 +96,42 @@ pub fn may_hold(name: &str) -> bool {
 /// Whether two names, whose rests are equal, are one name with other digests in it. `alike` says that
 /// what they name is alike, which makes up for digests that do not look like any.
 pub fn is_one(control: (&str, &Parts), other: (&str, &Parts), alike: bool) -> bool {
-    let ((old, of_old), (new, of_new)) = (control, other);
-    let mut differs = false;
-    for (mine, theirs) in of_old.runs.iter().zip(&of_new.runs) {
-        let (mine, theirs) = (old.get(mine.clone()), new.get(theirs.clone()));
-        let (mine, theirs) = (mine.unwrap_or_default(), theirs.unwrap_or_default());
-        if mine == theirs {
-            continue;
-        }
-        if !are_digests(mine, theirs, alike) {
-            return false;
-        }
-        differs = true;
-    }
-    differs && of_old.runs.len() == of_new.runs.len()
+    let runs = differing_runs(control, other);
+    let all = |runs: Vec<(&str, &str)>| {
+        let mut pairs = runs.iter();
+        !runs.is_empty() && pairs.all(|(mine, theirs)| are_digests(mine, theirs, alike))
+    };
+    runs.is_some_and(all)
+}
+
+/// What may be digests in two names, where it is not the same; `None` where one has more of it.
+fn differing_runs<'n>(
+    (old, of_old): (&'n str, &Parts),
+    (new, of_new): (&'n str, &Parts),
+) -> Option<Vec<(&'n str, &'n str)>> {
+    let runs = of_old.runs.iter().zip(&of_new.runs);
+    let runs = runs.filter_map(|(mine, theirs)| {
+        let pair = (old.get(mine.clone())?, new.get(theirs.clone())?);
+        (pair.0 != pair.1).then_some(pair)
+    });
+    (of_old.runs.len() == of_new.runs.len()).then(|| runs.collect())
 }
 
 /// Whether two names, whose rests are equal, may be one by what they are in all that is left over:
 /// digests that chance made look like words or numbers. Moments, and words written small or with a
 /// capital in front, are none.
 pub fn may_be_one_name(control: (&str, &Parts), other: (&str, &Parts)) -> bool {
-    let ((old, of_old), (new, of_new)) = (control, other);
-    let mut runs = of_old.runs.iter().zip(&of_new.runs).filter_map(|(a, b)| {
-        let (mine, theirs) = (old.get(a.clone())?, new.get(b.clone())?);
-        (mine != theirs).then_some((mine, theirs))
-    });
     let mixed = |run: &str| {
         let letters = run.bytes().any(|byte| byte.is_ascii_alphabetic());
         let mut inner = run.bytes().skip(1);
         letters && inner.any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
     };
-    let first = runs.next();
-    let mut all = first.into_iter().chain(runs).peekable();
-    all.peek().is_some()
-        && of_old.runs.len() == of_new.runs.len()
-        && all.all(|(mine, theirs)| {
-            mine.len() == theirs.len()
-                && differ_throughout(mine, theirs)
-                && (mixed(mine) || mixed(theirs))
-        })
+    let fits = |(mine, theirs): &(&str, &str)| {
+        mine.len() == theirs.len()
+            && differ_throughout(mine, theirs)
+            && (mixed(mine) || mixed(theirs))
+    };
+    differing_runs(control, other).is_some_and(|runs| !runs.is_empty() && runs.iter().all(fits))
 }
 
 /// The digests in which two names differ that are one; the whole names where none can be told.

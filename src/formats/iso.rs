@@ -42,34 +42,25 @@ const END: u8 = 255;
 
 /// Places of the fields in the primary descriptor (ECMA-119, 8.4).
 const TEXTS_AND_TIMES: [Fixed; 10] = [
-    text("iso.system", 8, 32),
-    text("iso.volume", 40, 32),
-    text("iso.volume-set", 190, 128),
-    text("iso.publisher", 318, 128),
-    text("iso.preparer", 446, 128),
-    text("iso.application", 574, 128),
-    text("iso.creation", 813, 17),
-    text("iso.modification", 830, 17),
-    text("iso.expiration", 847, 17),
-    text("iso.effective", 864, 17),
+    Fixed::new("iso.system", 8, 32, Form::Text),
+    Fixed::new("iso.volume", 40, 32, Form::Text),
+    Fixed::new("iso.volume-set", 190, 128, Form::Text),
+    Fixed::new("iso.publisher", 318, 128, Form::Text),
+    Fixed::new("iso.preparer", 446, 128, Form::Text),
+    Fixed::new("iso.application", 574, 128, Form::Text),
+    Fixed::new("iso.creation", 813, 17, Form::Text),
+    Fixed::new("iso.modification", 830, 17, Form::Text),
+    Fixed::new("iso.expiration", 847, 17, Form::Text),
+    Fixed::new("iso.effective", 864, 17, Form::Text),
 ];
 
 /// Those in the supplementary one, whose texts have two bytes a letter and are the rest.
 const TIMES: [Fixed; 4] = [
-    text("iso.joliet.creation", 813, 17),
-    text("iso.joliet.modification", 830, 17),
-    text("iso.joliet.expiration", 847, 17),
-    text("iso.joliet.effective", 864, 17),
+    Fixed::new("iso.joliet.creation", 813, 17, Form::Text),
+    Fixed::new("iso.joliet.modification", 830, 17, Form::Text),
+    Fixed::new("iso.joliet.expiration", 847, 17, Form::Text),
+    Fixed::new("iso.joliet.effective", 864, 17, Form::Text),
 ];
-
-const fn text(name: &'static str, at: u64, length: u64) -> Fixed {
-    Fixed {
-        name,
-        at,
-        length,
-        form: Form::Text,
-    }
-}
 
 /// The kind of the descriptor that begins here.
 fn kind(bytes: &[u8]) -> Option<u8> {

@@ -17,6 +17,23 @@ pub(super) struct Fixed {
     pub(super) form: Form,
 }
 
+impl Fixed {
+    pub(super) const fn new(name: &'static str, at: u64, length: u64, form: Form) -> Self {
+        Self {
+            name,
+            at,
+            length,
+            form,
+        }
+    }
+}
+
+/// A number, the least significant byte first.
+pub(super) fn little(bytes: &[u8]) -> u64 {
+    let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
+    bytes.iter().rev().fold(0, add)
+}
+
 /// How the bytes of a field are shown.
 #[derive(Clone, Copy)]
 pub(super) enum Form {
@@ -34,7 +51,7 @@ impl Form {
     fn show(self, bytes: &[u8]) -> Value {
         let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
         match self {
-            Self::Little => Value::Text(bytes.iter().rev().fold(0, add).to_string()),
+            Self::Little => Value::Text(little(bytes).to_string()),
             Self::Big => Value::Text(bytes.iter().fold(0, add).to_string()),
             Self::Text => raw(until_nul(bytes).trim_ascii_end()),
             Self::Binary => binary(bytes),

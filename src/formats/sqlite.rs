@@ -21,20 +21,11 @@ pub(super) const FORMAT: Format = Format {
 
 /// Places of the fields (sqlite.org/fileformat.html, 1.3).
 const FIELDS: [Fixed; 4] = [
-    field("sqlite.change-counter", 24),
-    field("sqlite.schema-cookie", 40),
-    field("sqlite.version-valid-for", 92),
-    field("sqlite.library", 96),
+    Fixed::new("sqlite.change-counter", 24, 4, Form::Big),
+    Fixed::new("sqlite.schema-cookie", 40, 4, Form::Big),
+    Fixed::new("sqlite.version-valid-for", 92, 4, Form::Big),
+    Fixed::new("sqlite.library", 96, 4, Form::Big),
 ];
-
-const fn field(name: &'static str, at: u64) -> Fixed {
-    Fixed {
-        name,
-        at,
-        length: 4,
-        form: Form::Big,
-    }
-}
 
 fn read(stream: &mut Stream<'_>, place: &mut Place<'_>) {
     let mut pieces = Pieces::new(stream);

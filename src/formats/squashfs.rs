@@ -8,7 +8,7 @@ use lzma_rust2::XzReader;
 use ruzstd::decoding::StreamingDecoder;
 
 use super::format::{Format, Holds, Kind, Known};
-use super::pieces::{Fixed, Form, Pieces};
+use super::pieces::{Fixed, Form, Pieces, little};
 use super::place::Place;
 use super::stream::{Hash, Stream};
 use crate::model::{Field, Value};
@@ -33,20 +33,11 @@ pub(super) const FORMAT: Format = Format {
 /// Places of the fields in the superblock (docs.kernel.org/filesystems/squashfs, and what mksquashfs
 /// writes).
 const FIELDS: [Fixed; 4] = [
-    field("squashfs.inodes", 4, 4),
-    field("squashfs.creation-time", 8, 4),
-    field("squashfs.block-size", 12, 4),
-    field("squashfs.compression", 20, 2),
+    Fixed::new("squashfs.inodes", 4, 4, Form::Little),
+    Fixed::new("squashfs.creation-time", 8, 4, Form::Little),
+    Fixed::new("squashfs.block-size", 12, 4, Form::Little),
+    Fixed::new("squashfs.compression", 20, 2, Form::Little),
 ];
-
-const fn field(name: &'static str, at: u64, length: u64) -> Fixed {
-    Fixed {
-        name,
-        at,
-        length,
-        form: Form::Little,
-    }
-}
 
 const SUPERBLOCK: usize = 96;
 /// What a block of metadata holds at most, and the bit of its length that says it is stored.
@@ -74,13 +65,13 @@ struct Table {
 
 impl Table {
     fn new(superblock: &[u8]) -> Option<Self> {
-        let number = |at: usize, length: usize| little(superblock, at, length);
+        let of = |at: usize, length: usize| number(superblock, at, length);
         let table = Self {
-            count: number(4, 4)?,
-            block_size: number(12, 4)?,
-            compression: number(20, 2)?,
-            start: number(64, 8)?,
-            end: number(72, 8)?,
+            count: of(4, 4)?,
+            block_size: of(12, 4)?,
+            compression: of(20, 2)?,
+            start: of(64, 8)?,
+            end: of(72, 8)?,
         };
         let sane = table.start >= SUPERBLOCK as u64
             && table.end > table.start
@@ -157,7 +148,7 @@ fn times(inodes: &[u8], table: &Table) -> Option<Value> {
     let mut at = 0;
     while (times.len() as u64) < table.count {
         let rest = inodes.get(at..)?;
-        times.push([little(rest, 12, 4)?, little(rest, 8, 4)?]);
+        times.push([number(rest, 12, 4)?, number(rest, 8, 4)?]);
         at = at.checked_add(length(rest, table.block_size)?)?;
     }
     times.sort_unstable();
@@ -182,7 +173,7 @@ fn times(inodes: &[u8], table: &Table) -> Option<Value> {
 
 /// How long the first of these inodes is.
 fn length(inode: &[u8], block_size: u64) -> Option<usize> {
-    let number = |at: usize| little(inode, at, 4);
+    let word = |at: usize| number(inode, at, 4);
     let blocks = |size: u64, fragment: u64| {
         let none = fragment == u64::from(u32::MAX);
         let blocks = if none {
@@ -192,23 +183,23 @@ fn length(inode: &[u8], block_size: u64) -> Option<usize> {
         };
         (blocks <= BLOCKS).then_some(blocks * 4)
     };
-    let length = match little(inode, 0, 2)? {
+    let length = match number(inode, 0, 2)? {
         // Directories, short ones and those with an index.
         1 => 32,
         8 => {
             let mut at = 40;
-            for _ in 0..little(inode, 32, 2)? {
-                let name = usize::try_from(number(at + 8)?).ok()?;
+            for _ in 0..number(inode, 32, 2)? {
+                let name = usize::try_from(word(at + 8)?).ok()?;
                 at = at.checked_add(13)?.checked_add(name)?;
             }
             at as u64
         }
         // Files.
-        2 => 32 + blocks(number(28)?, number(20)?)?,
-        9 => 56 + blocks(little(inode, 24, 8)?, number(44)?)?,
+        2 => 32 + blocks(word(28)?, word(20)?)?,
+        9 => 56 + blocks(number(inode, 24, 8)?, word(44)?)?,
         // Links.
-        3 => 24 + number(20)?,
-        10 => 28 + number(20)?,
+        3 => 24 + word(20)?,
+        10 => 28 + word(20)?,
         // Devices, pipes and sockets.
         4 | 5 | 13 | 14 => 24,
         11 | 12 => 28,
@@ -218,8 +209,6 @@ fn length(inode: &[u8], block_size: u64) -> Option<usize> {
     usize::try_from(length).ok()
 }
 
-fn little(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
-    let bytes = bytes.get(at..at.checked_add(length)?)?;
-    let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
-    Some(bytes.iter().rev().fold(0, add))
+fn number(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
+    bytes.get(at..at.checked_add(length)?).map(little)
 }

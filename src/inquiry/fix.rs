@@ -40,6 +40,18 @@ pub struct Question {
     pub judged: Judged,
 }
 
+impl Question {
+    /// What these attempts, by their numbers, change together.
+    pub fn change(&self, chosen: &[usize]) -> Change {
+        let mut change = Change::default();
+        for attempt in chosen.iter().filter_map(|n| self.attempts.get(*n)) {
+            let added = change.add(attempt);
+            debug_assert!(added, "attempts that contradict each other are not chosen");
+        }
+        change
+    }
+}
+
 /// What is known of it so far.
 #[derive(Debug, Clone, Default)]
 pub struct Said {
@@ -112,8 +124,7 @@ impl<'k> Asking<'_, 'k> {
     fn choose(&self, said: &mut Said) -> Result<bool, Open> {
         let targets = &self.question.targets;
         let mut next = vec![0; targets.len()];
-        let mut all: BTreeSet<Element> = targets.iter().map(|t| t.element.clone()).collect();
-        std::mem::swap(&mut said.left, &mut all);
+        said.left = targets.iter().map(|t| t.element.clone()).collect();
         loop {
             if !self.advance(&mut next, said) {
                 return Ok(true);
@@ -171,25 +182,16 @@ impl<'k> Asking<'_, 'k> {
     }
 
     fn fits(&self, chosen: &[usize], attempt: usize) -> bool {
-        let mut change = self.change(chosen);
+        let mut change = self.question.change(chosen);
         let attempt = self.question.attempts.get(attempt);
         attempt.is_some_and(|attempt| change.add(attempt))
-    }
-
-    fn change(&self, chosen: &[usize]) -> Change {
-        let mut change = Change::default();
-        for attempt in chosen.iter().filter_map(|n| self.question.attempts.get(*n)) {
-            let added = change.add(attempt);
-            debug_assert!(added, "attempts that contradict each other are not chosen");
-        }
-        change
     }
 
     fn asked(&self, row: &Row, chosen: &[usize], drawn: Drawn) -> Asked {
         Asked {
             row: row.clone(),
             acting: Acting::Remedied {
-                change: self.change(chosen),
+                change: self.question.change(chosen),
                 drawn,
             },
         }
@@ -235,15 +237,10 @@ impl<'k> Asking<'_, 'k> {
             said.chosen.clear();
             return Ok(true);
         }
-        let alone: Vec<(usize, Asked)> = said
-            .chosen
-            .iter()
-            .map(|attempt| (*attempt, self.control(&[*attempt])))
-            .collect();
-        let ended: Vec<_> = alone
-            .iter()
-            .map(|(attempt, asked)| (*attempt, self.looking.trial(asked)))
-            .collect();
+        let alone = said.chosen.iter();
+        let alone = alone.map(|n| (*n, self.looking.trial(&self.control(&[*n]))));
+        // All of them are wanted at once.
+        let ended: Vec<_> = alone.collect();
         let before = said.broke.len();
         for (attempt, ended) in ended {
             let Some(ended) = ended? else {
@@ -306,8 +303,7 @@ impl<'k> Asking<'_, 'k> {
             let control = self.looking.known.ledger.control();
             let is_neutral = control.zip(ended.remedied()).is_some_and(|(own, other)| {
                 let compared = diff::compare(own, &other, self.question.judged);
-                let mut differing = compared.differing();
-                differing.all(|element| own.outputs.get(element.output()) == Some(&false))
+                !compared.differing().any(|element| decides(own, element))
             });
             if !is_neutral {
                 said.intrusive.push((number, ended.id()));
@@ -417,17 +413,15 @@ impl<'k> Asking<'_, 'k> {
             return Some(built());
         };
         let compared = diff::compare(first, &other, self.question.judged);
-        let decides = |element: &&Element| {
-            let decides = first.outputs.get(element.output());
-            decides.is_none_or(|decides| *decides)
-        };
         // Where something is left, what is around it differs, too.
         let is_left = |element: &Element| {
             let inside = format!("{}!/", element.path);
             left.contains(element) || left.iter().any(|left| left.path.starts_with(&inside))
         };
-        let mut differing = compared.differing().filter(decides);
-        differing.find(|element| !is_left(element)).cloned()
+        let mut differing = compared.differing();
+        differing
+            .find(|element| decides(first, element) && !is_left(element))
+            .cloned()
     }
 
     /// What the remedy changes in the unvaried build besides what differed, and outputs that are
@@ -441,14 +435,11 @@ impl<'k> Asking<'_, 'k> {
             let key = (element.output().to_owned(), element.field.clone());
             self.question.named.contains(&key)
         };
-        let decides = |element: &Element| {
-            let own = control.outputs.get(element.output());
-            own.is_none_or(|decides| *decides)
-        };
         // A header that says nothing of what is inside may go.
         let is_header = |element: &Element| formats::kind(&element.field) == Kind::Header;
-        let counts =
-            |element: &&Element| decides(element) && !is_named(element) && !is_header(element);
+        let counts = |element: &&Element| {
+            decides(control, element) && !is_named(element) && !is_header(element)
+        };
         let changed = compared.differing().filter(counts);
         let empty = |output: &String| {
             let content = Element::new(output.as_str(), Field::CONTENT);
@@ -461,4 +452,10 @@ impl<'k> Asking<'_, 'k> {
         let empty = control.outputs.keys().filter_map(empty);
         changed.cloned().chain(empty).collect()
     }
+}
+
+/// Whether the output that an element belongs to decides.
+fn decides(snapshot: &Snapshot, element: &Element) -> bool {
+    let decides = snapshot.outputs.get(element.output());
+    decides.is_none_or(|decides| *decides)
 }

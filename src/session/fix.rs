@@ -9,8 +9,8 @@ use crate::diff::Judged;
 use crate::formats;
 use crate::inquiry::fix::{self, Question, Said, Target};
 use crate::model::{
-    Attempt, Change, Culprit, Element, Field, Finding, FindingState, Findings, Fix, FixChange,
-    FixState, Place, RemedyText, Row, TrialKind, Verdict, quoted,
+    Attempt, Culprit, Element, Field, Finding, FindingState, Findings, Fix, FixChange, FixState,
+    Place, RemedyText, TrialKind, Verdict, quoted,
 };
 
 /// So many trials may be run besides as many as were run before.
@@ -146,17 +146,13 @@ impl Session<'_> {
 
     /// Adds a culprit to what is varied.
     fn vary(&self, culprit: &Culprit, question: &mut Question) {
-        let mut alone = self.plan.control_row();
-        for (name, level) in &culprit.levels {
-            let mut variations = self.plan.variations.iter();
-            let factor = variations.position(|variation| variation.name == *name);
-            let variation = factor.and_then(|factor| self.plan.variations.get(factor));
-            let mut levels = variation.iter().flat_map(|variation| &variation.varied);
-            let level = levels.position(|known| known.name == *level);
-            let level = level.and_then(|level| u8::try_from(level + 1).ok());
-            if let (Some(factor), Some(level)) = (factor, level) {
-                set(&mut alone, factor, level);
-                set(&mut question.everything, factor, level);
+        // The plan has all levels that culprits name.
+        let Some(alone) = self.plan.row(&culprit.levels) else {
+            return;
+        };
+        for (level, slot) in alone.0.iter().zip(&mut question.everything.0) {
+            if *level != 0 {
+                *slot = *level;
             }
         }
         if !question.culprits.contains(&alone) {
@@ -263,11 +259,7 @@ impl Remedies {
             .iter()
             .filter_map(|n| self.question.attempts.get(*n).zip(self.against.get(*n)))
             .collect();
-        let mut change = Change::default();
-        for (attempt, _) in &chosen {
-            // What contradicts itself is not chosen.
-            let _ = change.add(attempt);
-        }
+        let change = self.question.change(&said.chosen);
         let [before, after] = change.lines();
         let mut left: Vec<Place> = said.left.iter().map(place).collect();
         let others = findings.findings.iter().filter(|finding| is_open(finding));
@@ -461,12 +453,6 @@ fn class(attempt: &Attempt) -> u8 {
         Attempt::Variables { .. } => 0,
         Attempt::Before { .. } => 1,
         Attempt::Normalize { .. } => 2,
-    }
-}
-
-fn set(row: &mut Row, factor: usize, level: u8) {
-    if let Some(slot) = row.0.get_mut(factor) {
-        *slot = level;
     }
 }
 
